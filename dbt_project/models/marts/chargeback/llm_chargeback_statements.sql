@@ -1,0 +1,54 @@
+with lines as (
+    select * from {{ ref('llm_chargeback_lines') }}
+),
+
+statements as (
+    select
+        billing_period,
+        cost_center_id,
+        team_id,
+        -- No line of a type is a known 0; lines whose cost is not known are NULL.
+        case
+            when sum(case when line_type = 'direct' then 1 else 0 end) = 0 then 0
+            else sum(case when line_type = 'direct' then amount_usd end)
+        end as direct_usd,
+        case
+            when sum(case when line_type = 'unallocated' then 1 else 0 end) = 0 then 0
+            else sum(case when line_type = 'unallocated' then amount_usd end)
+        end as unallocated_usd,
+        sum(amount_usd) as total_usd,
+        cast(sum(quantity_tokens) as bigint) as quantity_tokens,
+        cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
+        cast(sum(unpriced_requests) as bigint) as unpriced_requests
+    from lines
+    group by billing_period, cost_center_id, team_id
+),
+
+bills as (
+    select
+        billing_period,
+        {{ llm_spend.round_to_cents('sum(amount_usd)') }} as bill_cents
+    from lines
+    group by billing_period
+),
+
+final as (
+    select
+        statements.billing_period,
+        statements.cost_center_id,
+        statements.team_id,
+        cast(statements.direct_usd as {{ llm_spend.type_decimal(38, 2) }}) as direct_usd,
+        cast(statements.unallocated_usd as {{ llm_spend.type_decimal(38, 2) }}) as unallocated_usd,
+        cast(statements.total_usd as {{ llm_spend.type_decimal(38, 2) }}) as total_usd,
+        {{ llm_spend.whole_ratio(llm_spend.round_to_cents('statements.total_usd'), 'bills.bill_cents') }} as share_of_bill,
+        'USD' as currency,
+        statements.quantity_tokens,
+        statements.unpriced_tokens,
+        statements.unpriced_requests,
+        statements.unpriced_requests > 0 as has_unpriced_usage
+    from statements
+    inner join bills
+        on statements.billing_period = bills.billing_period
+)
+
+select * from final

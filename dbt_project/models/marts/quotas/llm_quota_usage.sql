@@ -1,0 +1,59 @@
+with matches as (
+    select * from {{ ref('int_quota_matches') }}
+),
+
+rules as (
+    select distinct
+        rule_key,
+        rule_set,
+        rule_id,
+        unit,
+        window_unit,
+        limit_to
+    from {{ ref('llm_quota_rules') }}
+),
+
+windows as (
+    select
+        rule_key,
+        counter_subject_type,
+        counter_subject,
+        window_start,
+        cast(sum(quantity) as bigint) as used,
+        cast(sum(case when is_blocked then 1 else 0 end) as bigint) as observed_blocks,
+        cast(sum(case when is_unmeasured then 1 else 0 end) as bigint) as unmeasured_requests
+    from matches
+    group by rule_key, counter_subject_type, counter_subject, window_start
+),
+
+final as (
+    select
+        rules.rule_set,
+        rules.rule_id,
+        windows.counter_subject_type as subject_type,
+        windows.counter_subject as subject,
+        rules.unit,
+        rules.limit_to,
+        windows.window_start,
+        case rules.window_unit
+            when 'minute' then cast({{ dbt.dateadd('minute', 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
+            when 'hour' then cast({{ dbt.dateadd('hour', 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
+            when 'day' then cast({{ dbt.dateadd('day', 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
+        end as window_end,
+        windows.used,
+        {{ llm_spend.whole_ratio('windows.used', 'rules.limit_to') }} as used_ratio,
+        case
+            when windows.used > rules.limit_to then 'breached'
+            -- 80 % in whole numbers: a rounded ratio could tip it.
+            when windows.used > 0 and windows.used * 10 >= rules.limit_to * 8 then 'warning'
+            else 'ok'
+        end as status,
+        windows.observed_blocks,
+        windows.unmeasured_requests,
+        rules.rule_key
+    from windows
+    inner join rules
+        on windows.rule_key = rules.rule_key
+)
+
+select * from final

@@ -1,0 +1,1 @@
+"""llm-spend: know what LLMs cost, and who spent it."""

@@ -1,0 +1,123 @@
+"""Find log files on a disk or in a bucket, and make them readable on this machine."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from dlt.sources.filesystem import filesystem
+
+from llm_spend.errors import UserError
+from llm_spend.readers.records import Layout
+
+_WILDCARDS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One file: where it came from, where it can be read now, and what tells that it has changed."""
+
+    url: str
+    local_path: str
+    size_bytes: int
+    modified_at: datetime
+
+    @property
+    def fingerprint(self) -> tuple[str, int, datetime]:
+        """Same fingerprint, same content: a file that was loaded with it is not loaded again."""
+        return (self.url, self.size_bytes, self.modified_at)
+
+
+def split_glob(path: str) -> tuple[str, str]:
+    """A path or URL with wildcards as (folder or bucket URL, glob below it)."""
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        scheme, rest = "", str(Path(path).expanduser().absolute())
+    parts = PurePosixPath(rest).parts
+    fixed = next((i for i, part in enumerate(parts) if _WILDCARDS & set(part)), len(parts) - 1)
+    root = str(PurePosixPath(*parts[:fixed])) if fixed else ""
+    return (f"{scheme}://{root}" if separator else root), str(PurePosixPath(*parts[fixed:]))
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path must be copied before DuckDB can read it."""
+    return "://" in path and not path.startswith("file://")
+
+
+def find_files(path: str) -> list[LogFile]:
+    """All files that match a path, wildcard or bucket URL, by name. Credentials come from dlt's configuration.
+
+    A folder stands for every file below it. Raises UserError when nothing matches.
+    """
+    if not is_remote(path) and Path(path.removeprefix("file://")).expanduser().is_dir():
+        path = path.rstrip("/") + "/**/*"
+    root, pattern = split_glob(path)
+    items: Iterable[Any] = filesystem(bucket_url=root, file_glob=pattern)
+    found = [_log_file(item, remote=is_remote(path)) for item in _one_by_one(items)]
+    if not found:
+        raise UserError(f"No file matches {path!r}.", "Check the path; quote wildcards so that your shell keeps them.")
+    return sorted(found, key=lambda file: file.url)
+
+
+def _one_by_one(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        yield from item if isinstance(item, list) else [item]
+
+
+def _log_file(item: Any, *, remote: bool) -> LogFile:
+    url = str(item["file_url"])
+    if not remote:
+        url = item.local_file_path if hasattr(item, "local_file_path") else url.removeprefix("file://")
+    modified_at = item["modification_date"].astimezone(UTC).replace(tzinfo=None)
+    naive = datetime(
+        modified_at.year, modified_at.month, modified_at.day, modified_at.hour, modified_at.minute,
+        modified_at.second, modified_at.microsecond,
+    )  # fmt: skip
+    return LogFile(url, url, int(item["size_in_bytes"]), naive)
+
+
+@contextmanager
+def staged(files: list[LogFile]) -> Iterator[tuple[list[LogFile], str]]:
+    """The files with paths that DuckDB can open, and the folder that holds copies of remote ones ('' for none)."""
+    if not any(is_remote(file.url) for file in files):
+        yield files, ""
+        return
+    import fsspec  # only remote files need it
+
+    with TemporaryDirectory(prefix="llm_spend_") as folder:
+        copies = []
+        for file in files:
+            target = Path(folder) / file.url.partition("://")[2]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with fsspec.open(file.url, "rb") as remote, target.open("wb") as local:
+                while chunk := remote.read(8 * 1024 * 1024):
+                    local.write(chunk)
+            copies.append(replace(file, local_path=str(target)))
+        yield copies, folder
+
+
+def layout_of(file: LogFile) -> Layout:
+    """How the records lie in a file, from its name and its first bytes."""
+    name = file.local_path.lower()
+    plain = name.removesuffix(".gz").removesuffix(".zst")
+    if plain.endswith(".csv"):
+        return "csv"
+    if plain.endswith(".parquet"):
+        return "parquet"
+    if name.endswith(".zst"):
+        return "newline_delimited"
+    opener = gzip.open if name.endswith(".gz") else open
+    try:
+        with opener(file.local_path, "rb") as stream:
+            first_line = stream.readline(1 << 16).strip()
+    except (OSError, EOFError):
+        return "newline_delimited"
+    if first_line.startswith(b"["):
+        return "array"
+    return "unstructured" if first_line == b"{" else "newline_delimited"

@@ -1,0 +1,132 @@
+"""One SELECT that reads log files: DuckDB parses, types and marks what it can't read.
+
+Every field is read as text and cast by us, so a value of the wrong type is a marked row and not the end of the load.
+Numbers reach us as the shortest text of the double they parse to, which is the written text up to 17 digits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llm_spend.readers.sql import identifier, quote
+from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, LOG_LINEAGE, Column, Kind
+
+Layout = Literal["newline_delimited", "array", "unstructured", "csv", "parquet"]
+
+_FIELD = re.compile(r'\br\."((?:[^"]|"")+)"')
+_MAX_OBJECT_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LogFormat:
+    """How the lines of one kind of log become rows of one raw table.
+
+    `columns` are in the order of the table; `json_fields` are read as JSON documents, all others as text.
+    `keep` restricts the records that become rows. `metadata_given` tells whether a record carried metadata at all,
+    so that metadata that can't be read is told from none.
+    """
+
+    source: str
+    table: str
+    columns: Mapping[str, Column]
+    json_fields: frozenset[str] = frozenset()
+    keep: str | None = None
+    metadata_column: str | None = None
+    metadata_given: str | None = None
+    record_name: str = field(default="log record")
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Name and kind of every column of the raw table, lineage included."""
+        return {**{name: column.kind for name, column in self.columns.items()}, **LOG_LINEAGE}
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that the expressions of the format refer to as `r."field"`."""
+        sources = [column.sql for column in self.columns.values()]
+        sources += [column.text or "" for column in self.columns.values()]
+        sources += [self.keep or "", self.metadata_given or ""]
+        return sorted({name.replace('""', '"') for sql in sources for name in _FIELD.findall(sql)})
+
+
+def problem_sql(fmt: LogFormat) -> str:
+    """Why a record can't become a row (text), NULL when it can."""
+    nothing = "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
+    branches = [f"WHEN {nothing} THEN {quote(f'not a JSON object with a field of a {fmt.record_name}')}"]
+    for name, column in fmt.columns.items():
+        given = column.text or column.sql
+        if column.required:
+            branches.append(f"WHEN {given} IS NULL THEN {quote(f'{name}: missing')}")
+        if column.text:
+            reason = quote(f"{name}: not {KIND_NAMES[column.kind]}: ")
+            branches.append(
+                f"WHEN {column.text} IS NOT NULL AND ({column.sql}) IS NULL THEN {reason} || left({column.text}, 40)"
+            )
+    return "CASE " + " ".join(branches) + " END"
+
+
+def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
+    """The table function that reads `paths`; its alias `r` has one text or JSON column a field, and `filename`."""
+    files = "[" + ", ".join(quote(path) for path in paths) + "]"
+    if layout == "csv":
+        return (
+            f"read_csv({files}, header=true, all_varchar=true, union_by_name=true, filename=true,"
+            " ignore_errors=true, nullstr='') AS r"
+        )
+    if layout == "parquet":
+        return f"read_parquet({files}, union_by_name=true, filename=true) AS r"
+    columns = ", ".join(
+        f"{identifier(name)}: '{'JSON' if name in fmt.json_fields else 'VARCHAR'}'" for name in fmt.fields
+    )
+    tolerant = ", ignore_errors=true" if layout == "newline_delimited" else ""
+    return (
+        f"read_json({files}, format='{layout}', filename=true, maximum_object_size={_MAX_OBJECT_BYTES},"
+        f" columns={{{columns}}}{tolerant}) AS r"
+    )
+
+
+def select_sql(
+    fmt: LogFormat,
+    layout: Layout,
+    paths: Sequence[str],
+    *,
+    source_system: str,
+    instance: str,
+    load_id: str,
+    staged_root: str = "",
+    original_root: str = "",
+) -> str:
+    """A SELECT with every column of the raw table, aliased: what dlt runs as one INSERT.
+
+    Rows that can't be read are there too, with `_problem`; `staged_root` of a copied file is shown as its
+    `original_root`.
+    """
+    problem = problem_sql(fmt)
+    filename = "r.filename"
+    if staged_root:
+        filename = f"replace(r.filename, {quote(staged_root)}, {quote(original_root)})"
+    metadata_error = "FALSE"
+    if fmt.metadata_column and fmt.metadata_given:
+        metadata = fmt.columns[fmt.metadata_column].sql
+        metadata_error = f"({fmt.metadata_given}) IS NOT NULL AND ({metadata}) IS NULL"
+    lineage = {
+        "_source_system": quote(source_system),
+        "_source_instance": quote(instance),
+        "_file": filename,
+        "_problem": problem,
+        "_metadata_error": metadata_error,
+        "_dlt_load_id": quote(load_id),
+    }
+    expressions = {**{name: column.sql for name, column in fmt.columns.items()}, **lineage}
+    selection = ",\n  ".join(f"{sql} AS {identifier(name)}" for name, sql in expressions.items())
+    where = f"\nWHERE ({fmt.keep}) OR ({problem}) IS NOT NULL" if fmt.keep else ""
+    return f"SELECT\n  {selection}\nFROM {read_sql(fmt, layout, paths)}{where}"
+
+
+def empty_sql(fmt: LogFormat) -> str:
+    """A SELECT of no rows with every column of the raw table: creates the table."""
+    columns = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[kind]}) AS {identifier(name)}" for name, kind in fmt.kinds.items())
+    return f"SELECT {columns} WHERE FALSE"

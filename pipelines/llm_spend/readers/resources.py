@@ -1,0 +1,93 @@
+"""dlt resources for log files: the rows as a statement that the destination runs, and a record of each file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dlt
+from dlt.extract import DltResource
+
+from llm_spend.readers.files import LogFile, is_remote, layout_of
+from llm_spend.readers.records import LogFormat, empty_sql, select_sql
+from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, hints
+
+
+def log_resources(
+    fmt: LogFormat, files: list[LogFile], instance: str, source_system: str | None = None
+) -> Iterable[DltResource]:
+    """The raw table of a log format and the record of its files, for one `@dlt.source`.
+
+    With no files the tables are created empty, so that the models find every raw table whatever was loaded.
+    """
+    yield _rows(fmt, files, instance, source_system or fmt.source)
+    yield _file_records(fmt, files, instance)
+    yield quarantine_records([])
+
+
+def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str) -> DltResource:
+    def statements(load_id: str) -> Iterator[str]:
+        if not files:
+            yield empty_sql(fmt)
+            return
+        for layout, group in groupby(sorted(files, key=layout_of), key=layout_of):
+            members = list(group)
+            staged_root, original_root = _roots(members)
+            yield select_sql(
+                fmt,
+                layout,
+                [file.local_path for file in members],
+                source_system=source_system,
+                instance=instance,
+                load_id=load_id,
+                staged_root=staged_root,
+                original_root=original_root,
+            )
+
+    def rows() -> Iterator[Any]:
+        load_id = dlt.current.load_package_state()["load_id"]
+        with TemporaryDirectory(prefix="llm_spend_") as folder:
+            for number, select in enumerate(statements(load_id)):
+                # A model file holds one statement that the destination runs: the rows never pass through Python.
+                model = Path(folder) / f"{number}.model"
+                model.write_text(f"dialect: duckdb\n{select}\n", encoding="utf-8")
+                yield dlt.mark.with_file_import(str(model), "model")
+
+    return dlt.resource(rows, name=fmt.table, columns=hints(fmt.kinds), write_disposition="append")
+
+
+def _roots(files: list[LogFile]) -> tuple[str, str]:
+    first = files[0]
+    if not is_remote(first.url):
+        return "", ""
+    scheme, _, rest = first.url.partition("://")
+    return first.local_path.removesuffix(rest), f"{scheme}://"
+
+
+def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltResource:
+    records = [
+        {
+            "source": fmt.source,
+            "source_instance": instance,
+            "path": file.url,
+            "size_bytes": file.size_bytes,
+            "modified_at": file.modified_at,
+        }
+        for file in files
+    ]
+    return _bookkeeping(FILES_TABLE, records)
+
+
+def quarantine_records(records: list[dict[str, Any]]) -> DltResource:
+    """The quarantine table; with no records it is created empty."""
+    return _bookkeeping(QUARANTINE_TABLE, records)
+
+
+def _bookkeeping(table: str, records: list[dict[str, Any]]) -> DltResource:
+    def rows() -> Iterator[Any]:
+        yield records or dlt.mark.materialize_table_schema()
+
+    return dlt.resource(rows, name=table, columns=hints(BOOKKEEPING_TABLES[table]), write_disposition="append")

@@ -1,0 +1,105 @@
+"""DuckDB expressions that the log formats share: how text becomes a timestamp, an amount, a metadata object."""
+
+from __future__ import annotations
+
+from llm_spend.schema import DUCKDB_TYPES, Column, Kind
+
+
+def quote(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def field(name: str) -> str:
+    """A top-level field of the record."""
+    return f"r.{identifier(name)}"
+
+
+def json_text(document: str, *keys: str) -> str:
+    """Text at a path of literal keys (dots inside a key are kept), NULL when missing."""
+    path = "$" + "".join('."' + key.replace('"', '\\"') + '"' for key in keys)
+    return f"json_extract_string({document}, {quote(path)})"
+
+
+def json_part(document: str, *keys: str) -> str:
+    """The JSON value at a path of literal keys, NULL when missing."""
+    path = "$" + "".join('."' + key.replace('"', '\\"') + '"' for key in keys)
+    return f"json_extract({document}, {quote(path)})"
+
+
+def utc_timestamp(text: str, assumed_zone: str = "UTC") -> str:
+    """A naive UTC timestamp from ISO text: an offset is applied, text without one is in `assumed_zone`.
+
+    A plain cast to TIMESTAMP ignores the offset, and a cast to TIMESTAMPTZ reads text without one in the zone of
+    the session; neither may decide on which day a request is counted.
+    """
+    local = f"try_cast({text} AS TIMESTAMP)"
+    if assumed_zone != "UTC":
+        local = f"timezone('UTC', timezone({quote(assumed_zone)}, {local}))"
+    return (
+        f"CASE WHEN ends_with({text}, 'Z') THEN try_cast({text} AS TIMESTAMP)"
+        f" WHEN length({text}) > 10 AND regexp_matches({text}, '[0-9][+-][0-9][0-9](:?[0-9][0-9])?$')"
+        f" THEN timezone('UTC', try_cast({text} AS TIMESTAMPTZ))"
+        f" ELSE {local} END"
+    )
+
+
+def epoch_timestamp(text: str, per_second: int = 1) -> str:
+    """A naive UTC timestamp from epoch text (`per_second` 1: seconds, 1000: milliseconds), exact to the µs."""
+    micros = 1_000_000 // per_second
+    return f"make_timestamp(CAST(round(try_cast({text} AS DECIMAL(38, 9)) * {micros}) AS BIGINT))"
+
+
+def iso_or_epoch_timestamp(text: str) -> str:
+    """A naive UTC timestamp from epoch seconds or ISO text: LiteLLM writes both."""
+    return (
+        f"CASE WHEN try_cast({text} AS DECIMAL(38, 9)) IS NULL THEN {utc_timestamp(text)}"
+        f" ELSE {epoch_timestamp(text)} END"
+    )
+
+
+def flat_object(document: str) -> str:
+    """The document when it is a JSON object whose keys are distinct, else NULL.
+
+    Marts read metadata as a map, and a map refuses a repeated key.
+    """
+    return (
+        f"CASE WHEN json_type({document}) = 'OBJECT'"
+        f" AND len(json_keys({document})) = len(list_distinct(json_keys({document}))) THEN {document} END"
+    )
+
+
+def object_from_arrays(keys: str, values: str) -> str:
+    """A JSON object from two JSON arrays of equal length, else NULL."""
+    key_list = f"from_json({keys}, '[\"VARCHAR\"]')"
+    value_list = f"from_json({values}, '[\"VARCHAR\"]')"
+    return (
+        f"CASE WHEN json_type({keys}) = 'ARRAY' AND json_type({values}) = 'ARRAY'"
+        f" AND len({key_list}) = len({value_list}) AND len({key_list}) = len(list_distinct({key_list}))"
+        f" THEN to_json(map({key_list}, {value_list})) END"
+    )
+
+
+def object_or_text(document: str) -> str:
+    """A JSON object from an object or from a string that holds one, else NULL."""
+    inner = f"json_extract_string({document}, '$')"
+    parsed = f"CASE WHEN json_valid({inner}) THEN CAST({inner} AS JSON) END"
+    return (
+        f"CASE json_type({document}) WHEN 'OBJECT' THEN {flat_object(document)}"
+        f" WHEN 'VARCHAR' THEN {flat_object('(' + parsed + ')')} END"
+    )
+
+
+def typed(text: str, kind: Kind) -> Column:
+    """A column that casts text, remembering the text so that a value that can't be cast is a problem."""
+    if kind in ("text", "json"):
+        return Column(kind, text)
+    text = f"nullif({text}, '')"
+    if kind == "timestamp":
+        return Column(kind, utc_timestamp(text), text)
+    return Column(kind, f"try_cast({text} AS {DUCKDB_TYPES[kind]})", text)

@@ -1,0 +1,111 @@
+"""The raw contract: the type of every column that the pipelines write, said once.
+
+A raw table is `<source>__<entity>` in the dataset `llm_spend_raw`. Timestamps are naive and mean UTC; money is
+decimal(38, 12) in the currency and unit of the source (staging converts); `json` columns keep a JSON document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dlt.common.schema.typing import TColumnSchema
+
+Kind = Literal["text", "bigint", "bool", "timestamp", "money", "decimal", "json"]
+
+RAW_DATASET = "llm_spend_raw"
+FILES_TABLE = "llm_spend__files"
+QUARANTINE_TABLE = "llm_spend__quarantine"
+
+DUCKDB_TYPES: Mapping[Kind, str] = {
+    "text": "VARCHAR",
+    "bigint": "BIGINT",
+    "bool": "BOOLEAN",
+    "timestamp": "TIMESTAMP",
+    "money": "DECIMAL(38, 12)",
+    "decimal": "DECIMAL(18, 6)",
+    "json": "JSON",
+}
+
+KIND_NAMES: Mapping[Kind, str] = {
+    "text": "text",
+    "bigint": "a whole number",
+    "bool": "true or false",
+    "timestamp": "a timestamp",
+    "money": "an amount",
+    "decimal": "a number",
+    "json": "JSON",
+}
+
+
+def column_hint(name: str, kind: Kind) -> TColumnSchema:
+    """The dlt column schema of one raw column."""
+    hint: TColumnSchema = {"name": name, "data_type": "text", "nullable": True}
+    match kind:
+        case "money":
+            return {**hint, "data_type": "decimal", "precision": 38, "scale": 12}
+        case "decimal":
+            return {**hint, "data_type": "decimal", "precision": 18, "scale": 6}
+        case "timestamp":
+            return {**hint, "data_type": "timestamp", "timezone": False}
+        case "text" | "bigint" | "bool" | "json":
+            return {**hint, "data_type": kind}
+
+
+# Lineage that the readers add to every row of a log file.
+LOG_LINEAGE: Mapping[str, Kind] = {
+    "_source_system": "text",
+    "_source_instance": "text",
+    "_file": "text",
+    "_problem": "text",
+    "_metadata_error": "bool",
+    "_dlt_load_id": "text",
+}
+
+_FILES: Mapping[str, Kind] = {
+    "source": "text",
+    "source_instance": "text",
+    "path": "text",
+    "size_bytes": "bigint",
+    "modified_at": "timestamp",
+}
+
+_QUARANTINE: Mapping[str, Kind] = {
+    "source": "text",
+    "source_instance": "text",
+    "table_name": "text",
+    "file": "text",
+    "line": "bigint",
+    "reason": "text",
+    "raw_text": "text",
+    "found_in_load_id": "text",
+}
+
+BOOKKEEPING_TABLES: Mapping[str, Mapping[str, Kind]] = {
+    FILES_TABLE: _FILES,
+    QUARANTINE_TABLE: _QUARANTINE,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One raw column of a log format.
+
+    `sql` yields the value from the record `r` (DuckDB SQL); `text`, when given, is the text that `sql` was parsed
+    from, so that "was there, could not be read" differs from "was not there".
+    """
+
+    kind: Kind
+    sql: str
+    text: str | None = None
+    required: bool = False
+
+    def as_required(self) -> Column:
+        """The same column; a row without it goes to quarantine."""
+        return replace(self, required=True)
+
+
+def hints(columns: Mapping[str, Kind]) -> dict[str, TColumnSchema]:
+    """dlt column schemas for a whole table."""
+    return {name: column_hint(name, kind) for name, kind in columns.items()}

@@ -1,0 +1,179 @@
+"""Any other log, as JSONL, CSV or Parquet: a mapping file says which of its columns means what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import dlt
+import yaml
+from dlt.extract import DltResource
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from llm_spend.errors import UserError
+from llm_spend.readers.files import LogFile
+from llm_spend.readers.records import LogFormat
+from llm_spend.readers.resources import log_resources
+from llm_spend.readers.sql import epoch_timestamp, field, json_text, quote, utc_timestamp
+from llm_spend.schema import DUCKDB_TYPES, Column, Kind
+
+COLUMNS: dict[str, Kind] = {
+    "source_record_id": "text",
+    "started_at": "timestamp",
+    "logical_request_id": "text",
+    "provider": "text",
+    "raw_model": "text",
+    "requested_model": "text",
+    "operation": "text",
+    "status": "text",
+    "http_status": "bigint",
+    "error_type": "text",
+    "is_stream": "bool",
+    "is_gateway_cache_hit": "bool",
+    "latency_ms": "decimal",
+    "ttft_ms": "decimal",
+    "input_tokens": "bigint",
+    "cache_read_tokens": "bigint",
+    "cache_write_5m_tokens": "bigint",
+    "cache_write_1h_tokens": "bigint",
+    "output_tokens": "bigint",
+    "reasoning_tokens": "bigint",
+    "service_tier": "text",
+    "region": "text",
+    "temperature": "decimal",
+    "max_tokens": "bigint",
+    "prompt_id": "text",
+    "api_key_id": "text",
+    "gateway_reported_usd": "money",
+}
+"""What a log can tell, in the names of `fct_llm_requests`."""
+
+TAGS = ("user", "team", "feature", "customer", "environment")
+"""Mapped columns that become metadata under these names, where the attribution rules find them."""
+
+TimestampFormat = Literal["iso", "epoch_s", "epoch_ms"]
+
+
+class Mapping(BaseModel):
+    """A mapping file.
+
+    `columns`: ours to theirs (JSON: `a.b` is the key b inside a). `defaults`: a constant for a column that the log
+    lacks. `metadata`: columns that become metadata under their own names. `input_includes_cache`: whether
+    `input_tokens` counts the cached tokens too. `timezone`: of timestamps without an offset.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = "generic"
+    instance: str = "default"
+    columns: dict[str, str]
+    defaults: dict[str, str] = {}
+    metadata: list[str] = []
+    timestamp_format: TimestampFormat = "iso"
+    timezone: str = "UTC"
+    input_includes_cache: bool = True
+
+    @field_validator("columns", "defaults")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(value) - set(COLUMNS) - set(TAGS))
+        if unknown:
+            raise ValueError(f"unknown {', '.join(unknown)}; known are {', '.join([*COLUMNS, *TAGS])}")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _timed(cls, value: dict[str, str]) -> dict[str, str]:
+        if "started_at" not in value:
+            raise ValueError("started_at must be mapped: a request without a time can't be put on a day")
+        return value
+
+
+def read_mapping(path: Path) -> Mapping:
+    """The mapping in a YAML file. Raises UserError that says what is wrong in it."""
+    try:
+        return Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"The mapping file {path} can't be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"The mapping file {path} is not YAML: {error}.") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise UserError(f"The mapping file {path} is wrong: {problems}.", "See docs/generic-logs.md.") from error
+
+
+def log_format(mapping: Mapping | None) -> LogFormat:
+    """The log format that a mapping describes; without one, the table's columns only."""
+    effective = mapping or Mapping(columns={"started_at": "started_at"})
+    columns = {name: _column(effective, name, kind) for name, kind in COLUMNS.items()}
+    columns["input_includes_cache"] = Column("bool", str(effective.input_includes_cache).upper())
+    columns["metadata"] = Column("json", _metadata(effective))
+    if "source_record_id" not in effective.columns:
+        columns["source_record_id"] = Column("text", _content_id(effective))
+    columns["started_at"] = columns["started_at"].as_required()
+    return LogFormat(
+        source="generic",
+        table="generic__requests",
+        columns=columns,
+        json_fields=frozenset(_root(name) for name in effective.columns.values() if "." in name),
+        record_name=f"{effective.source} log as mapped",
+    )
+
+
+def _root(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _text(name: str) -> str:
+    head, dot, tail = name.partition(".")
+    value = json_text(field(head), *tail.split(".")) if dot else f"CAST({field(head)} AS VARCHAR)"
+    return f"nullif(trim({value}), '')"
+
+
+def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
+    if name not in mapping.columns:
+        default = mapping.defaults.get(name)
+        literal = "NULL" if default is None else quote(default)
+        return Column(kind, f"CAST({literal} AS {DUCKDB_TYPES[kind]})")
+    text = _text(mapping.columns[name])
+    if name in mapping.defaults:
+        text = f"coalesce({text}, {quote(mapping.defaults[name])})"
+    if kind == "text":
+        return Column(kind, text)
+    if kind != "timestamp":
+        return Column(kind, f"try_cast({text} AS {DUCKDB_TYPES[kind]})", text)
+    match mapping.timestamp_format:
+        case "iso":
+            return Column(kind, utc_timestamp(text, mapping.timezone), text)
+        case "epoch_s":
+            return Column(kind, epoch_timestamp(text), text)
+        case "epoch_ms":
+            return Column(kind, epoch_timestamp(text, per_second=1000), text)
+
+
+def _metadata(mapping: Mapping) -> str:
+    tags = {name: mapping.columns[name] for name in TAGS if name in mapping.columns}
+    pairs = {**{name: name for name in mapping.metadata}, **tags}
+    constants = {name: mapping.defaults[name] for name in TAGS if name in mapping.defaults and name not in tags}
+    arguments = [f"{quote(key)}, {_text(name)}" for key, name in pairs.items()]
+    arguments += [f"{quote(key)}, {quote(value)}" for key, value in constants.items()]
+    return f"json_object({', '.join(arguments)})" if arguments else "CAST(NULL AS JSON)"
+
+
+def _content_id(mapping: Mapping) -> str:
+    """An id for a log without one: the content, and which of the equal records of its file it is.
+
+    The same file under another name, or grown, gives the same ids; equal records in one file stay apart.
+    """
+    names = sorted({*mapping.columns.values(), *mapping.metadata})
+    parts = ", ".join(f"coalesce({_text(name)}, '')" for name in names)
+    content = f"md5(concat_ws('|', {parts}))"
+    return f"{content} || '-' || row_number() OVER (PARTITION BY r.filename, {content})"
+
+
+@dlt.source(name="generic")
+def generic(files: list[LogFile], instance: str, mapping: Mapping | None = None) -> Iterable[DltResource]:
+    """Mapped logs as `generic__requests`, one row a record, appended. Marts call them by the mapping's `source`."""
+    source_system = mapping.source if mapping else "generic"
+    yield from log_resources(log_format(mapping), files, instance, source_system)
