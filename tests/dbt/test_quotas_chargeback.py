@@ -1,6 +1,7 @@
 """Quotas and chargeback over a stand-in for fct_llm_requests, compared as exact Decimals.
 
-dbt's own unit tests cast what they expect to the type of the column (0.0750 equals a stored 0.08), so cents are checked here.
+dbt's own unit tests cast what they expect to the type of the column (0.0750 equals a stored 0.08), so cents
+are checked here.
 """
 
 import os
@@ -17,79 +18,70 @@ import duckdb
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-KEPT = ("models/intermediate/quotas", "models/marts/quotas", "models/marts/chargeback")
-
-# Only columns that the models under test read. `n` numbers the requests of one line.
-STAND_IN = """
-with cases (
-    name, copies, started_at, loaded_at, provider, model_id, requested_model, status, user_id, team_id, cost_center_id,
-    virtual_account, metadata, input_tokens, output_tokens, cost_usd, price_status
-) as (
-    values
-    -- 5,001 requests of team frontend on the 14th, exactly 5,000 on the 15th; the last of the 14th was loaded on the 16th
-    ('day14', 5000, timestamp '2026-03-14 08:00:00', timestamp '2026-03-14 23:00:00', 'openai', 'gpt-4o', 'openai-main/gpt-4o',
-     'success', 'bob@email.com', 'frontend', 'cc-1', null, '{}', 0, 0, 0.0000045, 'priced'),
-    ('late14', 1, timestamp '2026-03-14 23:59:59', timestamp '2026-03-16 09:00:00', 'openai', 'gpt-4o', 'openai-main/gpt-4o',
-     'blocked_rate_limit', 'bob@email.com', 'frontend', 'cc-1', null, '{}', null, null, 0, 'not_billed'),
-    ('day15', 5000, timestamp '2026-03-15 00:00:00', timestamp '2026-03-16 09:00:00', 'openai', 'gpt-4o', 'openai-main/gpt-4o',
-     'success', 'bob@email.com', 'frontend', 'cc-1', null, '{}', 0, 0, 0.0000045, 'priced'),
-    -- one account over its token quota in project p1, just at it in p2
-    ('p1', 3, timestamp '2026-03-14 10:00:00', timestamp '2026-03-14 23:00:00', 'anthropic', 'claude', 'claude', 'success',
-     '(unallocated)', '(unallocated)', '(unallocated)', 'va-james', '{"env": "prod", "project_id": "p1"}', 40, 10, 3.999999999999,
-     'priced'),
-    ('p2', 2, timestamp '2026-03-14 10:00:00', timestamp '2026-03-14 23:00:00', 'anthropic', 'claude', 'claude', 'success',
-     '(unallocated)', '(unallocated)', '(unallocated)', 'va-james', '{"env": "prod", "project_id": "p2"}', 40, 10, 4.000000000001,
-     'priced'),
-    ('dev', 9, timestamp '2026-03-14 10:00:00', timestamp '2026-03-14 23:00:00', 'anthropic', 'claude', 'claude', 'success',
-     '(unallocated)', '(unallocated)', '(unallocated)', 'va-james', '{"env": "dev", "project_id": "p1"}', 40, 10, 0, 'free'),
-    -- $100.00 in three, and usage that nobody can price
-    ('a', 1, timestamp '2026-04-01 00:00:00', timestamp '2026-04-02 00:00:00', 'openai', 'm', 'm', 'success', 'u', 'a', 'cc', null,
-     null, 1, 0, 33.333333333333, 'priced'),
-    ('b', 1, timestamp '2026-04-01 00:00:00', timestamp '2026-04-02 00:00:00', 'openai', 'm', 'm', 'success', 'u', 'b', 'cc', null,
-     null, 1, 0, 33.333333333333, 'priced'),
-    ('c', 1, timestamp '2026-04-30 23:59:59', timestamp '2026-04-02 00:00:00', 'openai', 'm', 'm', 'success', 'u', 'c', 'cc', null,
-     null, 1, 0, 33.333333333334, 'priced'),
-    ('x', 1, timestamp '2026-04-01 00:00:00', timestamp '2026-04-02 00:00:00', 'openai', null, 'gpt-7', 'success', 'u', 'c', 'cc', null,
-     null, 37400000, 0, null, 'unpriced'),
-    -- the model that reports 0.01999999999999999872 stores 0.020000000000; just below, and half a cent
-    ('r', 1, timestamp '2026-05-01 00:00:00', timestamp '2026-05-02 00:00:00', 'openai', 'm', 'm', 'success', 'u', 'a', 'cc', null,
-     null, 1, 0, 0.019999999999, 'priced'),
-    ('h', 1, timestamp '2026-05-01 00:00:00', timestamp '2026-05-02 00:00:00', 'google', 'm', 'm', 'success', 'u', 'a', 'cc', null,
-     null, 1, 0, 0.005, 'priced'),
-    ('s', 2, timestamp '2026-05-01 00:00:00', timestamp '2026-05-02 00:00:00', 'aws', 'm', 'm', 'success', 'u', 'a', 'cc', null,
-     null, 1, 0, 0.0024999, 'priced')
+KEPT = (
+    "macros/cross_db",
+    "macros/quotas",
+    "models/intermediate/quotas",
+    "models/marts/quotas",
+    "models/marts/chargeback",
+    "seeds/rules",
+    "tests/generic",
+    "tests/quotas",
+    "tests/chargeback",
 )
 
-select
-    name || '-' || lpad(cast(n as varchar), 5, '0') as request_key,
-    cast(started_at as date) as usage_date,
-    started_at + to_seconds(n) - interval 1 second as started_at,
-    loaded_at,
-    provider,
-    model_id,
-    requested_model,
-    status,
-    user_id,
-    team_id,
-    cost_center_id,
-    virtual_account,
-    cast(metadata as json) as metadata,
-    true as is_final_attempt,
-    false as is_gateway_cache_hit,
-    cast(input_tokens as bigint) as input_tokens,
-    cast(output_tokens as bigint) as output_tokens,
-    cast(input_tokens + output_tokens as bigint) as total_tokens,
-    cast(cost_usd as decimal(38, 12)) as cost_usd,
-    'list' as cost_basis,
-    price_status
-from (select cases.*, unnest(range(1, copies + 1)) as n from cases)
+# One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC.
+CASES = """\
+name,copies,started_at,loaded_at,provider,model_id,status,user_id,team_id,cc,account,metadata,tokens,cost_usd
+day14,5000,2026-03-14 08:00:00,2026-03-14 23:00:00,openai,gpt-4o,success,bob@x.io,frontend,cc-1,,,0,0.0000045
+late14,1,2026-03-14 23:59:59,2026-03-16 09:00:00,openai,gpt-4o,blocked_rate_limit,bob@x.io,frontend,cc-1,,,,0
+day15,5000,2026-03-15 00:00:00,2026-03-16 09:00:00,openai,gpt-4o,success,bob@x.io,frontend,cc-1,,,0,0.0000045
+p1,3,2026-03-14 10:00:00,2026-03-14 23:00:00,anthropic,claude,success,?,?,?,va-james,prod/p1,50,3.999999999999
+p2,2,2026-03-14 10:00:00,2026-03-14 23:00:00,anthropic,claude,success,?,?,?,va-james,prod/p2,50,4.000000000001
+dev,9,2026-03-14 10:00:00,2026-03-14 23:00:00,anthropic,claude,success,?,?,?,va-james,dev/p1,50,0
+a,1,2026-04-01 00:00:00,2026-04-02 00:00:00,openai,m,success,u,a,cc,,,1,33.333333333333
+b,1,2026-04-01 00:00:00,2026-04-02 00:00:00,openai,m,success,u,b,cc,,,1,33.333333333333
+c,1,2026-04-30 23:59:59,2026-05-02 00:00:00,openai,m,success,u,c,cc,,,1,33.333333333333
+x,1,2026-04-01 00:00:00,2026-04-02 00:00:00,openai,,success,u,c,cc,,,37400000,
+sum,1,2026-05-01 00:00:00,2026-05-02 00:00:00,openai,m,success,u,a,cc,,,1,0.01999999999999999872
+half,1,2026-05-01 00:00:00,2026-05-02 00:00:00,google,m,success,u,a,cc,,,1,0.005
+below,2,2026-05-01 00:00:00,2026-05-02 00:00:00,aws,m,success,u,a,cc,,,1,0.0024999
 """
 
-RULES = """\
-rule_set,rule_id,rule_order,evaluation,subject_type,subject,models,metadata_key,metadata_value,applies_per,unit,limit_to,valid_from,valid_to
+# The columns that the models under test read.
+STAND_IN = """
+select
+    name || '-' || lpad(cast(n as varchar), 5, '0') as request_key,
+    cast(cast(started_at as timestamp) as date) as usage_date,
+    cast(started_at as timestamp) + to_seconds(n - 1) as started_at,
+    cast(loaded_at as timestamp) as loaded_at,
+    provider,
+    model_id,
+    coalesce(model_id, 'gpt-7') as requested_model,
+    status,
+    replace(user_id, '?', '(unallocated)') as user_id,
+    replace(team_id, '?', '(unallocated)') as team_id,
+    replace(cc, '?', '(unallocated)') as cost_center_id,
+    account as virtual_account,
+    json_object('env', split_part(metadata, '/', 1), 'project_id', split_part(metadata, '/', 2)) as metadata,
+    true as is_final_attempt,
+    false as is_gateway_cache_hit,
+    cast(tokens as bigint) as input_tokens,
+    cast(tokens as bigint) * 0 as output_tokens,
+    cast(tokens as bigint) as total_tokens,
+    cast(cost_usd as decimal(38, 12)) as cost_usd,
+    'list' as cost_basis,
+    case when cost_usd is null then 'unpriced' else 'priced' end as price_status
+from (select *, unnest(range(1, cast(copies as bigint) + 1)) as n from {{ ref('cases') }})
+"""
+
+COLUMN_TYPES = ", ".join(f"{column}: string" for column in CASES.splitlines()[0].split(","))
+SEED_YAML = f"seeds: [{{name: cases, config: {{column_types: {{{COLUMN_TYPES}}}}}}}]"
+
+RULES = """
 limits,frontend-daily,1,first_match,team,frontend,,,,,requests_per_day,5000,2020-01-01,
-limits,bob-daily,2,first_match,user,Bob@Email.com,,,,,requests_per_day,1,2020-01-01,
-limits,prod-tokens,3,first_match,virtualaccount,va-james,claude,env,prod,metadata.project_id,tokens_per_hour,100,2020-01-01,
+limits,bob-daily,2,first_match,user,Bob@X.io,,,,,requests_per_day,1,2020-01-01,
+limits,prod,3,first_match,virtualaccount,va-james,claude,env,prod,metadata.project_id,tokens_per_hour,100,2020-01-01,
 audit,nobody,1,all_match,user,u,,,,,requests_per_minute,0,2020-01-01,2026-05-01
 audit,unlimited,2,all_match,*,*,,,,,requests_per_day,,2020-01-01,
 """
@@ -99,15 +91,17 @@ audit,unlimited,2,all_match,*,*,,,,,requests_per_day,,2020-01-01,
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     root = tmp_path_factory.mktemp("quotas_chargeback")
     project = root / "dbt_project"
-    for part in (*KEPT, "macros", "tests/generic", "tests/quotas", "tests/chargeback"):
+    for part in KEPT:
         shutil.copytree(PROJECT / part, project / part)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(PROJECT / name, project / name)
     stand_in = project / "models/marts/core/fct_llm_requests.sql"
     stand_in.parent.mkdir(parents=True)
     stand_in.write_text(STAND_IN)
-    shutil.copytree(PROJECT / "seeds/rules", project / "seeds/rules")
-    (project / "seeds/rules/quota_rules.csv").write_text(RULES)
+    with (project / "seeds/rules/quota_rules.csv").open("a") as rules:
+        rules.write(RULES.lstrip())
+    (project / "seeds/cases.csv").write_text(CASES)
+    (project / "seeds/cases.yml").write_text(SEED_YAML)
     database = root / "warehouse.duckdb"
     dbt = Path(sys.executable).parent / "dbt"
     result = subprocess.run(
@@ -129,8 +123,8 @@ def rows(warehouse: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]
 def test_the_5001st_request_breaches_and_exactly_5000_do_not(warehouse: duckdb.DuckDBPyConnection) -> None:
     assert rows(
         warehouse,
-        "select subject_type, subject, window_start, used, used_ratio, status, observed_blocks from llm_spend.llm_quota_usage"
-        " where rule_id = 'frontend-daily' order by window_start",
+        "select subject_type, subject, window_start, used, used_ratio, status, observed_blocks"
+        " from llm_spend.llm_quota_usage where rule_id = 'frontend-daily' order by window_start",
     ) == [
         ("team", "frontend", datetime(2026, 3, 14), 5001, Decimal("1.000200"), "breached", 1),
         ("team", "frontend", datetime(2026, 3, 15), 5000, Decimal("1.000000"), "warning", 0),
@@ -143,13 +137,14 @@ def test_the_5001st_request_breaches_and_exactly_5000_do_not(warehouse: duckdb.D
 
 
 def test_first_match_leaves_nothing_for_the_next_rule(warehouse: duckdb.DuckDBPyConnection) -> None:
-    assert rows(warehouse, "select count(*) from llm_spend.llm_quota_usage where rule_id = 'bob-daily'") == [(0,)]
+    assert rows(warehouse, "select used from llm_spend.llm_quota_usage where rule_id = 'bob-daily'") == []
 
 
 def test_each_metadata_value_has_its_own_counter(warehouse: duckdb.DuckDBPyConnection) -> None:
     assert rows(
         warehouse,
-        "select subject_type, subject, used, status from llm_spend.llm_quota_usage where rule_id = 'prod-tokens' order by subject",
+        "select subject_type, subject, used, status from llm_spend.llm_quota_usage"
+        " where rule_id = 'prod' order by subject",
     ) == [("metadata.project_id", "p1", 150, "breached"), ("metadata.project_id", "p2", 100, "warning")]
 
 
@@ -169,20 +164,22 @@ def test_limit_0_breaches_at_once_no_limit_is_no_quota_and_a_closed_version_ends
 def test_lines_are_whole_cents_that_add_up(warehouse: duckdb.DuckDBPyConnection) -> None:
     lines = rows(
         warehouse,
-        "select billing_period, provider, team_id, model_id, exact_cost_usd, amount_usd, unpriced_tokens, has_unpriced_usage"
-        " from llm_spend.llm_chargeback_lines order by billing_period, provider, team_id, model_id",
+        "select billing_period, provider, team_id, model_id, exact_cost_usd, amount_usd, unpriced_tokens,"
+        " has_unpriced_usage from llm_spend.llm_chargeback_lines"
+        " order by billing_period, provider, team_id, model_id",
     )
     march, april, may = date(2026, 3, 1), date(2026, 4, 1), date(2026, 5, 1)
+    nobody = "(unallocated)"
     assert lines == [
-        (march, "anthropic", "(unallocated)", "claude", Decimal("19.999999999999"), Decimal("20.00"), 0, False),
+        (march, "anthropic", nobody, "claude", Decimal("19.999999999999"), Decimal("20.00"), 0, False),
         (march, "openai", "frontend", "gpt-4o", Decimal("0.045000000000"), Decimal("0.05"), 0, False),
-        (april, "openai", "a", "m", Decimal("33.333333333333"), Decimal("33.33"), 0, False),
+        (april, "openai", "a", "m", Decimal("33.333333333333"), Decimal("33.34"), 0, False),
         (april, "openai", "b", "m", Decimal("33.333333333333"), Decimal("33.33"), 0, False),
         (april, "openai", "c", "(unresolved)", None, None, 37400000, True),
-        (april, "openai", "c", "m", Decimal("33.333333333334"), Decimal("33.34"), 0, False),
+        (april, "openai", "c", "m", Decimal("33.333333333333"), Decimal("33.33"), 0, False),
         (may, "aws", "a", "m", Decimal("0.004999800000"), Decimal("0.00"), 0, False),
         (may, "google", "a", "m", Decimal("0.005000000000"), Decimal("0.01"), 0, False),
-        (may, "openai", "a", "m", Decimal("0.019999999999"), Decimal("0.02"), 0, False),
+        (may, "openai", "a", "m", Decimal("0.020000000000"), Decimal("0.02"), 0, False),
     ]
     assert all(amount is None or amount.as_tuple().exponent == -2 for *_, amount, _, _ in lines)
 
@@ -190,8 +187,8 @@ def test_lines_are_whole_cents_that_add_up(warehouse: duckdb.DuckDBPyConnection)
 def test_statements_share_the_bill(warehouse: duckdb.DuckDBPyConnection) -> None:
     assert rows(
         warehouse,
-        "select team_id, direct_usd, unallocated_usd, total_usd, share_of_bill from llm_spend.llm_chargeback_statements"
-        " where billing_period = '2026-03-01' order by team_id",
+        "select team_id, direct_usd, unallocated_usd, total_usd, share_of_bill"
+        " from llm_spend.llm_chargeback_statements where billing_period = '2026-03-01' order by team_id",
     ) == [
         ("(unallocated)", Decimal("0.00"), Decimal("20.00"), Decimal("20.00"), Decimal("0.997506")),
         ("frontend", Decimal("0.05"), Decimal("0.00"), Decimal("0.05"), Decimal("0.002494")),

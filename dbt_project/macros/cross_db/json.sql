@@ -1,7 +1,46 @@
 {#
-    Text of one key of a flat JSON object; NULL when the key is missing. `key` is SQL, so a key can come from a column.
+    Metadata as something that can be asked for a key many times: parsing the document once makes a lookup cheap.
+    The pipelines write metadata as one object with distinct keys, or NULL.
 #}
-{% macro json_value(json, key) %}{{ return(adapter.dispatch('json_value', 'llm_spend')(json, key)) }}{% endmacro %}
-{% macro default__json_value(json, key) %}json_extract_string({{ json }}, '$."' || {{ key }} || '"'){% endmacro %}
-{% macro snowflake__json_value(json, key) %}get({{ json }}, {{ key }})::varchar{% endmacro %}
-{% macro bigquery__json_value(json, key) %}json_value({{ json }}[{{ key }}]){% endmacro %}
+{% macro metadata_map(json) %}{{ return(adapter.dispatch('metadata_map', 'llm_spend')(json)) }}{% endmacro %}
+{% macro default__metadata_map(json) %}{{ json }}{% endmacro %}
+{% macro duckdb__metadata_map(json) %}cast({{ json }} as map(varchar, varchar)){% endmacro %}
+
+{# Text of one key of a metadata map, NULL when missing. `key` is SQL, so that it can come from a seed. #}
+{% macro map_value(map, key) %}{{ return(adapter.dispatch('map_value', 'llm_spend')(map, key)) }}{% endmacro %}
+{% macro default__map_value(map, key) %}{{ map }}[{{ key }}]{% endmacro %}
+{% macro snowflake__map_value(map, key) %}get({{ map }}, {{ key }})::varchar{% endmacro %}
+{% macro bigquery__map_value(map, key) %}json_value({{ map }}[{{ key }}]){% endmacro %}
+
+{#
+    One row per key of a metadata map: a SELECT of `columns` with tag_key and tag_value from `relation`, whose map is
+    in the column `map`.
+#}
+{% macro unnest_map(relation, map, columns) %}{{ return(adapter.dispatch('unnest_map', 'llm_spend')(relation, map, columns)) }}{% endmacro %}
+{% macro default__unnest_map(relation, map, columns) %}
+    select
+        {{ columns | join(', ') }},
+        unnest(map_keys({{ map }})) as tag_key,
+        unnest(map_values({{ map }})) as tag_value
+    from {{ relation }}
+{% endmacro %}
+{% macro snowflake__unnest_map(relation, map, columns) %}
+    select
+        {{ columns | join(', ') }},
+        entries.key as tag_key,
+        entries.value::varchar as tag_value
+    from {{ relation }}, lateral flatten(input => {{ map }}) as entries
+{% endmacro %}
+{% macro bigquery__unnest_map(relation, map, columns) %}
+    select
+        {{ columns | join(', ') }},
+        tag_key,
+        json_value({{ map }}[tag_key]) as tag_value
+    from {{ relation }}, unnest(json_keys({{ map }}, 1)) as tag_key
+{% endmacro %}
+
+{# The element of a JSON array that has exactly one, as text; NULL otherwise. #}
+{% macro json_only_element(json) %}{{ return(adapter.dispatch('json_only_element', 'llm_spend')(json)) }}{% endmacro %}
+{% macro default__json_only_element(json) %}case when json_array_length({{ json }}) = 1 then json_extract_string({{ json }}, '$[0]') end{% endmacro %}
+{% macro snowflake__json_only_element(json) %}case when array_size({{ json }}) = 1 then get({{ json }}, 0)::varchar end{% endmacro %}
+{% macro bigquery__json_only_element(json) %}case when array_length(json_query_array({{ json }})) = 1 then json_value({{ json }}, '$[0]') end{% endmacro %}

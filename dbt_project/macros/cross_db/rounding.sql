@@ -9,7 +9,7 @@
 {% macro cents_left(amount) %}({{ amount }} * 100 - floor({{ amount }} * 100)){% endmacro %}
 
 {# bigint cents -> decimal(38,2) USD. The factor is text because 0.01 is a float literal on BigQuery. #}
-{% macro cents_to_usd(cents) %}cast({{ cents }} * cast('0.01' as {{ llm_spend.type_decimal(3, 2) }}) as {{ llm_spend.type_decimal(38, 2) }}){% endmacro %}
+{% macro whole_cents_to_usd(cents) %}cast({{ cents }} * cast('0.01' as {{ llm_spend.type_decimal(3, 2) }}) as {{ llm_spend.type_decimal(38, 2) }}){% endmacro %}
 
 {#
     numerator / denominator of two whole numbers as decimal(18,6), rounded half-up. NULL when the denominator is not positive.

@@ -5,7 +5,7 @@ with facts as (
     select
         {{ llm_spend.month_start('usage_date') }} as billing_period,
         coalesce(provider, '(unknown)') as provider,
-        {{ llm_spend.cents_to_usd(llm_spend.round_to_cents('sum(cost_usd)')) }} as total_usd,
+        {{ llm_spend.whole_cents_to_usd(llm_spend.round_to_cents('sum(cost_usd)')) }} as total_usd,
         sum(case when coalesce(is_gateway_cache_hit, false) then 0 else coalesce(total_tokens, 0) end) as quantity_tokens,
         sum(case when cost_usd is null then coalesce(total_tokens, 0) else 0 end) as unpriced_tokens
     from {{ ref('fct_llm_requests') }}

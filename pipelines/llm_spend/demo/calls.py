@@ -6,7 +6,9 @@ Writers turn these records into the files of a gateway; the ledger turns the sam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
 
 from llm_spend.demo.organisation import TEAMS, ApiKey, Organisation
 from llm_spend.demo.pricing import Tokens
@@ -81,8 +83,7 @@ class Call:
     """A uniform number in [0, 1) from which writers choose among equivalent ways to write the same call."""
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(NamedTuple):
     """Who pays, and by which step of the attribution order that was found."""
 
     user: str
@@ -98,7 +99,11 @@ class Owner:
 def owner_of(call: Call, org: Organisation) -> Owner:
     """The attribution order, applied to known facts: tag, gateway, key owner, HR list."""
     key_user, key_team = call.key.owner_on(call.day) if call.key is not None else (None, None)
-    user, user_step = _first(("metadata", call.tagged_user), ("gateway", call.gateway_user), ("api_key", key_user))
+    user, user_step = _first(
+        ("metadata", call.tagged_user),
+        ("gateway", call.gateway_user),
+        ("api_key", key_user),
+    )
     employer = org.member_team(user, call.day)
     team, team_step = _first(
         ("metadata", call.tagged_team),
@@ -128,15 +133,22 @@ def _first(*candidates: tuple[str, str | None]) -> tuple[str, str]:
     return UNALLOCATED, "missing"
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 def day_start_ms(day: date) -> int:
     """Milliseconds since the epoch at 00:00 UTC."""
-    return (day - _EPOCH.date()).days * DAY_MS
+    return (day.toordinal() - _EPOCH_DAY) * DAY_MS
 
 
 def clock(epoch_ms: int) -> str:
     """`YYYY-MM-DD HH:MM:SS.mmm` in UTC."""
-    moment = _EPOCH + timedelta(milliseconds=epoch_ms)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{epoch_ms % 1000:03d}"
+    days, rest = divmod(epoch_ms, DAY_MS)
+    seconds, millis = divmod(rest, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{_day_text(days)} {minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}.{millis:03d}"
+
+
+@lru_cache(maxsize=8)
+def _day_text(days: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + days).isoformat()

@@ -23,8 +23,8 @@ class Line:
 def statement(amounts: Mapping[LineKey, int]) -> list[Line]:
     """Lines of one month and provider, in key order, by largest remainder.
 
-    The total is rounded half-up to cents; every line is cut to whole cents, and the cents still missing go to the
-    largest fractions, ties by key.
+    The total is rounded half-up to cents; every line is cut to whole cents, and the cents still missing go to
+    the largest fractions, ties by key.
     """
     keys = sorted(amounts)
     missing = rounded_cents(sum(amounts.values())) - sum(amounts[key] // UNITS_PER_CENT for key in keys)

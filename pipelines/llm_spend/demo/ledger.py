@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Sequence
 from operator import add
-from typing import Any
+from typing import Any, TypeVar
 
-from llm_spend.demo.calls import UNRESOLVED, Call, owner_of
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_spend.demo.calls import UNRESOLVED, Attempt, Call, Owner, owner_of
 from llm_spend.demo.organisation import Organisation
 from llm_spend.demo.quotas import DayCounters, Rule
 
@@ -19,7 +23,9 @@ DIMENSIONS = ("user", "team", "feature", "customer", "model", "environment", "co
 USER_TAGS = frozenset({"_user", "user", "user_id"})
 
 Cell = list[int]
-_NOTHING = [0] * len(COLUMNS)
+Table = NDArray[np.int64]
+"""One row an attempt, one column a measure. A day is far from 2**63 units of 1e-12 USD."""
+K = TypeVar("K", bound=Hashable)
 
 
 class Ledger:
@@ -41,69 +47,61 @@ class Ledger:
         self.deliveries: Counter[tuple[str, str]] = Counter()
         self.quarantined: Counter[tuple[str, str, str]] = Counter()
         """(source, instance, reason) -> lines"""
-        self.dirt: Counter[str] = Counter()
 
     def count_day(self, calls: list[Call], org: Organisation, rules: tuple[Rule, ...]) -> None:
         """Adds the calls of one whole UTC day."""
+        if not calls:
+            return
         counters = DayCounters(rules)
+        rows: list[tuple[int, ...]] = []
+        places: list[tuple[str, str]] = []
+        members: list[tuple[str, ...]] = []
         for call in calls:
-            self._count_call(call, org, counters)
+            owner = owner_of(call, org)
+            self._count_call(call, owner)
+            tags = [(key, value) for key, value in call.tags.items() if value and key not in USER_TAGS]
+            for attempt in call.attempts:
+                rows.append(_row(attempt))
+                places.append((call.source, call.instance))
+                members.append(_members(owner, attempt))
+                counters.count(call, owner, attempt)
+                self._count_attempt(call, owner, attempt, tags)
         self.breaches.extend(counters.breaches())
 
-    def _count_call(self, call: Call, org: Organisation, counters: DayCounters) -> None:
-        owner = owner_of(call, org)
+        day = calls[0].day.isoformat()
+        table = np.array(rows, dtype=np.int64)
+        self.by_date[day] = table.sum(axis=0).tolist()
+        _merge(self.sources, _group(places, table))
+        for name, column in zip(DIMENSIONS, zip(*members, strict=True), strict=True):
+            self.members[name].update({(day, key): cell for key, cell in _group(column, table).items()})
+
+    def _count_call(self, call: Call, owner: Owner) -> None:
+        rows = len(call.attempts)
+        self.outcomes[call.source, call.outcome] += 1
+        self.deliveries[call.source, call.delivery] += 1
+        self.attribution["user", owner.user_step] += rows
+        self.attribution["team", owner.team_step] += rows
+
+    def _count_attempt(self, call: Call, owner: Owner, attempt: Attempt, tags: list[tuple[str, str]]) -> None:
+        cost = attempt.cost or 0
         day = call.day.isoformat()
-        source = call.source
-        self.outcomes[source, call.outcome] += 1
-        self.deliveries[source, call.delivery] += 1
-        self.attribution["user", owner.user_step] += 1
-        self.attribution["team", owner.team_step] += 1
-        tags = [(key, day, value) for key, value in call.tags.items() if value and key not in USER_TAGS]
-        for attempt in call.attempts:
-            tokens = attempt.tokens
-            consumed = tokens is not None and not attempt.is_cache_hit
-            final = attempt.is_final
-            priced = attempt.cost is not None
-            cost = attempt.cost or 0
-            total = tokens.total if tokens is not None else 0
-            delta = (
-                1,
-                int(final),
-                int(final and attempt.status == "error"),
-                int(final and attempt.status.startswith("blocked_")),
-                int(attempt.is_cache_hit),
-                tokens.input if tokens is not None and consumed else 0,
-                tokens.output if tokens is not None and consumed else 0,
-                tokens.cache_read if tokens is not None and consumed else 0,
-                total if consumed else 0,
-                cost,
-                int(priced),
-                attempt.gateway_cost or 0,
-                int(attempt.gateway_cost is not None),
-                int(not priced),
-                0 if priced else total,
+        for key, value in tags:
+            cell = self.tags.setdefault((key, day, value), [0, 0, 0])
+            cell[0] += 1
+            cell[1] += cost
+            cell[2] += attempt.cost is not None
+        self.price_status[call.source, attempt.price_status] += 1
+        self.status[call.source, attempt.status] += 1
+        if cost:
+            model = attempt.model
+            key_of_line = (
+                day[:7],
+                model.provider,
+                owner.cost_center,
+                owner.team,
+                model.model_id or UNRESOLVED,
             )
-            model = attempt.model.model_id or UNRESOLVED
-            members = self.members
-            _add(self.by_date, day, delta)
-            _add(self.sources, (source, call.instance), delta)
-            _add(members["user"], (day, owner.user), delta)
-            _add(members["team"], (day, owner.team), delta)
-            _add(members["feature"], (day, owner.feature), delta)
-            _add(members["customer"], (day, owner.customer), delta)
-            _add(members["model"], (day, model), delta)
-            _add(members["environment"], (day, owner.environment), delta)
-            _add(members["cost_center"], (day, owner.cost_center), delta)
-            for tag in tags:
-                cell = self.tags.setdefault(tag, [0, 0, 0])
-                cell[0] += 1
-                cell[1] += cost
-                cell[2] += priced
-            self.price_status[source, attempt.price_status] += 1
-            self.status[source, attempt.status] += 1
-            if cost:
-                self.lines[day[:7], attempt.model.provider, owner.cost_center, owner.team, model] += cost
-            counters.count(call, owner, attempt)
+            self.lines[key_of_line] += cost
 
     def merge(self, other: Ledger) -> None:
         """Adds another ledger to this one."""
@@ -122,15 +120,59 @@ class Ledger:
             mine.update(theirs)
         self.lines.update(other.lines)
         self.quarantined.update(other.quarantined)
-        self.dirt.update(other.dirt)
         self.breaches.extend(other.breaches)
 
     def totals(self) -> Cell:
         return [sum(column) for column in zip(*self.by_date.values(), strict=True)]
 
 
-def _add(cells: dict[Any, Cell], key: Any, delta: tuple[int, ...]) -> None:
-    cells[key] = list(map(add, cells.get(key, _NOTHING), delta))
+def _row(attempt: Attempt) -> tuple[int, ...]:
+    """The columns of one attempt. What a gateway answered from its cache was not consumed at a provider."""
+    tokens = attempt.tokens
+    final = attempt.is_final
+    priced = attempt.cost is not None
+    total = tokens.total if tokens is not None else 0
+    consumed = tokens if tokens is not None and not attempt.is_cache_hit else None
+    return (
+        1,
+        final,
+        final and attempt.status == "error",
+        final and attempt.status.startswith("blocked_"),
+        attempt.is_cache_hit,
+        consumed.input if consumed is not None else 0,
+        consumed.output if consumed is not None else 0,
+        consumed.cache_read if consumed is not None else 0,
+        total if consumed is not None else 0,
+        attempt.cost or 0,
+        priced,
+        attempt.gateway_cost or 0,
+        attempt.gateway_cost is not None,
+        not priced,
+        0 if priced else total,
+    )
+
+
+def _members(owner: Owner, attempt: Attempt) -> tuple[str, ...]:
+    """The member of every dimension, in the order of DIMENSIONS."""
+    return (
+        owner.user,
+        owner.team,
+        owner.feature,
+        owner.customer,
+        attempt.model.model_id or UNRESOLVED,
+        owner.environment,
+        owner.cost_center,
+    )
+
+
+def _group(keys: Sequence[K], table: Table) -> dict[K, Cell]:
+    """Sums the rows of each key."""
+    codes: dict[K, int] = {}
+    code_of_row = np.array([codes.setdefault(key, len(codes)) for key in keys])
+    order = np.argsort(code_of_row, kind="stable")
+    starts = np.searchsorted(code_of_row[order], np.arange(len(codes)))
+    sums = np.add.reduceat(table[order], starts, axis=0)
+    return dict(zip(codes, sums.tolist(), strict=True))
 
 
 def _merge(cells: dict[Any, Cell], others: dict[Any, Cell]) -> None:

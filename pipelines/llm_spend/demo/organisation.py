@@ -6,6 +6,7 @@ One re-organisation takes place inside the period: some people change team and o
 from __future__ import annotations
 
 import csv
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -52,12 +53,20 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "legal": ("contract-review",),
 }
 CUSTOMER_FACING = frozenset({"search", "assistant", "onboarding", "support-emea", "support-amer"})
-VIRTUAL_ACCOUNTS = {"nightly-batch": "data-science", "support-bot": "support-amer", "search-indexer": "search"}
+VIRTUAL_ACCOUNTS = {
+    "nightly-batch": "data-science",
+    "support-bot": "support-amer",
+    "search-indexer": "search",
+}
 
 _FIRST = (
-    "ana ben chloe dmitri elena farid grace hugo ines jonas kira liam mei nadia omar priya quinn rosa sven tara"
-).split()
-_LAST = "almeida berg castro dubois eriksen fischer garcia haddad ivanova jensen kim larsen meyer novak okafor".split()
+    "ana", "ben", "chloe", "dmitri", "elena", "farid", "grace", "hugo", "ines", "jonas",
+    "kira", "liam", "mei", "nadia", "omar", "priya", "quinn", "rosa", "sven", "tara",
+)  # fmt: skip
+_LAST = (
+    "almeida", "berg", "castro", "dubois", "eriksen", "fischer", "garcia", "haddad",
+    "ivanova", "jensen", "kim", "larsen", "meyer", "novak", "okafor",
+)  # fmt: skip
 _DOMAINS = ("northwind.example", "northwind.example", "eu.northwind.example")
 _TEAM_WEIGHTS = (10, 14, 12, 18, 6, 5, 12, 9, 5, 4, 3, 2)
 
@@ -70,7 +79,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class User:
-    """A person; `teams` are (from, team) steps. Contractors are in no HR list, so nobody can look up their team."""
+    """A person; `teams` are one or two (from, team) steps. Contractors are in no HR list."""
 
     user_id: str
     teams: tuple[tuple[date, str], ...]
@@ -78,7 +87,8 @@ class User:
     is_contractor: bool = False
 
     def team_on(self, day: date) -> str:
-        return next(team for since, team in reversed(self.teams) if since <= day)
+        since, team = self.teams[-1]
+        return team if since <= day else self.teams[0][1]
 
 
 @dataclass(frozen=True)
@@ -98,15 +108,22 @@ class ApiKey:
         return steps[-1] if steps else (None, None)
 
 
-class Zipf(Generic[T]):
-    """Draws items with a skew: the first is the most frequent."""
+class Weighted(Generic[T]):
+    """Draws items by weight; quicker than `Random.choices` for one item at a time."""
 
-    def __init__(self, items: Sequence[T], exponent: float) -> None:
-        self.items = items
-        self._weights = list(accumulate((rank + 1) ** -exponent for rank in range(len(items))))
+    def __init__(self, items: Sequence[T], weights: Iterable[float]) -> None:
+        self._items = items
+        self._bounds = list(accumulate(weights))
+        self._total = self._bounds[-1]
+        self._last = len(items) - 1
 
     def draw(self, rng: Random) -> T:
-        return rng.choices(self.items, cum_weights=self._weights)[0]
+        return self._items[bisect_right(self._bounds, rng.random() * self._total, 0, self._last)]
+
+
+def zipf(items: Sequence[T], exponent: float) -> Weighted[T]:
+    """Draws with a skew: the first item is the most frequent."""
+    return Weighted(items, ((rank + 1) ** -exponent for rank in range(len(items))))
 
 
 @dataclass
@@ -115,15 +132,15 @@ class Organisation:
     customers: list[Customer]
     keys: list[ApiKey]
     reorganised_on: date
-    user_draw: Zipf[User] = field(init=False)
-    customer_draw: Zipf[Customer] = field(init=False)
-    key_draw: Zipf[ApiKey] = field(init=False)
+    user_draw: Weighted[User] = field(init=False)
+    customer_draw: Weighted[Customer] = field(init=False)
+    key_draw: Weighted[ApiKey] = field(init=False)
     members: dict[str, User] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.user_draw = Zipf(self.users, 0.8)
-        self.customer_draw = Zipf(self.customers, 0.9)
-        self.key_draw = Zipf(self.keys, 0.7)
+        self.user_draw = zipf(self.users, 0.8)
+        self.customer_draw = zipf(self.customers, 0.9)
+        self.key_draw = zipf(self.keys, 0.7)
         self.members = {user.user_id: user for user in self.users if not user.is_contractor}
 
     def draw_user(self, rng: Random, day: date) -> User:
@@ -214,7 +231,8 @@ def write_seeds(org: Organisation, folder: Path) -> None:
             teams.append([team_id, name, MOVED_TO, moved, ""])
         else:
             teams.append([team_id, name, cost_center, FOUNDED.isoformat(), ""])
-    _csv(folder / "org_teams.csv", ("team_id", "team_name", "cost_center_id", "valid_from", "valid_to"), teams)
+    header: tuple[str, ...] = ("team_id", "team_name", "cost_center_id", "valid_from", "valid_to")
+    _csv(folder / "org_teams.csv", header, teams)
 
     keys: list[list[str]] = []
     for key in org.keys:

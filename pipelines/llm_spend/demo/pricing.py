@@ -1,6 +1,6 @@
 """What the demo's models cost, written by hand from the providers' price pages.
 
-The truth is computed from this table and from nothing else, so that it checks the price seeds instead of copying them.
+The truth is computed from this table and from nothing else, so that it checks the price seeds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 UNITS_PER_USD = 10**12
 """All amounts of the demo are integers of 1e-12 USD: exact, fast, and nothing is ever rounded."""
@@ -27,9 +28,8 @@ class Rate:
     cache_write_1h: Decimal | None = None
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Tokens of one attempt. `input` holds all input, cache reads and writes included; reasoning is inside output."""
+class Tokens(NamedTuple):
+    """Tokens of one attempt. `input` includes cache reads and writes, `output` includes reasoning."""
 
     input: int
     output: int

@@ -21,7 +21,7 @@ _WINDOW_MS = {"hour": DAY_MS // 24, "day": DAY_MS}
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. A condition that is None doesn't restrict; `per` None: all matching requests share one counter."""
+    """One rule. A condition that is None doesn't restrict; `per` None: all that match share one counter."""
 
     rule_id: str
     measure: Literal["requests", "tokens"]
@@ -44,16 +44,23 @@ class Rule:
         )
 
     def subject(self, call: Call, owner: Owner) -> str | None:
-        """Whose counter a matching request moves; None: nobody's, for the rule counts by something it lacks."""
+        """Whose counter a matching request moves; None: nobody's, it lacks what the rule counts by."""
         match self.per:
             case None:
-                return "*"
+                return self.team or self.virtual_account or "*"
             case "user":
                 return None if owner.user == UNALLOCATED else owner.user
             case "virtualaccount":
                 return call.virtual_account
             case per:
                 return call.tags.get(per.removeprefix("metadata.")) or None
+
+    @property
+    def subject_type(self) -> str:
+        """What kind of thing has a counter of its own: what `per` says, else the one subject of the rule."""
+        if self.per is not None:
+            return self.per
+        return "team" if self.team is not None else "virtualaccount" if self.virtual_account is not None else "*"
 
     def to_config(self) -> dict[str, Any]:
         when: dict[str, Any] = {}
@@ -70,7 +77,7 @@ class Rule:
 
 
 def rules(daily_requests: float) -> tuple[Rule, ...]:
-    """The rules, in the order in which they are tried. Limits grow with traffic, so every size has some breaches."""
+    """The rules, in the order they are tried. Limits grow with traffic, so every size has some breaches."""
 
     def scaled(share: float, least: int) -> int:
         return max(least, ceil(daily_requests * share))
@@ -81,11 +88,11 @@ def rules(daily_requests: float) -> tuple[Rule, ...]:
             virtual_account="nightly-batch", per="virtualaccount",
         ),
         Rule(
-            "free-plan-daily-tokens", "tokens", "day", scaled(0.022, 3) * 1_500,
+            "free-plan-daily-tokens", "tokens", "day", scaled(0.022, 3) * 12_000,
             tag=("plan", "free"), per="metadata.customer_id",
         ),
         Rule("support-emea-daily", "requests", "day", scaled(0.26, 5), team="support-emea"),
-        Rule("data-science-daily-tokens", "tokens", "day", scaled(0.26, 5) * 1_900, team="data-science"),
+        Rule("data-science-daily-tokens", "tokens", "day", scaled(0.26, 5) * 5_000, team="data-science"),
         Rule("everyone-daily", "requests", "day", scaled(0.19, 6), per="user"),
     )  # fmt: skip
 
@@ -120,7 +127,7 @@ class DayCounters:
             return
 
     def breaches(self) -> list[dict[str, Any]]:
-        """Windows whose use went over the limit; `breached_at` is the start of the request that crossed it."""
+        """Windows over their limit; `breached_at` is the start of the request that crossed it."""
         found: list[dict[str, Any]] = []
         for (index, subject, start), moves in sorted(self._moves.items()):
             rule = self._rules[index]
@@ -130,6 +137,7 @@ class DayCounters:
             found.append(
                 {
                     "rule_id": rule.rule_id,
+                    "subject_type": rule.subject_type,
                     "subject": subject,
                     "unit": rule.unit,
                     "window_start": clock(start),

@@ -20,19 +20,22 @@ from llm_spend.demo.organisation import (
     ApiKey,
     Organisation,
     User,
-    Zipf,
+    Weighted,
+    zipf,
 )
 from llm_spend.demo.pricing import Tokens, cost_units
 
 PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED = "portkey", "truefoundry", "litellm", "self_hosted"
 SOURCES = (PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED)
-_SOURCE_WEIGHTS = (44, 62, 94, 100)
+_SOURCE_DRAW = Weighted(SOURCES, (44, 18, 32, 6))
 WORKSPACES = ("ws-product", "ws-internal")
 TENANT = "northwind"
 GENERIC_INSTANCE = "batch-cluster"
 LITELLM_INSTANCE = "proxy"
 
-_HOURS = (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 16, 14, 12, 14, 16, 16, 14, 11, 8, 6, 5, 3, 2, 1)
+_HOURS = Weighted(
+    range(24), (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 16, 14, 12, 14, 16, 16, 14, 11, 8, 6, 5, 3, 2, 1)
+)
 _LAST_START_MS = 86_400_000 - 90_000
 
 GPT_4O = Model("gpt-4o", "gpt-4o", "openai", 6.9, 5.5)
@@ -50,19 +53,21 @@ GEMINI_FLASH = Model("gemini-2.5-flash", "gemini-2.5-flash", "google", 7.0, 5.6)
 EMBEDDING = Model("text-embedding-3-small", "text-embedding-3-small", "openai", 6.0, 0.0, "embedding")
 IN_HOUSE = Model("internal-llm-v2", None, "openai", 6.5, 5.0)
 
-_CHAT = Zipf(
-    (GPT_4O_MINI, GPT_4O, HAIKU, SONNET, GEMINI_FLASH, GPT_5_MINI, GPT_4_1, GPT_4O_DATED)
-    + (GEMINI_PRO, O4_MINI, GPT_5_6_SOL, SONNET_DATED),
+_CHAT = zipf(
+    (
+        GPT_4O_MINI, GPT_4O, HAIKU, SONNET, GEMINI_FLASH, GPT_5_MINI, GPT_4_1, GPT_4O_DATED,
+        GEMINI_PRO, O4_MINI, GPT_5_6_SOL, SONNET_DATED,
+    ),
     0.55,
-)
+)  # fmt: skip
 _BACKUPS = (GPT_4O_MINI, HAIKU, GEMINI_FLASH, GPT_5_MINI)
 _GENERIC_MODELS = (GPT_4O_MINI, GPT_4O_MINI, GPT_4_1, IN_HOUSE)
 
 _OUTCOMES: dict[str, dict[str, int]] = {
     PORTKEY: {
         "ok": 8800, "fallback": 300, "fallback_exhausted": 30, "stream_without_usage": 160, "error": 150,
-        "error_with_usage": 50, "timeout": 70, "blocked_other": 30, "blocked_guardrail": 30, "rate_limited": 50,
-        "check_failed": 30, "gateway_zero": 60, "unknown_model": 120, "embedding": 120,
+        "error_with_usage": 50, "timeout": 70, "blocked_other": 30, "blocked_guardrail": 30,
+        "rate_limited": 50, "check_failed": 30, "gateway_zero": 60, "unknown_model": 120, "embedding": 120,
     },
     TRUEFOUNDRY: {
         "ok": 8700, "retry": 200, "fallback": 200, "guardrail": 250, "rate_limited": 60, "error": 100,
@@ -76,15 +81,23 @@ _OUTCOMES: dict[str, dict[str, int]] = {
     },
     SELF_HOSTED: {"ok": 9600, "missing_usage": 400},
 }  # fmt: skip
+_OUTCOME_DRAWS = {
+    source: Weighted(tuple(outcomes), outcomes.values()) for source, outcomes in _OUTCOMES.items()
+}
 
-_DELIVERIES = ("once", "duplicate", "overlap", "grown", "late")
-_DELIVERY_WEIGHTS = (9780, 9830, 9930, 9950, 10000)
+_DELIVERIES = Weighted(("once", "duplicate", "overlap", "grown", "late"), (9780, 50, 100, 20, 50))
+_ENVIRONMENTS = Weighted(("prod", "staging", "dev"), (76, 14, 10))
 
 _TAG_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("team", "feature", "customer_id", "environment"),
     ("team_id", "feature_name", "customer", "environment"),
     ("business_unit", "feature_id", "customer_id", "env"),
 )
+_GENERATIONS = {
+    feature: (0, 0, 1, 0, 2)[sum(feature.encode()) % 5]
+    for features in FEATURES.values()
+    for feature in features
+}
 _TYPOS = ("serach", "Support-EMEA", "plattform", "growth-team")
 
 
@@ -156,6 +169,7 @@ class Day:
         self.burst = plan.bursts.get(self.day)
         self.rng = Random(f"{plan.seed}:{self.day.isoformat()}")
         self.start_ms = day_start_ms(self.day)
+        self.release = f"{self.day.year}.{self.day.isocalendar().week:02d}"
         self.is_last = {back: index + back >= len(plan.days) for back in (1, 3)}
         self.forced = {source: False for source in SOURCES}
 
@@ -169,7 +183,7 @@ class Day:
         rng = self.rng
         burst = self.burst if self.burst is not None and rng.random() < self.burst.share else None
         if burst is None:
-            source = rng.choices(SOURCES, cum_weights=_SOURCE_WEIGHTS)[0]
+            source = _SOURCE_DRAW.draw(rng)
         else:
             source = TRUEFOUNDRY if burst.virtual_account else PORTKEY
         call = Call(
@@ -183,29 +197,34 @@ class Day:
             style=rng.random(),
         )
         self._describe(call, burst)
-        self._attempt(call, burst)
+        self._attempt(call)
         self._deliver(call)
         return call
 
     def _outcome(self, source: str) -> str:
-        outcomes = _OUTCOMES[source]
         if not self.forced[source]:
             # One call a day walks through the list, so that small sizes have every sort of dirt too.
             self.forced[source] = True
-            return list(outcomes)[self.index % len(outcomes)]
-        return self.rng.choices(list(outcomes), weights=list(outcomes.values()))[0]
+            outcomes = list(_OUTCOMES[source])
+            return outcomes[self.index % len(outcomes)]
+        return _OUTCOME_DRAWS[source].draw(self.rng)
 
-    # --- who -------------------------------------------------------------------------------------------------------
+    # --- who ------------------------------------------------------------------------------------------
 
     def _describe(self, call: Call, burst: Burst | None) -> None:
         rng = self.rng
-        user = burst.user if burst is not None and burst.user is not None else self.org.draw_user(rng, self.day)
-        {
-            PORTKEY: self._through_portkey,
-            TRUEFOUNDRY: self._through_truefoundry,
-            LITELLM: self._through_litellm,
-            SELF_HOSTED: self._through_self_hosted,
-        }[call.source](call, user, burst)
+        user = (
+            burst.user if burst is not None and burst.user is not None else self.org.draw_user(rng, self.day)
+        )
+        match call.source:
+            case "portkey":
+                self._through_portkey(call, user, burst)
+            case "truefoundry":
+                self._through_truefoundry(call, user, burst)
+            case "litellm":
+                self._through_litellm(call, user)
+            case _:
+                self._through_self_hosted(call, user)
 
     def _through_portkey(self, call: Call, user: User, burst: Burst | None) -> None:
         team = user.team_on(self.day)
@@ -238,7 +257,7 @@ class Day:
         if len(call.gateway_teams) == 1:
             call.gateway_team = call.gateway_teams[0]
 
-    def _through_litellm(self, call: Call, user: User, burst: Burst | None) -> None:
+    def _through_litellm(self, call: Call, user: User) -> None:
         call.instance = LITELLM_INSTANCE
         rng = self.rng
         key: ApiKey = self.org.key_draw.draw(rng)
@@ -252,11 +271,11 @@ class Day:
         if rng.random() < 0.15:
             call.user_key, call.tagged_user = "user_id", user.user_id
 
-    def _through_self_hosted(self, call: Call, user: User, burst: Burst | None) -> None:
+    def _through_self_hosted(self, call: Call, user: User) -> None:
         call.instance = GENERIC_INSTANCE
         self._tag(call, user.team_on(self.day), keep_team=0.85, generation=0)
         if self.rng.random() < 0.9:
-            call.gateway_user = user.user_id
+            call.user_key, call.tagged_user = "user", user.user_id
 
     def _tag(self, call: Call, team: str, keep_team: float, generation: int | None = None) -> int:
         """Adds team, feature, customer, environment and free tags. Returns the generation of tag names."""
@@ -264,7 +283,7 @@ class Day:
         feature = rng.choice(FEATURES[team])
         if generation is None:
             # All code of one feature follows one convention, as the team that wrote it learned it.
-            generation = (0, 0, 1, 0, 2)[sum(feature.encode()) % 5]
+            generation = _GENERATIONS[feature]
         names = _TAG_NAMES[generation]
         if rng.random() < keep_team:
             call.tagged_team = rng.choice(_TYPOS) if rng.random() < 0.008 else team
@@ -284,19 +303,19 @@ class Day:
                 if names[2] == "customer_id":
                     call.tags["plan"] = customer.plan
         if rng.random() < 0.92:
-            call.environment = rng.choices(("prod", "staging", "dev"), cum_weights=(76, 90, 100))[0]
+            call.environment = _ENVIRONMENTS.draw(rng)
             call.tags[names[3]] = call.environment
         if rng.random() < 0.3:
-            call.tags["release"] = f"2026.{self.day.isocalendar().week:02d}"
+            call.tags["release"] = self.release
         if rng.random() < 0.006:
-            call.tags["session_note"] = (f"{feature} session {rng.randrange(5)} " + "long note " * 20)[:128]
+            call.tags["session_note"] = (f"{feature} session {rng.randrange(5)} " + "long-note-" * 20)[:128]
         return generation
 
-    # --- how it went -----------------------------------------------------------------------------------------------
+    # --- how it went ----------------------------------------------------------------------------------
 
-    def _attempt(self, call: Call, burst: Burst | None) -> None:
+    def _attempt(self, call: Call) -> None:
         rng = self.rng
-        hour = rng.choices(range(24), weights=_HOURS)[0]
+        hour = _HOURS.draw(rng)
         if call.virtual_account == "nightly-batch":
             hour = rng.choice((1, 2, 3))
         offset = min(hour * 3_600_000 + rng.randrange(3_600_000), _LAST_START_MS)
@@ -358,7 +377,9 @@ class Day:
         attempt = self.blank(call, started_ms, model)
         attempt.tokens = self.tokens(call, model)
         if call.outcome == "usage_conflict":
-            attempt.tokens = Tokens(5000 + self.rng.randrange(1000), 200, 0, 1000 + self.rng.randrange(500), 0)
+            attempt.tokens = Tokens(
+                5000 + self.rng.randrange(1000), 200, 0, 1000 + self.rng.randrange(500), 0
+            )
             attempt.conflicting_1h = attempt.tokens.cache_write + 100
             attempt.price_status, attempt.gateway_cost = "usage_conflict", 0
             return attempt
@@ -367,7 +388,9 @@ class Day:
             attempt.gateway_cost = 0
         return attempt
 
-    def refused(self, call: Call, started_ms: int, model: Model, status: str, http: int, error: str) -> Attempt:
+    def refused(
+        self, call: Call, started_ms: int, model: Model, status: str, http: int, error: str
+    ) -> Attempt:
         """An attempt that consumed nothing."""
         attempt = self.blank(call, started_ms, model)
         attempt.status, attempt.http_status, attempt.error_type = status, http, error
@@ -379,10 +402,10 @@ class Day:
         latency = 80 + int(self.rng.lognormvariate(6.8, 0.7))
         return Attempt(self.record_id(call), started_ms, min(latency, 45_000), model)
 
-    # --- how it reaches the files ----------------------------------------------------------------------------------
+    # --- how it reaches the files ---------------------------------------------------------------------
 
     def _deliver(self, call: Call) -> None:
-        delivery = self.rng.choices(_DELIVERIES, cum_weights=_DELIVERY_WEIGHTS)[0]
+        delivery = _DELIVERIES.draw(self.rng)
         if call.source == SELF_HOSTED:
             delivery = delivery if delivery == "duplicate" else "once"
         if delivery == "grown" and not (call.source == PORTKEY and call.outcome == "ok"):
@@ -396,7 +419,8 @@ def settle(attempt: Attempt, call: Call) -> None:
     """Prices an attempt that has tokens, and decides what the gateway says that it cost."""
     tokens = attempt.tokens
     if tokens is None or attempt.model.model_id is None:
-        attempt.price_status, attempt.cost, attempt.gateway_cost = "unpriced", None, 0
+        attempt.price_status, attempt.cost = "unpriced", None
+        attempt.gateway_cost = None if call.source == SELF_HOSTED else 0
         return
     attempt.price_status = "priced"
     attempt.cost = cost_units(attempt.model.model_id, call.day, tokens)

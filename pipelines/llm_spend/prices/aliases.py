@@ -95,7 +95,8 @@ def _exclusion(clause: Clause) -> str | None:
 def portable_regex(pattern: str) -> str:
     r"""The same expression in lower case without backslashes and non-capturing groups.
 
-    `^gpt-5\.6-\d{4}$` becomes `^gpt-5[.]6-[0-9]{4}$`. Raises NotPortable when it uses more than warehouses share.
+    `^gpt-5\.6-\d{4}$` becomes `^gpt-5[.]6-[0-9]{4}$`. Raises NotPortable when that
+    leaves something that the warehouses read differently.
     """
     portable = re.sub(r"\\([.\-/])", r"[\1]", pattern.replace(r"\d", "[0-9]")).replace("(?:", "(").lower()
     if not _PORTABLE.fullmatch(portable):

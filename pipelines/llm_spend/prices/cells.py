@@ -175,7 +175,7 @@ def _cells(prices: Mapping[str, Rate]) -> dict[_CellKey, Decimal]:
 
 
 def _exact(price: Decimal, unit_size: int) -> Decimal:
-    """The price itself; ValueError when the price of a single unit needs more decimals than a column holds."""
+    """The price itself; ValueError when the price of one unit needs more decimals than a column holds."""
     single = price / unit_size
     if single != round(single, _PRICE_DECIMALS):
         raise ValueError(f"{price} per {unit_size} needs more than {_PRICE_DECIMALS} decimals per unit")

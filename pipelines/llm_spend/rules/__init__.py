@@ -1,0 +1,17 @@
+"""Quota files of a gateway -> dated rows of the seed rules/quota_rules.csv."""
+
+from llm_spend.rules.quotas import Evaluation, Problem, QuotaRule, RuleFileError, check, import_rules
+from llm_spend.rules.seed import ImportResult, SeedError, import_, write_seed
+
+__all__ = [
+    "Evaluation",
+    "ImportResult",
+    "Problem",
+    "QuotaRule",
+    "RuleFileError",
+    "SeedError",
+    "check",
+    "import_",
+    "import_rules",
+    "write_seed",
+]

@@ -15,17 +15,18 @@ from dlt.extract import DltResource
 from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.resources import log_resources
-from llm_spend.readers.sql import field, object_from_arrays, object_or_text, typed
+from llm_spend.readers.sql import field, object_from_arrays, object_or_text, quote, typed
 from llm_spend.schema import Column
 
-_UNESCAPED = f"CAST(replace(CAST({field('metadata')} AS VARCHAR), '\\\\''', '''') AS JSON)"
-_TWO_ARRAYS = object_from_arrays(f"json_extract({_UNESCAPED}, '$.key')", f"json_extract({_UNESCAPED}, '$.value')")
-METADATA = (
-    f"CASE WHEN {field('metadata')} IS NULL THEN"
-    f" {object_from_arrays(field('metadataKey'), field('metadataValue'))}"
-    f" WHEN json_type({field('metadata')}, '$.key') = 'ARRAY' THEN {_TWO_ARRAYS}"
-    f" ELSE {object_or_text(_UNESCAPED)} END"
+_METADATA = field("metadata")
+_TWO_ARRAYS = object_from_arrays(f"json_extract({_METADATA}, '$.key')", f"json_extract({_METADATA}, '$.value')")
+_OBJECT = (
+    f"CASE WHEN {_METADATA} IS NULL THEN {object_from_arrays(field('metadataKey'), field('metadataValue'))}"
+    f" WHEN json_type({_METADATA}, '$.key') = 'ARRAY' THEN {_TWO_ARRAYS}"
+    f" ELSE {object_or_text(_METADATA)} END"
 )
+_ESCAPED_QUOTE = quote("\\\\'")  # \' as it stands in JSON text
+METADATA = f"CAST(replace(CAST({_OBJECT} AS VARCHAR), {_ESCAPED_QUOTE}, {quote(chr(39))}) AS JSON)"
 
 LOGS = LogFormat(
     source="portkey",
@@ -58,7 +59,7 @@ LOGS = LogFormat(
         "metadata": Column("json", METADATA),
     },
     metadata_column="metadata",
-    metadata_given=f"coalesce({field('metadata')}, {field('metadataKey')})",
+    metadata_given=f"coalesce({_METADATA}, {field('metadataKey')})",
 )
 
 

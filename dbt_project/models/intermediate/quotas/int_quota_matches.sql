@@ -65,7 +65,7 @@ matched as (
         )
         and case
             when rules.metadata_key is null then true
-            else {{ llm_spend.json_value('requests.metadata', 'rules.metadata_key') }} = rules.metadata_value
+            else {{ llm_spend.map_value(llm_spend.metadata_map('requests.metadata'), 'rules.metadata_key') }} = rules.metadata_value
         end
     {% if not loop.last -%}
     union all

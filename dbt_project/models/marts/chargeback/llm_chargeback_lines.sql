@@ -11,7 +11,8 @@ with requests as (
         case when cost_usd is null then coalesce(total_tokens, 0) else 0 end as unpriced_tokens,
         case when cost_usd is null then 1 else 0 end as unpriced_requests,
         cost_usd,
-        cost_basis
+        -- A request that cost nothing has its reason there (cache_hit, not_billed), not a price list.
+        case when cost_usd <> 0 then cost_basis end as cost_basis
     from {{ ref('fct_llm_requests') }}
 ),
 
@@ -81,7 +82,7 @@ final as (
         model_id,
         quantity_tokens,
         cast(exact_cost_usd as {{ llm_spend.type_money() }}) as exact_cost_usd,
-        {{ llm_spend.cents_to_usd('amount_cents') }} as amount_usd,
+        {{ llm_spend.whole_cents_to_usd('amount_cents') }} as amount_usd,
         cost_basis,
         'USD' as currency,
         billing_period as original_period,

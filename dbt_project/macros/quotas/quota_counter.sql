@@ -5,6 +5,6 @@ case {{ applies_per }}
     when 'team' then nullif(requests.team_id, '(unallocated)')
     when 'virtualaccount' then requests.virtual_account
     when 'model' then requests.requested_model
-    else nullif({{ llm_spend.json_value('requests.metadata', "substring(" ~ applies_per ~ ", 10)") }}, '')
+    else nullif({{ llm_spend.map_value(llm_spend.metadata_map('requests.metadata'), "substring(" ~ applies_per ~ ", 10)") }}, '')
 end
 {%- endmacro %}

@@ -1,0 +1,46 @@
+{#
+    One row per request_key: the newest version (source_updated_at), then the one with the most tokens (a stream is
+    logged with placeholder usage first), then the one loaded last.
+
+    relation: canonical requests; condition: SQL that restricts them. Duplicates are few, so only they are ranked:
+    ranking every row would sort the whole log.
+#}
+{% macro deduplicate_requests(relation, condition) %}
+    with duplicated_keys as (
+        select request_key
+        from {{ relation }}
+        where {{ condition }}
+        group by request_key
+        having count(*) > 1
+    ),
+
+    versions as (
+        select
+            requests.*,
+            row_number() over (
+                partition by requests.request_key
+                order by
+                    coalesce(requests.source_updated_at, cast('1900-01-01' as {{ dbt.type_timestamp() }})) desc,
+                    coalesce(requests.total_tokens, -1) desc,
+                    requests.load_id desc,
+                    coalesce(requests.gateway_reported_usd, -1) desc
+            ) as version_rank
+        from {{ relation }} as requests
+        inner join duplicated_keys on requests.request_key = duplicated_keys.request_key
+        where {{ condition }}
+    ),
+
+    singles as (
+        select
+            requests.*,
+            1 as version_rank
+        from {{ relation }} as requests
+        left join duplicated_keys on requests.request_key = duplicated_keys.request_key
+        where duplicated_keys.request_key is null and {{ condition }}
+    )
+
+    select * from singles
+    union all
+    select * from versions
+    where version_rank = 1
+{% endmacro %}

@@ -1,0 +1,44 @@
+{% set slots = range(1, attribution_slots() + 1) %}
+
+with rules as (
+    select * from {{ ref('stg_mapping__attribution_rules') }}
+),
+
+source_systems as (
+    select distinct source_system
+    from {{ ref('int_model_names') }}
+),
+
+applicable as (
+    select
+        source_systems.source_system,
+        rules.dimension,
+        rules.metadata_key,
+        rules.priority,
+        -- At the same priority the rule for this very source stands before the one for all.
+        row_number() over (
+            partition by source_systems.source_system, rules.dimension
+            order by
+                rules.priority,
+                case when rules.source_system = source_systems.source_system then 0 else 1 end,
+                rules.metadata_key
+        ) as slot
+    from source_systems
+    inner join rules on rules.source_system in ('*', source_systems.source_system)
+),
+
+final as (
+    select
+        source_systems.source_system
+        {%- for dimension in owner_dimensions() %}{% for slot in slots %},
+        max(case when dimension = '{{ dimension }}' and slot = {{ slot }} then metadata_key end)
+            as {{ dimension }}_key_{{ slot }},
+        max(case when dimension = '{{ dimension }}' and slot = {{ slot }} then priority end)
+            as {{ dimension }}_priority_{{ slot }}
+        {%- endfor %}{% endfor %}
+    from source_systems
+    left join applicable on source_systems.source_system = applicable.source_system
+    group by source_systems.source_system
+)
+
+select * from final

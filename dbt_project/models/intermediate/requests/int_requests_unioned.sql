@@ -1,0 +1,116 @@
+{{ config(materialized='view') }}
+
+{% set sources = ['stg_portkey__logs', 'stg_truefoundry__spans', 'stg_litellm__payloads', 'stg_generic__requests'] %}
+{% set columns = [
+    'source_system', 'source_instance', 'source_record_id', 'logical_request_id', 'api_key_id', 'virtual_account',
+    'gateway_user_id', 'gateway_team_id', 'started_at', 'source_updated_at', 'latency_ms', 'ttft_ms', 'raw_provider',
+    'raw_model', 'requested_model', 'operation', 'is_stream', 'service_tier', 'region', 'temperature', 'max_tokens',
+    'prompt_id', 'metadata', 'is_metadata_unreadable', 'http_status', 'error_type', 'status', 'is_gateway_cache_hit',
+    'reported_input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens',
+    'is_cache_inside_input', 'output_tokens', 'reasoning_tokens', 'gateway_reported_usd', 'feedback_score', 'load_id'
+] %}
+
+with
+{% for source in sources %}
+{{ source }} as (
+    select * from {{ ref(source) }}
+),
+{% endfor %}
+
+packages as (
+    select * from {{ ref('stg_loads__packages') }}
+),
+
+unioned as (
+    {% for source in sources %}
+    select {{ columns | join(', ') }} from {{ source }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+committed as (
+    select
+        unioned.*,
+        packages.loaded_at
+    from unioned
+    inner join packages on unioned.load_id = packages.load_id
+),
+
+-- A success that reports no token at all did not report its usage: streams without usage look like that.
+usage_known as (
+    select
+        *,
+        coalesce(reported_input_tokens, 0) + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0) = 0
+        and (status = 'success' or (reported_input_tokens is null and output_tokens is null))
+            as is_usage_missing,
+        cache_write_1h_tokens > cache_write_tokens as is_usage_conflicting,
+        -- Cached tokens beyond the reported input can't be inside it, whatever the source usually does.
+        case
+            when is_cache_inside_input and cache_read_tokens + cache_write_tokens <= coalesce(reported_input_tokens, 0)
+                then coalesce(reported_input_tokens, 0) - cache_read_tokens - cache_write_tokens
+            else coalesce(reported_input_tokens, 0)
+        end as known_uncached_input_tokens
+    from committed
+),
+
+final as (
+    select
+        {{ dbt.concat(['source_system', "'|'", 'source_instance', "'|'", 'source_record_id']) }} as request_key,
+        source_system,
+        source_instance,
+        source_record_id,
+        logical_request_id,
+        started_at,
+        cast(started_at as date) as usage_date,
+        raw_provider,
+        raw_model,
+        requested_model,
+        operation,
+        status,
+        http_status,
+        error_type,
+        is_stream,
+        is_gateway_cache_hit,
+        latency_ms,
+        ttft_ms,
+        case when not is_usage_missing then known_uncached_input_tokens + cache_read_tokens + cache_write_tokens end
+            as input_tokens,
+        case when not is_usage_missing then known_uncached_input_tokens end as uncached_input_tokens,
+        case when not is_usage_missing then cache_read_tokens end as cache_read_tokens,
+        case when not is_usage_missing and not is_usage_conflicting then cache_write_tokens - cache_write_1h_tokens end
+            as cache_write_5m_tokens,
+        case when not is_usage_missing and not is_usage_conflicting then cache_write_1h_tokens end
+            as cache_write_1h_tokens,
+        case when not is_usage_missing then coalesce(output_tokens, 0) end as output_tokens,
+        case when not is_usage_missing then reasoning_tokens end as reasoning_tokens,
+        case
+            when not is_usage_missing
+                then known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0)
+        end as total_tokens,
+        case
+            when is_usage_missing then 'missing_usage'
+            when is_usage_conflicting then 'usage_conflict'
+            when is_cache_inside_input and cache_read_tokens + cache_write_tokens > coalesce(reported_input_tokens, 0)
+                then 'cache_beside_input'
+            else 'ok'
+        end as token_quality,
+        service_tier,
+        region,
+        temperature,
+        max_tokens,
+        prompt_id,
+        api_key_id,
+        virtual_account,
+        gateway_user_id,
+        gateway_team_id,
+        metadata,
+        is_metadata_unreadable,
+        gateway_reported_usd,
+        feedback_score,
+        source_updated_at,
+        loaded_at,
+        load_id
+    from usage_known
+)
+
+select * from final

@@ -1,0 +1,52 @@
+with packages as (
+    select * from {{ ref('stg_loads__packages') }}
+),
+
+files as (
+    select
+        load_id,
+        source,
+        source_instance,
+        count(*) as files,
+        sum(size_bytes) as size_bytes
+    from {{ ref('stg_loads__files') }}
+    group by load_id, source, source_instance
+),
+
+arrived as (
+    select
+        load_id,
+        count(*) as rows_loaded,
+        min(started_at) as first_event_at,
+        max(started_at) as last_event_at
+    from {{ ref('int_requests_unioned') }}
+    group by load_id
+),
+
+quarantined as (
+    select
+        load_id,
+        count(*) as lines_quarantined
+    from {{ ref('stg_loads__quarantine') }}
+    group by load_id
+),
+
+final as (
+    select
+        files.load_id,
+        files.source,
+        files.source_instance,
+        packages.loaded_at,
+        cast(files.files as {{ dbt.type_bigint() }}) as files,
+        cast(files.size_bytes as {{ dbt.type_bigint() }}) as size_bytes,
+        cast(coalesce(arrived.rows_loaded, 0) as {{ dbt.type_bigint() }}) as rows_loaded,
+        cast(coalesce(quarantined.lines_quarantined, 0) as {{ dbt.type_bigint() }}) as lines_quarantined,
+        arrived.first_event_at,
+        arrived.last_event_at
+    from files
+    inner join packages on files.load_id = packages.load_id
+    left join arrived on files.load_id = arrived.load_id
+    left join quarantined on files.load_id = quarantined.load_id
+)
+
+select * from final

@@ -1,0 +1,1 @@
+{{ usage_by(['provider', 'model_id', 'resolved_model']) }}

@@ -1,0 +1,1 @@
+{{ usage_by(['team_id', 'cost_center_id']) }}

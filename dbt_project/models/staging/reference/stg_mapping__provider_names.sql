@@ -1,0 +1,20 @@
+with
+
+source as (
+
+    select * from {{ ref('provider_names') }}
+
+),
+
+final as (
+
+    select
+        lower(trim(source_system)) as source_system,
+        lower(trim(raw_provider)) as raw_provider,
+        lower(trim(provider)) as provider,
+        lower(trim(channel)) as channel
+    from source
+
+)
+
+select * from final

@@ -1,0 +1,19 @@
+with
+
+source as (
+
+    select * from {{ ref('channel_fallbacks') }}
+
+),
+
+final as (
+
+    select
+        lower(trim(channel)) as channel,
+        lower(trim(fallback_channel)) as fallback_channel,
+        cast(fallback_order as {{ dbt.type_bigint() }}) as fallback_order
+    from source
+
+)
+
+select * from final

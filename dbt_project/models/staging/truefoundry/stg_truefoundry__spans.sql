@@ -1,0 +1,71 @@
+with spans as (
+    select * from {{ source('truefoundry', 'truefoundry__spans') }}
+),
+
+final as (
+    select
+        -- ids
+        'truefoundry' as source_system,
+        _source_instance as source_instance,
+        {{ dbt.concat(['trace_id', "':'", 'span_id']) }} as source_record_id,
+        trace_id as logical_request_id,
+        cast(null as {{ dbt.type_string() }}) as api_key_id,
+        case when subject_type = 'virtualaccount' then subject_slug end as virtual_account,
+        case when subject_type = 'user' then subject_slug end as gateway_user_id,
+        -- A subject in several teams names none of them: picking one would charge the wrong team.
+        {{ json_only_element('subject_teams') }} as gateway_team_id,
+
+        -- times
+        {{ adapter.quote('timestamp') }} as started_at,
+        cast(null as {{ dbt.type_timestamp() }}) as source_updated_at,
+        cast(coalesce(latency_in_ms, duration_ns * 0.000001) as {{ type_decimal(18, 3) }}) as latency_ms,
+        cast(time_to_first_token_in_ms as {{ type_decimal(18, 3) }}) as ttft_ms,
+
+        -- what was asked
+        -- A model's name is tenant:provider:account:kind:model; older gateways write account/model.
+        coalesce(
+            provider_account_type,
+            nullif({{ dbt.split_part('model_fqn', "':'", 2) }}, ''),
+            {{ path_head('requested_model_name') }}
+        ) as raw_provider,
+        model_name as raw_model,
+        requested_model_name as requested_model,
+        {{ operation_of_name('request_type') }} as operation,
+        is_streaming as is_stream,
+        cast(null as {{ dbt.type_string() }}) as service_tier,
+        cast(null as {{ dbt.type_string() }}) as region,
+        cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
+        max_tokens,
+        cast(null as {{ dbt.type_string() }}) as prompt_id,
+        metadata,
+        _metadata_error as is_metadata_unreadable,
+
+        -- how it ended
+        http_status_code as http_status,
+        error_type,
+        case
+            when status_code = 'ERROR' and http_status_code = 429 then 'blocked_rate_limit'
+            when status_code = 'ERROR' then 'error'
+            else 'success'
+        end as status,
+        case when cached_trace_id is not null then true end as is_gateway_cache_hit,
+
+        -- usage: input includes cached tokens
+        input_tokens as reported_input_tokens,
+        coalesce(cache_read_input_tokens, 0) as cache_read_tokens,
+        coalesce(cache_creation_input_tokens, 0) as cache_write_tokens,
+        cast(0 as {{ dbt.type_bigint() }}) as cache_write_1h_tokens,
+        true as is_cache_inside_input,
+        output_tokens,
+        cast(null as {{ dbt.type_bigint() }}) as reasoning_tokens,
+
+        -- money: US dollars
+        cost_in_usd as gateway_reported_usd,
+        cast(null as {{ type_decimal(18, 6) }}) as feedback_score,
+
+        _dlt_load_id as load_id
+    from spans
+    where _problem is null
+)
+
+select * from final

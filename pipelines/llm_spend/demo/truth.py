@@ -1,0 +1,269 @@
+"""`truth.json`: what the tables must say about the demo, to the last digit.
+
+Cells are arrays in the order of `columns`, to keep the file small; money is decimal text, or null where no
+row has an amount.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from llm_spend.demo.chargeback import UNITS_PER_CENT, rounded_cents, statement
+from llm_spend.demo.ledger import COLUMNS, DIMENSIONS, Cell, Ledger
+from llm_spend.demo.pricing import usd_text
+from llm_spend.demo.quotas import Rule
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measures of the daily marts. Tokens are those that a provider consumed; amounts are USD."""
+
+    attempts: int
+    requests: int
+    errors: int
+    blocked_requests: int
+    cache_hits: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    total_tokens: int
+    cost_usd: Decimal | None
+    gateway_reported_usd: Decimal | None
+    unpriced_requests: int
+    unpriced_tokens: int
+
+
+MEASURES = tuple(field.name for field in fields(Measures))
+
+
+@dataclass(frozen=True)
+class TagUse:
+    attempts: int
+    cost_usd: Decimal | None
+
+
+@dataclass(frozen=True)
+class ChargebackLine:
+    billing_period: str
+    provider: str
+    cost_center_id: str
+    team_id: str
+    model_id: str
+    exact_usd: Decimal
+    amount_usd: Decimal
+
+
+class Truth:
+    """A loaded truth file. Dates are `YYYY-MM-DD` text, months `YYYY-MM`."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        if document.get("format") != FORMAT:
+            raise ValueError(f"this truth file has format {document.get('format')}, expected {FORMAT}")
+        self.document = document
+
+    @classmethod
+    def load(cls, path: Path) -> Truth:
+        """Reads `truth.json`. Raises OSError, or ValueError when it is not one."""
+        return cls(json.loads(path.read_text(encoding="utf-8")))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["parameters"]
+        return found
+
+    @property
+    def total(self) -> Measures:
+        return _measures(self.document["total"])
+
+    def by_date(self) -> dict[str, Measures]:
+        return {day: _measures(cell) for day, cell in self.document["by_date"].items()}
+
+    def by_source(self) -> dict[tuple[str, str], Measures]:
+        """(source, instance) -> measures."""
+        return {
+            (source, instance): _measures(entry["measures"])
+            for source, instances in self.document["sources"].items()
+            for instance, entry in instances.items()
+        }
+
+    def by_member(self, dimension: str) -> dict[tuple[str, str], Measures]:
+        """(date, member) -> measures of user, team, feature, customer, model, environment or cost_center."""
+        return {
+            (day, member): _measures(cell)
+            for day, members in self.document["members"][dimension].items()
+            for member, cell in members.items()
+        }
+
+    def cost_center_months(self) -> dict[tuple[str, str], Measures]:
+        """(month, cost centre) -> measures."""
+        return {
+            (month, member): _measures(cell)
+            for month, members in self.document["cost_center_months"].items()
+            for member, cell in members.items()
+        }
+
+    def tag_keys(self) -> list[str]:
+        return sorted(self.document["tags"])
+
+    def by_tag(self, key: str) -> dict[tuple[str, str], TagUse]:
+        """(date, value) -> use of one metadata key."""
+        return {
+            (day, value): TagUse(attempts, None if cost is None else Decimal(cost))
+            for day, values in self.document["tags"][key].items()
+            for value, (attempts, cost) in values.items()
+        }
+
+    def counts(self, name: str) -> dict[str, dict[str, int]]:
+        """`price_status` or `status`: source -> value -> rows; `attribution`: dimension -> step -> rows."""
+        found: dict[str, dict[str, int]] = self.document[name]
+        return found
+
+    def quarantined(self) -> dict[tuple[str, str, str], int]:
+        """(source, instance, reason) -> lines."""
+        return {
+            (source, instance, reason): count
+            for source, instances in self.document["sources"].items()
+            for instance, entry in instances.items()
+            for reason, count in entry["quarantined"].items()
+        }
+
+    def breaches(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.document["quotas"]["breaches"]
+        return found
+
+    def chargeback(self) -> list[ChargebackLine]:
+        return [
+            ChargebackLine(
+                month, provider, cost_center, team, model, Decimal(exact), Decimal(amount)
+            )
+            for month, providers in self.document["chargeback"].items()
+            for provider, entry in providers.items()
+            for cost_center, team, model, exact, amount in entry["lines"]
+        ]  # fmt: skip
+
+
+def _measures(cell: list[Any]) -> Measures:
+    values = dict(zip(MEASURES, cell, strict=True))
+    for name in ("cost_usd", "gateway_reported_usd"):
+        if values[name] is not None:
+            values[name] = Decimal(values[name])
+    return Measures(**values)
+
+
+def document(ledger: Ledger, rules: tuple[Rule, ...], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The truth file as JSON-ready values, sorted."""
+    members = {name: _nested(ledger.members[name]) for name in DIMENSIONS}
+    return {
+        "format": FORMAT,
+        "parameters": dict(parameters),
+        "columns": list(MEASURES),
+        "total": _cell(ledger.totals()),
+        "by_date": {day: _cell(cell) for day, cell in sorted(ledger.by_date.items())},
+        "sources": _sources(ledger),
+        "members": members,
+        "cost_center_months": _months(ledger.members["cost_center"]),
+        "tags": _tags(ledger),
+        "price_status": _pairs(ledger.price_status),
+        "status": _pairs(ledger.status),
+        "attribution": _pairs(ledger.attribution),
+        "outcomes": _pairs(ledger.outcomes),
+        "deliveries": _pairs(ledger.deliveries),
+        "quotas": {
+            "rules": [rule.to_config() for rule in rules],
+            "breaches": sorted(
+                ledger.breaches,
+                key=lambda breach: (breach["window_start"], breach["rule_id"], breach["subject"]),
+            ),
+        },
+        "chargeback": _chargeback(ledger),
+    }
+
+
+def write(content: Mapping[str, Any], path: Path) -> None:
+    path.write_text(
+        json.dumps(content, ensure_ascii=False, separators=(",", ":"), indent=None) + "\n", encoding="utf-8"
+    )
+
+
+def _cell(cell: Cell) -> list[int | str | None]:
+    values: dict[str, int | str | None] = dict(zip(COLUMNS, cell, strict=True))
+    values["cost_usd"] = _usd(cell[9], cell[10])
+    values["gateway_reported_usd"] = _usd(cell[11], cell[12])
+    return [values[name] for name in MEASURES]
+
+
+def _usd(units: int, rows: int) -> str | None:
+    return usd_text(units) if rows else None
+
+
+def _nested(cells: Mapping[tuple[str, str], Cell]) -> dict[str, dict[str, list[int | str | None]]]:
+    nested: dict[str, dict[str, list[int | str | None]]] = {}
+    for (day, member), cell in sorted(cells.items()):
+        nested.setdefault(day, {})[member] = _cell(cell)
+    return nested
+
+
+def _months(cells: Mapping[tuple[str, str], Cell]) -> dict[str, dict[str, list[int | str | None]]]:
+    months: dict[tuple[str, str], Cell] = {}
+    for (day, member), cell in cells.items():
+        known = months.get((day[:7], member), [0] * len(COLUMNS))
+        months[day[:7], member] = [one + two for one, two in zip(known, cell, strict=True)]
+    return _nested(months)
+
+
+def _tags(ledger: Ledger) -> dict[str, dict[str, dict[str, list[int | str | None]]]]:
+    tags: dict[str, dict[str, dict[str, list[int | str | None]]]] = {}
+    for (key, day, value), (attempts, units, priced) in sorted(ledger.tags.items()):
+        tags.setdefault(key, {}).setdefault(day, {})[value] = [attempts, _usd(units, priced)]
+    return tags
+
+
+def _sources(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    sources: dict[str, dict[str, Any]] = {}
+    for (source, instance), cell in sorted(ledger.sources.items()):
+        quarantined = {
+            reason: count
+            for (of_source, of_instance, reason), count in sorted(ledger.quarantined.items())
+            if (of_source, of_instance) == (source, instance)
+        }
+        sources.setdefault(source, {})[instance] = {
+            "request_rows": cell[0],
+            "quarantined": quarantined,
+            "measures": _cell(cell),
+        }
+    return sources
+
+
+def _pairs(counter: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    pairs: dict[str, dict[str, int]] = {}
+    for (outer, inner), count in sorted(counter.items()):
+        pairs.setdefault(outer, {})[inner] = count
+    return pairs
+
+
+def _chargeback(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    amounts: dict[tuple[str, str], dict[tuple[str, str, str], int]] = {}
+    for (month, provider, cost_center, team, model), units in ledger.lines.items():
+        amounts.setdefault((month, provider), {})[cost_center, team, model] = units
+    months: dict[str, dict[str, Any]] = {}
+    for (month, provider), lines in sorted(amounts.items()):
+        total = sum(lines.values())
+        months.setdefault(month, {})[provider] = {
+            "exact_usd": usd_text(total),
+            "amount_usd": _cents(rounded_cents(total)),
+            "lines": [
+                [*line.key, usd_text(line.exact_units), _cents(line.cents)] for line in statement(lines)
+            ],
+        }
+    return months
+
+
+def _cents(cents: int) -> str:
+    return usd_text(cents * UNITS_PER_CENT)
