@@ -60,7 +60,9 @@ class Rule:
         """What kind of thing has a counter of its own: what `per` says, else the one subject of the rule."""
         if self.per is not None:
             return self.per
-        return "team" if self.team is not None else "virtualaccount" if self.virtual_account is not None else "*"
+        if self.team is not None:
+            return "team"
+        return "*" if self.virtual_account is None else "virtualaccount"
 
     def to_config(self) -> dict[str, Any]:
         when: dict[str, Any] = {}
