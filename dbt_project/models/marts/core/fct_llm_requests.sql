@@ -12,11 +12,11 @@ with basis as (
     select basis_id from {{ ref('int_basis') }}
 ),
 
-{% if is_incremental() %}
 packages as (
     select * from {{ ref('stg_loads__packages') }}
 ),
 
+{% if is_incremental() %}
 -- What the table holds tells what is new to it: no state is kept elsewhere, so a failed build is simply done again.
 -- The hour covers loaders whose clocks differ.
 recent as (

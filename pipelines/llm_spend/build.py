@@ -1,0 +1,174 @@
+"""Run dbt: a working copy of the project beside the database, with the user's own seeds laid over it.
+
+A copy, because an installed package is read-only, because dbt wants its seeds inside the project, and because two
+databases must not share one `target/`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from llm_spend.errors import UserError
+from llm_spend.load import has_raw_tables
+
+_NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What one build did; `failures` are the messages of models and tests that failed, `warnings` of tests that warn."""
+
+    models: int
+    tests: int
+    failures: tuple[str, ...]
+    failed_tests: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every model was built and every test of severity error passed."""
+        return not self.failures and not self.failed_tests
+
+
+def project_dir() -> Path:
+    """The dbt project: in the installed package, or in the checkout it runs from."""
+    here = Path(__file__).resolve().parent
+    for candidate in (here / "dbt_project", here.parents[1] / "dbt_project"):
+        if (candidate / "dbt_project.yml").exists():
+            return candidate
+    raise UserError("The dbt project is missing from this installation.", "Install llm-spend again.")
+
+
+def work_dir(database: Path) -> Path:
+    """Where the working copy for a database lies."""
+    return database.absolute().parent / ".llm_spend" / database.stem
+
+
+def build(
+    database: Path,
+    *,
+    seeds: Path | None = None,
+    full_refresh: bool = False,
+    threads: int = 2,
+    memory_limit: str = "4GB",
+    progress: Progress = lambda done, total, name: None,
+) -> BuildReport:
+    """Seed, build and test everything. Raises UserError when nothing was loaded or dbt itself can't run."""
+    if not has_raw_tables(database):
+        raise UserError(f"Nothing was loaded into {database} yet.", "Run `llm-spend load` first.")
+    started = monotonic()
+    project = prepare_project(work_dir(database), seeds)
+    arguments = [sys.executable, "-m", "dbt.cli.main", "--log-format", "json", "build"]
+    arguments += ["--project-dir", str(project), "--profiles-dir", str(project)]
+    arguments += ["--full-refresh"] if full_refresh else []
+    environment = {
+        **os.environ,
+        "LLM_SPEND_DATABASE": str(database.absolute()),
+        "LLM_SPEND_DESTINATION": "duckdb",
+        "LLM_SPEND_THREADS": str(threads),
+        "LLM_SPEND_MEMORY_LIMIT": memory_limit,
+    }
+    messages = _run(arguments, project, environment, progress)
+    results = _results(project)
+    if results is None:
+        raise UserError(f"dbt could not start: {messages[-1] if messages else 'it said nothing'}")
+    return _report(results, monotonic() - started)
+
+
+def prepare_project(folder: Path, seeds: Path | None) -> Path:
+    """Bring the working copy up to date and lay the user's seeds over it. Only files that differ are written."""
+    source, project = project_dir(), folder / "dbt_project"
+    wanted = {path.relative_to(source): path for path in _project_files(source)}
+    for name, path in _user_seeds(source, seeds).items():
+        wanted[name] = path
+    for relative, path in wanted.items():
+        target = project / relative
+        if not target.exists() or target.read_bytes() != path.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    for path in list(_project_files(project)):
+        if path.relative_to(project) not in wanted:
+            path.unlink()
+    return project
+
+
+def _project_files(project: Path) -> Iterator[Path]:
+    for path in project.rglob("*"):
+        if path.is_file() and not _NOT_COPIED & set(path.relative_to(project).parts):
+            yield path
+
+
+def _user_seeds(source: Path, seeds: Path | None) -> dict[Path, Path]:
+    """Seed files of the user by the place in the project that they replace."""
+    if seeds is None:
+        return {}
+    if not seeds.is_dir():
+        raise UserError(f"The seeds folder {seeds} does not exist.", "Give a folder with --seeds.")
+    known = {path.name: path.relative_to(source) for path in (source / "seeds").rglob("*.csv")}
+    found = sorted(seeds.rglob("*.csv"))
+    unknown = [path.name for path in found if path.name not in known]
+    if unknown:
+        raise UserError(f"{seeds} has files that are no seeds: {', '.join(unknown)}.", f"Known: {', '.join(sorted(known))}.")
+    return {known[path.name]: path for path in found}
+
+
+def _run(arguments: list[str], project: Path, environment: dict[str, str], progress: Progress) -> list[str]:
+    """Run dbt, report each finished node, return its error messages."""
+    (project / "target" / "run_results.json").unlink(missing_ok=True)
+    messages: list[str] = []
+    with subprocess.Popen(
+        arguments, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                messages.append(line.strip())
+                continue
+            info, data = event.get("info", {}), event.get("data", {})
+            if info.get("level") == "error":
+                messages.append(str(info.get("msg", "")).strip())
+            if "index" in data and "total" in data:
+                name = (data.get("node_info") or {}).get("node_name", "")
+                progress(int(data["index"]), int(data["total"]), str(name))
+    return [message for message in messages if message]
+
+
+def _results(project: Path) -> list[dict[str, Any]] | None:
+    path = project / "target" / "run_results.json"
+    if not path.exists():
+        return None
+    results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return results
+
+
+def _report(results: list[dict[str, Any]], seconds: float) -> BuildReport:
+    def kind(result: dict[str, Any]) -> str:
+        return str(result["unique_id"]).split(".", 1)[0]
+
+    def message(result: dict[str, Any]) -> str:
+        name = str(result["unique_id"]).split(".")[2]
+        return f"{name}: {str(result.get('message') or result['status']).strip()}"
+
+    tests = [r for r in results if kind(r) in ("test", "unit_test")]
+    return BuildReport(
+        models=sum(1 for r in results if kind(r) == "model" and r["status"] == "success"),
+        tests=sum(1 for r in tests if r["status"] in ("pass", "warn")),
+        failures=tuple(message(r) for r in results if r not in tests and r["status"] == "error"),
+        failed_tests=tuple(message(r) for r in tests if r["status"] in ("fail", "error")),
+        warnings=tuple(message(r) for r in tests if r["status"] == "warn"),
+        seconds=seconds,
+    )

@@ -1,0 +1,293 @@
+"""The command: reads flags, calls the modules that do the work, shows what they report.
+
+Exit codes: 0 done; 1 it failed, the message says why; 2 wrong usage; 3 done, but some lines could not be read and are
+in quarantine; 4 the tables were built, but a test says that their numbers can't be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from llm_spend import log
+from llm_spend.errors import UserError
+from llm_spend.settings import Settings, SourceSettings, read_settings
+
+FAILED, QUARANTINED, UNTRUSTED = 1, 3, 4
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split("\n")[0])
+prices_app = typer.Typer(no_args_is_help=True, help="The price seeds.")
+quotas_app = typer.Typer(no_args_is_help=True, help="Quota rule files.")
+app.add_typer(prices_app, name="prices")
+app.add_typer(quotas_app, name="quotas")
+
+out = Console()
+err = Console(stderr=True)
+
+Database = Annotated[Path | None, typer.Option("--database", "-d", help="The DuckDB file.")]
+Seeds = Annotated[Path | None, typer.Option(help="A folder with your own seed files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build everything again from the raw tables.")]
+Source = Annotated[str | None, typer.Argument(help="portkey, truefoundry, litellm or generic; none: all configured.")]
+Paths = Annotated[str | None, typer.Option("--path", help="Files, wildcard or bucket URL (s3://, gs://, az://).")]
+Instance = Annotated[str | None, typer.Option(help="Which workspace, tenant or proxy the logs are from.")]
+MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Mapping file of a generic log.")]
+
+
+@app.callback()
+def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False) -> None:
+    log.configure(err, verbose=verbose)
+
+
+@app.command()
+def load(
+    source: Source = None,
+    path: Paths = None,
+    instance: Instance = None,
+    mapping: MappingFile = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Load log files; files that have not changed since they were loaded are skipped."""
+    settings = read_settings(database=database)
+    reports = _load(settings, _sources(settings, source, path, instance, mapping), quiet=as_json)
+    if as_json:
+        _print_json(reports)
+    raise typer.Exit(_load_code(reports))
+
+
+@app.command()
+def build(
+    database: Database = None, seeds: Seeds = None, full_refresh: FullRefresh = False, as_json: Json = False
+) -> None:
+    """Build and test all tables with dbt."""
+    report = _build(read_settings(database=database, seeds=seeds), full_refresh, quiet=as_json)
+    if as_json:
+        _print_json(asdict(report))
+    raise typer.Exit(_build_code(report))
+
+
+@app.command()
+def run(
+    source: Source = None,
+    path: Paths = None,
+    instance: Instance = None,
+    mapping: MappingFile = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    full_refresh: FullRefresh = False,
+    as_json: Json = False,
+) -> None:
+    """Load, then build: what a scheduler calls."""
+    settings = read_settings(database=database, seeds=seeds)
+    loads = _load(settings, _sources(settings, source, path, instance, mapping), quiet=as_json)
+    report = _build(settings, full_refresh, quiet=as_json)
+    if as_json:
+        _print_json({"loads": loads, "build": asdict(report)})
+    raise typer.Exit(_build_code(report) or _load_code(loads))
+
+
+@app.command()
+def answers(
+    database: Database = None,
+    month: Annotated[str | None, typer.Option(help="YYYY-MM; the latest with usage if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Who used most, what costs most, who is over quota, what to charge: the month on one screen."""
+    from llm_spend import answers as screen
+
+    found = screen.answers(read_settings(database=database).database, _month(month))
+    _print_json(screen.to_json(found)) if as_json else out.print(screen.render(found))
+
+
+@app.command()
+def status(database: Database = None, as_json: Json = False) -> None:
+    """What is loaded, how fresh it is, what could not be read or priced."""
+    from llm_spend import answers as screen
+
+    found = screen.status(read_settings(database=database).database)
+    _print_json(screen.to_json(found)) if as_json else out.print(screen.render_status(found))
+
+
+@app.command()
+def demo(
+    requests: Annotated[int, typer.Option(help="How many requests the organisation made.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Another seed, another organisation.")] = 7,
+    folder: Annotated[Path, typer.Option(help="Where logs, truth and database go.")] = Path("data"),
+) -> None:
+    """Write a synthetic organisation's logs, load and build them, and answer the questions people bring."""
+    from llm_spend import answers as screen
+    from llm_spend.demo import run_demo
+
+    settings = read_settings(database=folder / "demo.duckdb")
+    with _progress() as bar:
+        task = bar.add_task("writing logs", total=requests)
+        inputs = run_demo.write(folder / "demo", requests, seed, lambda done, total: bar.update(task, completed=done))
+    settings.database.unlink(missing_ok=True)
+    _load(settings, inputs.sources, quiet=False)
+    report = _build(settings.model_copy(update={"seeds": inputs.seeds}), full_refresh=True, quiet=False)
+    out.print(screen.render(screen.answers(settings.database)))
+    out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
+    raise typer.Exit(_build_code(report))
+
+
+@prices_app.command("generate")
+def prices_generate(
+    seeds: Annotated[Path, typer.Option(help="The folder that holds prices/.")] = Path("seeds"),
+    check: Annotated[bool, typer.Option(help="Only say whether the seeds are up to date.")] = False,
+) -> None:
+    """Write the price and alias seeds from the pinned genai-prices package."""
+    from llm_spend.prices.generate import generate
+
+    report = generate(seeds, check=check)
+    for name, rows in report.rows.items():
+        out.print(f"{name}: {rows:,} rows{' (stale)' if name in report.stale else ''}")
+    if check and report.stale:
+        raise UserError(f"Stale: {', '.join(report.stale)}.", "Run `llm-spend prices generate` and review the diff.")
+
+
+@quotas_app.command("check")
+def quotas_check(file: Path) -> None:
+    """Check a rate-limit file of a gateway."""
+    from llm_spend.rules import check
+
+    problems = check(file)
+    for problem in problems:
+        err.print(str(problem), markup=False)
+    if problems:
+        raise typer.Exit(FAILED)
+    out.print(f"{file}: in order.")
+
+
+@quotas_app.command("import")
+def quotas_import(
+    file: Path,
+    seeds: Annotated[Path, typer.Option(help="The folder that holds rules/.")] = Path("seeds"),
+    valid_from: Annotated[str | None, typer.Option(help="YYYY-MM-DD from which a change holds; today if not given.")] = None,
+) -> None:
+    """Import a rate-limit file of a gateway into the seed rules/quota_rules.csv, as dated versions."""
+    from llm_spend.rules import import_
+
+    result = import_(file, seeds, valid_from=date.fromisoformat(valid_from) if valid_from else None)
+    out.print(
+        f"{result.file}: {len(result.added)} added, {len(result.changed)} changed, {len(result.closed)} closed,"
+        f" {len(result.unchanged)} unchanged."
+    )
+
+
+def main() -> None:
+    """Run the command; an error that a user can act on is two lines and exit code 1, not a stack trace."""
+    try:
+        app()
+    except UserError as error:
+        err.print(f"[red]Error:[/red] {log.redact(error.problem)}", highlight=False)
+        if error.remedy:
+            err.print(error.remedy, highlight=False, markup=False)
+        sys.exit(FAILED)
+
+
+def _sources(
+    settings: Settings, source: str | None, path: str | None, instance: str | None, mapping: Path | None
+) -> list[SourceSettings]:
+    """What to load: the one named by flags, else all that are configured."""
+    if source:
+        if not path:
+            raise UserError(f"Where are the logs of {source}?", "Give their place with --path.")
+        return [SourceSettings(source=source, path=path, instance=instance, mapping=mapping)]
+    if not settings.sources:
+        raise UserError("No source is named or configured.", "Name one, or list them in .dlt/config.toml.")
+    return settings.sources
+
+
+def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> list[dict[str, Any]]:
+    from llm_spend.load import load_logs
+    from llm_spend.sources.generic import read_mapping
+
+    reports = []
+    with _progress(disable=quiet) as bar:
+        for each in sources:
+            task = bar.add_task(f"loading {each.source}", total=None)
+            report = load_logs(
+                each.source,
+                each.path,
+                settings.database,
+                instance=each.instance,
+                mapping=read_mapping(each.mapping) if each.mapping else None,
+                memory_limit=settings.memory_limit,
+                keep_raw_text=settings.keep_quarantined_text,
+                observe=lambda message, task=task: bar.update(task, description=message),  # type: ignore[misc]
+            )
+            bar.remove_task(task)
+            reports.append(asdict(report))
+            if not quiet:
+                skipped = f", {report.skipped_files} unchanged files skipped" if report.skipped_files else ""
+                bar.console.print(
+                    f"{report.source} ({report.instance}): {report.rows:,} rows from {report.files:,} files"
+                    f" in {report.seconds:.1f} s ({report.rows / max(report.seconds, 0.001):,.0f} rows/s){skipped}",
+                    highlight=False,
+                )
+                if report.quarantined:
+                    bar.console.print(f"  {report.quarantined} lines could not be read: see llm_spend_quarantine")
+    return reports
+
+
+def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
+    from llm_spend.build import build as build_tables
+
+    with _progress(disable=quiet) as bar:
+        task = bar.add_task("building", total=None)
+        report = build_tables(
+            settings.database,
+            seeds=settings.seeds,
+            full_refresh=full_refresh,
+            threads=settings.threads,
+            memory_limit=settings.memory_limit,
+            progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
+        )
+    for message in (*report.failures, *report.failed_tests):
+        err.print(f"[red]failed[/red] {log.redact(message)}", highlight=False)
+    for message in report.warnings:
+        err.print(f"[yellow]warning[/yellow] {log.redact(message)}", highlight=False)
+    if not quiet:
+        out.print(f"{report.models} models built, {report.tests} tests passed in {report.seconds:.1f} s", highlight=False)
+    return report
+
+
+def _load_code(reports: list[dict[str, Any]]) -> int:
+    return QUARANTINED if any(report["quarantined"] for report in reports) else 0
+
+
+def _build_code(report: Any) -> int:
+    if report.failures:
+        return FAILED
+    return UNTRUSTED if report.failed_tests else 0
+
+
+def _month(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(f"{text}-01")
+    except ValueError as error:
+        raise UserError(f"{text!r} is no month.", "Write it as YYYY-MM.") from error
+
+
+@contextmanager
+def _progress(*, disable: bool = False) -> Iterator[Progress]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=disable) as bar:
+        yield bar
+
+
+def _print_json(content: Any) -> None:
+    out.print_json(json.dumps(content, default=str))

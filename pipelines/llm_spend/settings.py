@@ -1,0 +1,81 @@
+"""Settings: typed, from flags, environment and `.dlt/` files, in one order of precedence.
+
+Flags win over environment variables (`LLM_SPEND_<NAME>`), those over `[llm_spend]` in `.dlt/secrets.toml`, that over
+`[llm_spend]` in `.dlt/config.toml`, and that over the defaults here. Credentials of buckets and warehouses are dlt's
+own and follow its configuration; none of them is a setting of ours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from llm_spend.errors import UserError
+
+CONFIG_FILES = (Path(".dlt/secrets.toml"), Path(".dlt/config.toml"))
+
+
+class SourceSettings(BaseModel):
+    """One source that `llm-spend load` and `run` read when none is named: `[[llm_spend.sources]]`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    path: str
+    instance: str | None = None
+    mapping: Path | None = None
+
+
+class Settings(BaseSettings):
+    """Everything the commands can be told. See docs/settings.md, which is made from the descriptions below."""
+
+    model_config = SettingsConfigDict(env_prefix="LLM_SPEND_", env_nested_delimiter="__", extra="ignore")
+
+    destination: Literal["duckdb"] = Field("duckdb", description="Where the tables live.")
+    database: Path = Field(Path("llm_spend.duckdb"), description="The DuckDB file.")
+    seeds: Path | None = Field(
+        None, description="A folder with your own seed files; each replaces the one of the same name."
+    )
+    memory_limit: str = Field("4GB", description="Memory that DuckDB may take before it uses the disk.")
+    threads: int = Field(2, ge=1, description="Models that dbt builds at the same time.")
+    keep_quarantined_text: bool = Field(
+        False,
+        description="Keep the text of lines that can't be read. Off, since such a line may hold prompts.",
+    )
+    sources: list[SourceSettings] = Field([], description="What `load` and `run` read when no source is named.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = [_LlmSpendTable(settings_cls, path) for path in CONFIG_FILES if path.exists()]
+        return (init_settings, env_settings, *files)
+
+
+class _LlmSpendTable(TomlConfigSettingsSource):
+    """The `[llm_spend]` table of a `.dlt` file; the rest of the file belongs to dlt."""
+
+    def _read_file(self, file_path: Path) -> dict[str, Any]:
+        content = super()._read_file(file_path)
+        table = content.get("llm_spend", {})
+        return table if isinstance(table, dict) else {}
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The settings in force. A flag that is None was not given. Raises UserError that names the wrong setting."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(f"A setting is wrong: {wrong}.", "See docs/settings.md for names and places.") from error
+    except ValueError as error:
+        raise UserError(f"A settings file can't be read: {error}.", f"Look at {CONFIG_FILES[1]}.") from error
