@@ -23,10 +23,13 @@ from llm_spend.sources.generic import Mapping
 
 Observer = Callable[[str], None]
 
+# A file of another kind is unreadable in every line: these tell it as well.
+_LINES_NOTED = 1000
+
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What one load did. `rows` counts every row written, `quarantined` those of them that could not be read."""
+    """What one load did. `rows` counts every row written, `quarantined` what could not be read: of them, or instead."""
 
     source: str
     instance: str
@@ -45,19 +48,36 @@ def _pipeline(database: Path, memory_limit: str) -> Iterator[Any]:
     nothing behind that could be loaded later or twice.
     """
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-    os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
+    # What fails here fails again: a file that changed while it was read, a full disk.
+    os.environ.setdefault("LOAD__RAISE_ON_MAX_RETRIES", "1")
     import dlt  # takes seconds: commands that don't load shall not wait for it
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+    from dlt.pipeline.exceptions import PipelineStepFailed
 
     database.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="llm_spend_") as folder:
-        credentials = dlt.destinations.impl.duckdb.configuration.DuckDbCredentials(str(database))
+        credentials = DuckDbCredentials(str(database))
         credentials.global_config = {"memory_limit": memory_limit, "preserve_insertion_order": False}
-        yield dlt.pipeline(
+        pipeline = dlt.pipeline(
             "llm_spend",
             destination=dlt.destinations.duckdb(credentials),
             dataset_name=RAW_DATASET,
             pipelines_dir=folder,
         )
+        try:
+            yield pipeline
+        except PipelineStepFailed as error:
+            raise UserError(
+                f"The load stopped: {_root_cause(error)}",
+                "Nothing of it counts: run it again when that is solved.",
+            ) from error
+
+
+def _root_cause(error: BaseException) -> str:
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return str(error).strip().splitlines()[0]
 
 
 def load_logs(
@@ -81,74 +101,94 @@ def load_logs(
         raise UserError("The generic source needs a mapping file.", "Give it with --mapping FILE.")
     name = instance or (mapping.instance if mapping else "default")
     fmt = log_format(source, mapping)
+    system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
     with _pipeline(database, memory_limit) as pipeline:
         _create_missing_tables(pipeline, database)
         loaded = _loaded_files(database, source, name)
         new = [file for file in found if file.fingerprint not in loaded]
+        noted_late = {entry.fingerprint for entry in _unnoted(database, fmt, system, name)}
+        again = [file for file in found if file.fingerprint in noted_late]
         megabytes = sum(file.size_bytes for file in new) / 1e6
         observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
         rows = quarantined = 0
-        if new:
-            with staged(new) as (files, _):
-                rows, quarantined = _load(pipeline, database, fmt, source, name, mapping, files, keep_raw_text)
-    return LoadReport(
-        source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started
+        with staged(new + again) as (files, _):
+            if new:
+                arguments = {"mapping": mapping} if source == "generic" else {}
+                info = pipeline.run(LOG_SOURCES[source](files[: len(new)], name, **arguments))
+                rows, quarantined = _counts(database, fmt, info.loads_ids[-1])
+            _note_unreadable(pipeline, fmt, name, _unnoted(database, fmt, system, name), files, keep_raw_text)
+    return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
+
+
+def _counts(database: Path, fmt: LogFormat, load_id: str) -> tuple[int, int]:
+    counted = (
+        f"select count(*), count(_problem) + (select count(*) from {RAW_DATASET}.{QUARANTINE_TABLE}"
+        f" where _dlt_load_id = $1) from {RAW_DATASET}.{fmt.table} where _dlt_load_id = $1"
     )
+    rows, unreadable = _query(database, counted, [load_id])[0]
+    return rows, unreadable
 
 
-def _load(
+@dataclass(frozen=True)
+class _Unnoted:
+    """A loaded file with records that could not be read (`reasons`) and that the quarantine table lacks."""
+
+    load_id: str
+    fingerprint: tuple[str, int, Any]
+    reasons: list[str]
+
+
+def _unnoted(database: Path, fmt: LogFormat, source_system: str, instance: str) -> list[_Unnoted]:
+    """What the quarantine table lacks: of the load that just ended, or of one that was killed before it noted it."""
+    query = f"""
+        with committed as (select load_id from {RAW_DATASET}._dlt_loads where status = 0)
+        select rows._dlt_load_id, files.path, files.size_bytes, files.modified_at, list(rows._problem)[:{_LINES_NOTED}]
+        from {RAW_DATASET}.{fmt.table} as rows
+        inner join {RAW_DATASET}.{FILES_TABLE} as files
+            on rows._dlt_load_id = files._dlt_load_id and rows._file = files.path
+        where rows._problem is not null and rows._source_system = ? and rows._source_instance = ?
+            and rows._dlt_load_id in (select load_id from committed)
+            and not exists (
+                select * from {RAW_DATASET}.{QUARANTINE_TABLE} as noted
+                where noted.found_in_load_id = rows._dlt_load_id and noted.file = rows._file
+                    and noted._dlt_load_id <> rows._dlt_load_id
+                    and noted._dlt_load_id in (select load_id from committed)
+            )
+        group by all
+    """
+    found = _query(database, query, [source_system, instance])
+    return [_Unnoted(load_id, (path, size, at), reasons) for load_id, path, size, at, reasons in found]
+
+
+def _note_unreadable(
     pipeline: Any,
-    database: Path,
     fmt: LogFormat,
-    source: str,
     instance: str,
-    mapping: Mapping | None,
+    unnoted: list[_Unnoted],
     files: list[LogFile],
-    keep_raw_text: bool,
-) -> tuple[int, int]:
-    arguments = {"mapping": mapping} if source == "generic" else {}
-    info = pipeline.run(LOG_SOURCES[source](files, instance, **arguments))
-    load_id = info.loads_ids[-1]
-    counted = f"select count(*), count(_problem) from {RAW_DATASET}.{fmt.table} where _dlt_load_id = ?"
-    rows, problems = _query(database, counted, [load_id])[0]
-    if problems:
-        _quarantine(pipeline, database, fmt, source, instance, files, load_id, keep_raw_text)
-    return rows, problems
-
-
-def _quarantine(
-    pipeline: Any,
-    database: Path,
-    fmt: LogFormat,
-    source: str,
-    instance: str,
-    files: list[LogFile],
-    load_id: str,
     keep_raw_text: bool,
 ) -> None:
-    """Find the lines that could not be read and write them, with file, line and reason."""
-    from llm_spend.readers.resources import quarantine_records
+    """Write where records are that could not be read. A file that is gone can only tell the reasons."""
+    from llm_spend.readers.checks import UnreadableLine
+    from llm_spend.readers.resources import quarantine_record, quarantine_records
 
-    marked = f"select distinct _file from {RAW_DATASET}.{fmt.table} where _dlt_load_id = ? and _problem is not null"
-    affected = {row[0] for row in _query(database, marked, [load_id])}
-    records = [
-        {
-            "source": source,
-            "source_instance": instance,
-            "table_name": fmt.table,
-            "file": file.url,
-            "line": line.number,
-            "reason": line.reason,
-            "raw_text": line.text if keep_raw_text else None,
-            "found_in_load_id": load_id,
-        }
-        for file in files
-        if file.url in affected
-        for line in unreadable_lines(fmt, file)
-    ]
-    pipeline.run(quarantine_records(records))
+    at_hand = {file.fingerprint: file for file in files}
+    records = []
+    for entry in unnoted:
+        file = at_hand.get(entry.fingerprint)
+        lines = list(unreadable_lines(fmt, file, _LINES_NOTED)) if file else []
+        if len(lines) < len(entry.reasons):
+            lines = [UnreadableLine(None, reason) for reason in entry.reasons]
+        records += [
+            quarantine_record(
+                fmt, instance, entry.fingerprint[0], line, entry.load_id, keep_text=keep_raw_text
+            )
+            for line in lines
+        ]
+    if records:
+        pipeline.run(quarantine_records(records))
 
 
 def _create_missing_tables(pipeline: Any, database: Path) -> None:
@@ -165,7 +205,10 @@ def _loaded_files(database: Path, source: str, instance: str) -> set[tuple[str, 
         f" where source = ? and source_instance = ?"
         f" and _dlt_load_id in (select load_id from {RAW_DATASET}._dlt_loads where status = 0)"
     )
-    return {(path, size, modified_at) for path, size, modified_at in _query(database, committed, [source, instance])}
+    return {
+        (path, size, modified_at)
+        for path, size, modified_at in _query(database, committed, [source, instance])
+    }
 
 
 def _tables(database: Path) -> list[str]:
@@ -181,5 +224,12 @@ def has_raw_tables(database: Path) -> bool:
 
 
 def _query(database: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(database), read_only=True) as connection:
+    try:
+        connection = duckdb.connect(str(database), read_only=True)
+    except duckdb.IOException as error:
+        raise UserError(
+            f"The database {database} can't be opened: {str(error).splitlines()[0]}",
+            "Close it in other programs.",
+        ) from error
+    with connection:
         return connection.execute(sql, parameters).fetchall()

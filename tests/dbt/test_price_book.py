@@ -17,6 +17,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
 COPIED = (
+    "docs",
     "macros/cross_db",
     "macros/reference",
     "tests/generic",

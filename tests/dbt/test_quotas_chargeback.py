@@ -19,6 +19,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 KEPT = (
+    "docs",
     "macros/cross_db",
     "macros/quotas",
     "models/intermediate/quotas",

@@ -50,19 +50,29 @@
         last_seen_at
 {% endmacro %}
 
-{# A usage mart: one row per usage date and member. keys: the fact's columns that name the member. #}
-{% macro usage_by(keys) %}
+{#
+    A usage mart: one row per usage date and member. keys: the fact's columns that name the member; unknown: for a key
+    that can be NULL, the text that stands for it, so that BI tools get no empty member.
+#}
+{% macro usage_by(keys, unknown={}) %}
 with requests as (
-    select * from {{ ref('fct_llm_requests') }}
+    select
+        *,
+        {%- for key in keys %}
+        {% if key in unknown %}coalesce({{ key }}, '{{ unknown[key] }}'){% else %}{{ key }}{% endif %} as member_{{ loop.index }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('fct_llm_requests') }}
 ),
 
 measured as (
     select
         usage_date,
-        {{ keys | join(',\n        ') }},
+        {%- for key in keys %}
+        member_{{ loop.index }} as {{ key }},
+        {%- endfor %}
 {{ usage_measures() }}
     from requests
-    group by usage_date, {{ keys | join(', ') }}
+    group by usage_date{% for key in keys %}, member_{{ loop.index }}{% endfor %}
 ),
 
 final as (

@@ -51,18 +51,35 @@ def is_remote(path: str) -> bool:
 
 
 def find_files(path: str) -> list[LogFile]:
-    """All files that match a path, wildcard or bucket URL, by name. Credentials come from dlt's configuration.
+    """All files that match a path, wildcard or bucket URL, by name. Credentials: as dlt is configured.
 
-    A folder stands for every file below it. Raises UserError when nothing matches.
+    A folder stands for every file below it; in a bucket it ends with a slash. Raises UserError when nothing matches.
     """
-    if not is_remote(path) and Path(path.removeprefix("file://")).expanduser().is_dir():
+    if _is_folder(path):
         path = path.rstrip("/") + "/**/*"
     root, pattern = split_glob(path)
     items: Iterable[Any] = filesystem(bucket_url=root, file_glob=pattern)
-    found = [_log_file(item, remote=is_remote(path)) for item in _one_by_one(items)]
+    try:
+        found = [_log_file(item, remote=is_remote(path)) for item in _one_by_one(items)]
+    except Exception as error:
+        if not is_remote(path):
+            raise
+        # Each store has its own errors: no module, no credentials, no such bucket.
+        reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"{path!r} can't be listed: {reason[0]}", "Check the credentials and the URL."
+        ) from error
     if not found:
-        raise UserError(f"No file matches {path!r}.", "Check the path; quote wildcards so that your shell keeps them.")
+        raise UserError(
+            f"No file matches {path!r}.", "Check it; quote wildcards so that your shell keeps them."
+        )
     return sorted(found, key=lambda file: file.url)
+
+
+def _is_folder(path: str) -> bool:
+    if is_remote(path):
+        return path.endswith("/")
+    return Path(path.removeprefix("file://")).expanduser().is_dir()
 
 
 def _one_by_one(items: Iterable[Any]) -> Iterator[Any]:
@@ -82,18 +99,23 @@ def _log_file(item: Any, *, remote: bool) -> LogFile:
     return LogFile(url, url, int(item["size_in_bytes"]), naive)
 
 
+def below_scheme(url: str) -> str:
+    """`bucket/key` of a URL: where its copy lies below the folder of copies."""
+    return url.partition("://")[2].lstrip("/")
+
+
 @contextmanager
 def staged(files: list[LogFile]) -> Iterator[tuple[list[LogFile], str]]:
-    """The files with paths that DuckDB can open, and the folder that holds copies of remote ones ('' for none)."""
+    """The files with paths that DuckDB can open, and the folder of the copies of remote ones ('' for none)."""
     if not any(is_remote(file.url) for file in files):
         yield files, ""
         return
-    import fsspec  # only remote files need it
+    import fsspec  # type: ignore[import-untyped]  # only remote files need it
 
     with TemporaryDirectory(prefix="llm_spend_") as folder:
         copies = []
         for file in files:
-            target = Path(folder) / file.url.partition("://")[2]
+            target = Path(folder) / below_scheme(file.url)
             target.parent.mkdir(parents=True, exist_ok=True)
             with fsspec.open(file.url, "rb") as remote, target.open("wb") as local:
                 while chunk := remote.read(8 * 1024 * 1024):

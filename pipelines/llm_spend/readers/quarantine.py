@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
 
 import duckdb
 
+from llm_spend.readers.checks import UnreadableLine
 from llm_spend.readers.files import LogFile, layout_of
-from llm_spend.readers.records import LogFormat, problem_sql, read_sql
+from llm_spend.readers.records import LogFormat, literal_path, problem_sql, read_sql
 from llm_spend.readers.sql import identifier, quote
 
 
-@dataclass(frozen=True)
-class UnreadableLine:
-    """A line (1-based; None where records are not lines), why it could not be read, and its text."""
-
-    number: int | None
-    reason: str
-    text: str | None
-
-
-def unreadable_lines(fmt: LogFormat, file: LogFile) -> Iterator[UnreadableLine]:
-    """The records of a file that the format can't read, in order.
+def unreadable_lines(fmt: LogFormat, file: LogFile, limit: int) -> Iterator[UnreadableLine]:
+    """The first `limit` records of a file that the format can't read, in order.
 
     A second reading of the few files that have some: numbering every line of every file would cost the load its
     second core.
     """
     layout = layout_of(file)
+    if layout != "newline_delimited":
+        query = (
+            f"SELECT row_number() OVER () AS number, {problem_sql(fmt)} AS problem, NULL AS text"
+            f" FROM {read_sql(fmt, layout, [file.local_path])}"
+        )
+        yield from _first(query, limit)
+        return
+    try:
+        yield from _first(_lines_sql(fmt, file.local_path), limit)
+    except duckdb.InvalidInputException:
+        with NamedTemporaryFile("w", prefix="llm_spend_", suffix=".txt", encoding="utf-8") as copy:
+            copy.writelines(_decoded_lines(file))
+            copy.flush()
+            yield from _first(_lines_sql(fmt, copy.name), limit)
+
+
+def _first(query: str, limit: int) -> list[UnreadableLine]:
+    found = f"SELECT * FROM ({query}) WHERE problem IS NOT NULL ORDER BY number LIMIT {limit}"
     with duckdb.connect() as connection:
-        if layout == "newline_delimited":
-            query = _lines_sql(fmt, file)
-        else:
-            query = (
-                f"SELECT row_number() OVER (), {problem_sql(fmt)} AS problem, NULL"
-                f" FROM {read_sql(fmt, layout, [file.local_path])}"
-            )
-        rows = connection.execute(f"SELECT * FROM ({query}) WHERE problem IS NOT NULL").fetchall()
-    for number, reason, text in rows:
-        yield UnreadableLine(number, reason, text)
+        return [UnreadableLine(*row) for row in connection.execute(found).fetchall()]
 
 
-def _lines_sql(fmt: LogFormat, file: LogFile) -> str:
+def _decoded_lines(file: LogFile) -> Iterator[str]:
+    """The lines of a file that is not UTF-8 throughout; lines that are not are no JSON either."""
+    opener = gzip.open if file.local_path.lower().endswith(".gz") else open
+    with opener(file.local_path, "rb") as stream:
+        for line in stream:
+            try:
+                yield line.decode("utf-8")
+            except UnicodeDecodeError:
+                yield f"not UTF-8: {line.decode('utf-8', errors='replace')}"
+
+
+def _lines_sql(fmt: LogFormat, path: str) -> str:
     """The lines of a file, numbered, with the same fields under the same alias as the reader's."""
     structure = ", ".join(
         f'"{name}": "{"JSON" if name in fmt.json_fields else "VARCHAR"}"' for name in fmt.fields
     )
     lines = (
-        f"SELECT row_number() OVER () AS number, line FROM read_csv({quote(file.local_path)},"
+        f"SELECT row_number() OVER () AS number, line FROM read_csv({quote(literal_path(path))},"
         " columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape='', header=false, auto_detect=false,"
         " strict_mode=false, max_line_size=134217728)"
     )
@@ -55,6 +68,6 @@ def _lines_sql(fmt: LogFormat, file: LogFile) -> str:
     fields = ", ".join(f"parsed.{identifier(name)} AS {identifier(name)}" for name in fmt.fields)
     return (
         f"SELECT r.number, CASE WHEN NOT json_valid(r.line) THEN 'not valid JSON' ELSE {problem_sql(fmt)} END"
-        f" AS problem, r.line FROM (SELECT number, line, {fields} FROM"
+        f" AS problem, r.line AS text FROM (SELECT number, line, {fields} FROM"
         f" (SELECT number, line, {parsed} AS parsed FROM ({lines}) WHERE trim(line) <> '')) AS r"
     )

@@ -54,7 +54,9 @@ class LogFormat:
 
 def problem_sql(fmt: LogFormat) -> str:
     """Why a record can't become a row (text), NULL when it can."""
-    nothing = "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
+    nothing = (
+        "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
+    )
     branches = [f"WHEN {nothing} THEN {quote(f'not a JSON object with a field of a {fmt.record_name}')}"]
     for name, column in fmt.columns.items():
         given = column.text or column.sql
@@ -70,22 +72,44 @@ def problem_sql(fmt: LogFormat) -> str:
 
 def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
     """The table function that reads `paths`; its alias `r` has one text or JSON column a field, and `filename`."""
-    files = "[" + ", ".join(quote(path) for path in paths) + "]"
-    if layout == "csv":
-        return (
-            f"read_csv({files}, header=true, all_varchar=true, union_by_name=true, filename=true,"
-            " ignore_errors=true, nullstr='') AS r"
+    if layout in ("csv", "parquet"):
+        table = csv_sql(paths) if layout == "csv" else parquet_sql(paths)
+        # JSON inside a table is text or a structure: either becomes a document, and text that is not JSON becomes NULL.
+        documents = ", ".join(
+            f"try_cast({identifier(name)} AS JSON) AS {identifier(name)}" for name in fmt.json_fields
         )
-    if layout == "parquet":
-        return f"read_parquet({files}, union_by_name=true, filename=true) AS r"
+        return f"(SELECT * REPLACE ({documents}) FROM {table}) AS r" if documents else f"{table} AS r"
     columns = ", ".join(
         f"{identifier(name)}: '{'JSON' if name in fmt.json_fields else 'VARCHAR'}'" for name in fmt.fields
     )
     tolerant = ", ignore_errors=true" if layout == "newline_delimited" else ""
     return (
-        f"read_json({files}, format='{layout}', filename=true, maximum_object_size={_MAX_OBJECT_BYTES},"
+        f"read_json({_list(paths)}, format='{layout}', filename=true, maximum_object_size={_MAX_OBJECT_BYTES},"
         f" columns={{{columns}}}{tolerant}) AS r"
     )
+
+
+def csv_sql(paths: Sequence[str], *, note_dropped: bool = False) -> str:
+    """The table function that reads CSV files as text; `note_dropped` keeps the lines it can't take in `reject_errors`."""
+    # A reader of several files can't note what it drops.
+    together = (
+        "store_rejects=true" if note_dropped else "union_by_name=true, filename=true, ignore_errors=true"
+    )
+    return f"read_csv({_list(paths)}, header=true, all_varchar=true, nullstr='', {together})"
+
+
+def parquet_sql(paths: Sequence[str]) -> str:
+    """The table function that reads Parquet files."""
+    return f"read_parquet({_list(paths)}, union_by_name=true, filename=true)"
+
+
+def literal_path(path: str) -> str:
+    """The path of one file, whatever its name: in brackets a wildcard stands for itself."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def _list(paths: Sequence[str]) -> str:
+    return "[" + ", ".join(quote(literal_path(path)) for path in paths) + "]"
 
 
 def select_sql(
@@ -128,5 +152,7 @@ def select_sql(
 
 def empty_sql(fmt: LogFormat) -> str:
     """A SELECT of no rows with every column of the raw table: creates the table."""
-    columns = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[kind]}) AS {identifier(name)}" for name, kind in fmt.kinds.items())
+    columns = ", ".join(
+        f"CAST(NULL AS {DUCKDB_TYPES[kind]}) AS {identifier(name)}" for name, kind in fmt.kinds.items()
+    )
     return f"SELECT {columns} WHERE FALSE"

@@ -11,7 +11,8 @@ from typing import Any
 import dlt
 from dlt.extract import DltResource
 
-from llm_spend.readers.files import LogFile, is_remote, layout_of
+from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
+from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of
 from llm_spend.readers.records import LogFormat, empty_sql, select_sql
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, hints
 
@@ -23,9 +24,10 @@ def log_resources(
 
     With no files the tables are created empty, so that the models find every raw table whatever was loaded.
     """
-    yield _rows(fmt, files, instance, source_system or fmt.source)
+    checked = check_files(fmt, files)
+    yield _rows(fmt, checked.readable, instance, source_system or fmt.source)
     yield _file_records(fmt, files, instance)
-    yield quarantine_records([])
+    yield _left_out(fmt, checked, instance)
 
 
 def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str) -> DltResource:
@@ -63,8 +65,8 @@ def _roots(files: list[LogFile]) -> tuple[str, str]:
     first = files[0]
     if not is_remote(first.url):
         return "", ""
-    scheme, _, rest = first.url.partition("://")
-    return first.local_path.removesuffix(rest), f"{scheme}://"
+    below = below_scheme(first.url)
+    return first.local_path.removesuffix(below), first.url.removesuffix(below)
 
 
 def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltResource:
@@ -81,13 +83,41 @@ def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltRes
     return _bookkeeping(FILES_TABLE, records)
 
 
-def quarantine_records(records: list[dict[str, Any]]) -> DltResource:
+def quarantine_record(
+    fmt: LogFormat, instance: str, url: str, line: UnreadableLine, load_id: str, *, keep_text: bool = False
+) -> dict[str, Any]:
+    """What the quarantine table holds about a line that load `load_id` could not read."""
+    return {
+        "source": fmt.source,
+        "source_instance": instance,
+        "table_name": fmt.table,
+        "file": url,
+        "line": line.number,
+        "reason": line.reason,
+        "raw_text": line.text if keep_text else None,
+        "found_in_load_id": load_id,
+    }
+
+
+def quarantine_records(records: Iterable[dict[str, Any]]) -> DltResource:
     """The quarantine table; with no records it is created empty."""
     return _bookkeeping(QUARANTINE_TABLE, records)
 
 
-def _bookkeeping(table: str, records: list[dict[str, Any]]) -> DltResource:
-    def rows() -> Iterator[Any]:
-        yield records or dlt.mark.materialize_table_schema()
+def _left_out(fmt: LogFormat, checked: CheckedFiles, instance: str) -> DltResource:
+    def records() -> Iterator[dict[str, Any]]:
+        load_id = dlt.current.load_package_state()["load_id"]
+        for url, lines in checked.left_out.items():
+            for line in lines:
+                yield quarantine_record(fmt, instance, url, line, load_id)
 
-    return dlt.resource(rows, name=table, columns=hints(BOOKKEEPING_TABLES[table]), write_disposition="append")
+    return quarantine_records(records())
+
+
+def _bookkeeping(table: str, records: Iterable[dict[str, Any]]) -> DltResource:
+    def rows() -> Iterator[Any]:
+        yield list(records) or dlt.mark.materialize_table_schema()
+
+    return dlt.resource(
+        rows, name=table, columns=hints(BOOKKEEPING_TABLES[table]), write_disposition="append"
+    )

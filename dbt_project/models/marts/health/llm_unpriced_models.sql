@@ -1,12 +1,22 @@
 with requests as (
-    select * from {{ ref('fct_llm_requests') }}
+    select
+        source_system,
+        coalesce(provider, '(unknown)') as provider,
+        coalesce(resolved_model, '(unknown)') as resolved_model,
+        coalesce(model_id, '(unresolved)') as model_id,
+        price_status,
+        total_tokens,
+        gateway_reported_usd,
+        started_at
+    from {{ ref('fct_llm_requests') }}
+    where cost_usd is null
 ),
 
 final as (
     select
         source_system,
-        coalesce(provider, '(unknown)') as provider,
-        coalesce(resolved_model, '(unknown)') as resolved_model,
+        provider,
+        resolved_model,
         model_id,
         price_status,
         cast(count(*) as {{ dbt.type_bigint() }}) as unpriced_requests,
@@ -15,8 +25,7 @@ final as (
         min(started_at) as first_seen_at,
         max(started_at) as last_seen_at
     from requests
-    where cost_usd is null
-    group by source_system, coalesce(provider, '(unknown)'), coalesce(resolved_model, '(unknown)'), model_id, price_status
+    group by source_system, provider, resolved_model, model_id, price_status
 )
 
 select * from final

@@ -1,6 +1,11 @@
 with requests as (
     select
-        *,
+        usage_date,
+        coalesce(provider, '(unknown)') as provider,
+        coalesce(model_id, '(unresolved)') as model_id,
+        coalesce(operation, '(unknown)') as operation,
+        is_final_attempt,
+        status,
         -- How long a provider takes is told by calls that it answered, not by cache hits or refusals.
         case when status = 'success' and not coalesce(is_gateway_cache_hit, false) then latency_ms end
             as answered_latency_ms,

@@ -1,0 +1,13 @@
+{#
+    SQL condition: the row came with the loads of the last day before the newest one. Tests that compare single rows
+    look at those only, so that they cost what is new, not what is there; a full refresh looks at everything.
+
+    relation: what holds the newest load (fct_llm_requests).
+#}
+{% macro newly_loaded(relation) -%}
+    {%- if flags.FULL_REFRESH -%}
+        true
+    {%- else -%}
+        loaded_at >= (select {{ minutes_before('max(loaded_at)', 1440) }} from {{ relation }})
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,52 @@
+-- Row by row: the token buckets add up to what was reported, and the cost is known exactly when price_status says so.
+-- The two cases in which tokens can't add up have their own token_quality.
+{{ config(severity='error') }}
+
+with judged as (
+    select
+        request_key,
+        usage_date,
+        token_quality,
+        price_status,
+        cost_usd,
+        case
+            when token_quality not in ('ok', 'missing_usage', 'usage_conflict', 'cache_beside_input')
+                then 'unknown token_quality'
+            when (token_quality = 'missing_usage') <> (total_tokens is null) then 'total_tokens contradicts token_quality'
+            when coalesce(input_tokens + output_tokens <> total_tokens, false) then 'input + output <> total tokens'
+            when
+                token_quality in ('ok', 'cache_beside_input')
+                and coalesce(
+                    uncached_input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, -1
+                ) <> input_tokens
+                then 'uncached + cache read + cache written <> input tokens'
+            when
+                least(
+                    coalesce(uncached_input_tokens, 0), coalesce(cache_read_tokens, 0),
+                    coalesce(cache_write_5m_tokens, 0), coalesce(cache_write_1h_tokens, 0), coalesce(output_tokens, 0)
+                ) < 0
+                then 'negative tokens'
+            when price_status is null then 'no price_status'
+            when
+                price_status in ('unpriced', 'missing_usage', 'unmeasured', 'usage_conflict')
+                and cost_usd is not null
+                then 'a cost that should not be known'
+            when
+                price_status in ('priced', 'assumed_standard', 'free', 'not_billed', 'cache_hit')
+                and cost_usd is null
+                then 'no cost, though price_status says that it is known'
+            when
+                price_status not in (
+                    'unpriced', 'missing_usage', 'unmeasured', 'usage_conflict',
+                    'priced', 'assumed_standard', 'free', 'not_billed', 'cache_hit'
+                )
+                then 'unknown price_status'
+            when price_status in ('free', 'not_billed', 'cache_hit') and cost_usd <> 0 then 'a cost where 0 is known'
+            when (cost_basis = 'unknown') <> (cost_usd is null) then 'cost_basis contradicts cost_usd'
+        end as problem
+    from {{ ref('fct_llm_requests') }}
+)
+
+select *
+from judged
+where problem is not null

@@ -1,0 +1,137 @@
+"""What can't be read of a file as a whole: told before the load, so that one bad file does not end it."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+
+import duckdb
+
+from llm_spend.errors import UserError
+from llm_spend.readers.files import LogFile, layout_of
+from llm_spend.readers.records import Layout, LogFormat, csv_sql, parquet_sql, read_sql
+
+_LAYOUT_NAMES: dict[Layout, str] = {
+    "newline_delimited": "JSON lines",
+    "array": "a JSON array",
+    "unstructured": "JSON",
+    "csv": "CSV",
+    "parquet": "Parquet",
+}
+
+
+@dataclass(frozen=True)
+class UnreadableLine:
+    """A line (1-based; None for a whole file or where records are not lines), why it could not be read, its text."""
+
+    number: int | None
+    reason: str
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckedFiles:
+    """Files that can be loaded, and by URL what is known before the load to be left out: files, lines of CSV files."""
+
+    readable: list[LogFile]
+    left_out: dict[str, list[UnreadableLine]]
+
+
+def check_files(fmt: LogFormat, files: list[LogFile]) -> CheckedFiles:
+    """Open the files before a load. Raises UserError when none of them has a column that is to be read.
+
+    Plain JSON lines are not opened: the load marks each line that it can't parse. A compressed file is unpacked once,
+    because a reader takes a file that was cut off for one that has ended.
+    """
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        reasons = list(pool.map(lambda file: _unreadable_file(fmt, file), files))
+    checked = list(zip(files, reasons, strict=True))
+    readable = [file for file, reason in checked if reason is None]
+    left_out = {file.url: [UnreadableLine(None, reason)] for file, reason in checked if reason}
+    _check_columns(fmt, readable)
+    for file in readable:
+        if layout_of(file) == "csv" and (dropped := list(_dropped_lines(file))):
+            left_out[file.url] = dropped
+    return CheckedFiles(readable, left_out)
+
+
+def _unreadable_file(fmt: LogFormat, file: LogFile) -> str | None:
+    """Why no row of a file can be loaded, None when some can; '' when there is nothing in it."""
+    layout = layout_of(file)
+    name = file.local_path.lower()
+    try:
+        if name.endswith(".gz") or layout == "csv":
+            reason = _undecodable(file, layout)
+            if reason is not None:
+                return reason
+        if layout in ("array", "unstructured", "parquet") or name.endswith(".zst"):
+            table = (
+                parquet_sql([file.local_path])
+                if layout == "parquet"
+                else read_sql(fmt, layout, [file.local_path])
+            )
+            with duckdb.connect() as connection:
+                connection.execute(f"SELECT count(*) FROM {table}")
+    except OSError as error:
+        raise UserError(f"{file.url} can't be opened: {error.strerror or error}.") from error
+    except duckdb.Error as error:
+        problem = str(error).splitlines()[0].replace(file.local_path, file.url)
+        return f"can't be read as {_LAYOUT_NAMES[layout]}: {problem[:300]}"
+    return None
+
+
+def _undecodable(file: LogFile, layout: Layout) -> str | None:
+    """Why a file can't be unpacked or, as CSV, decoded; '' when it is empty."""
+    is_compressed = file.local_path.lower().endswith(".gz")
+    if is_compressed and not file.size_bytes:
+        return "not a whole gzip file: it has 0 bytes"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    opener = gzip.open if is_compressed else open
+    size = 0
+    try:
+        with opener(file.local_path, "rb") as stream:
+            while chunk := stream.read(1 << 20):
+                size += len(chunk)
+                if layout == "csv":
+                    decoder.decode(chunk)
+    except EOFError:
+        return "not a whole gzip file: it ends too early"
+    except (gzip.BadGzipFile, zlib.error) as error:
+        return f"not a whole gzip file: {error}"
+    except UnicodeDecodeError:
+        return "not UTF-8: export it again as UTF-8"
+    return None if size else ""
+
+
+def _check_columns(fmt: LogFormat, files: list[LogFile]) -> None:
+    """A JSON record may lack a field; a table that lacks a column is another table than the mapping describes."""
+    for layout, group in groupby(sorted(files, key=layout_of), key=layout_of):
+        if layout not in ("csv", "parquet"):
+            continue
+        paths = [file.local_path for file in group]
+        table = csv_sql(paths) if layout == "csv" else parquet_sql(paths)
+        with duckdb.connect() as connection:
+            described = connection.execute(f"DESCRIBE SELECT * EXCLUDE (filename) FROM {table}").fetchall()
+        names = {row[0].lower() for row in described}
+        missing = [name for name in fmt.fields if name.lower() not in names]
+        if missing:
+            raise UserError(
+                f"No {_LAYOUT_NAMES[layout]} file of this load has the column {', '.join(missing)}.",
+                f"Columns are {', '.join(row[0] for row in described)}. Correct the mapping file.",
+            )
+
+
+def _dropped_lines(file: LogFile) -> Iterator[UnreadableLine]:
+    """Lines with too many or too few fields: a CSV reader drops them, it can't mark them."""
+    with duckdb.connect() as connection:
+        connection.execute(f"SELECT count(COLUMNS(*)) FROM {csv_sql([file.local_path], note_dropped=True)}")
+        dropped = connection.execute(
+            "SELECT line, min(error_message), min(csv_line) FROM reject_errors GROUP BY line ORDER BY line"
+        ).fetchall()
+    for number, reason, text in dropped:
+        yield UnreadableLine(number, reason.strip(), text)

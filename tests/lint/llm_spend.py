@@ -1,0 +1,13 @@
+"""Stand-in for the package's own name: `llm_spend.macro(...)` is a call with its first argument, a type is a type."""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    if name.startswith("type_"):
+        return lambda *arguments: "decimal(38, 12)"
+    if name == "price_cell_columns":
+        return lambda relation, **others: f"select price_id from {relation}"
+    return lambda *arguments, **others: f"{name}({arguments[0]})"

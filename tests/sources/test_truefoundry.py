@@ -1,0 +1,91 @@
+"""TrueFoundry spans: model spans alone, and nothing of what was asked or answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from .conftest import Warehouse
+
+SECRET = "MARKER-of-a-prompt-that-nobody-may-store"
+
+
+def span(span_id: str, span_type: str = "Model", subject: tuple[str, str] = ("user", "ann@acme.io"), **extra: Any) -> Any:
+    attributes = {
+        "tfy.span_type": span_type,
+        "tfy.model.name": "gpt-4o",
+        "tfy.model.metric.input_tokens": 100,
+        "tfy.model.metric.output_tokens": 20,
+        "tfy.model.metric.cost_in_usd": 0.000123,
+        "tfy.input": {"messages": [{"role": "user", "content": SECRET}]},
+        "tfy.output": SECRET,
+        **extra,
+    }
+    return {
+        "spanId": span_id,
+        "traceId": "t1",
+        "parentSpanId": "",
+        "timestamp": "2026-03-01T10:00:00.5Z",
+        "durationNs": 1_500_000,
+        "statusCode": "OK",
+        "spanAttributes": attributes,
+        "createdBySubject": {"subjectType": subject[0], "subjectSlug": subject[1]},
+        "events": [{"body": SECRET}],
+    }
+
+
+@pytest.fixture(scope="module")
+def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
+    warehouse = make_warehouse("truefoundry")
+    spans = [
+        span("root", "ChatCompletion"),
+        span("guard", "Guardrail"),
+        span("odd", "SomethingNew"),
+        span("map", **{"tfy.request.metadata": {"team": "ml", "n": 3}}),
+        span("text", **{"tfy.request.metadata": '{"team": "ml"}'}),
+        span("bad", **{"tfy.request.metadata": "team=ml"}),
+        span("machine", subject=("virtualaccount", "va-ci"), **{"tfy.request.created_by_subject_teams": ["a", "b"]}),
+        span("broken", **{"tfy.model.metric.output_tokens": "many"}),
+    ]
+    report = warehouse.load("truefoundry", warehouse.write("spans.jsonl", spans), instance="acme")
+    assert (report.rows, report.quarantined) == (5, 1)
+    return warehouse
+
+
+def one(loaded: Warehouse, column: str, span_id: str) -> Any:
+    return loaded.rows(f'select {column} from raw.truefoundry__spans where span_id = ?', span_id)[0][0]
+
+
+def test_only_model_spans_are_kept(loaded: Warehouse) -> None:
+    kept = loaded.rows("select span_id from raw.truefoundry__spans where _problem is null order by 1")
+    assert [row[0] for row in kept] == ["bad", "machine", "map", "text"]
+
+
+def test_metadata_may_be_text_or_an_object(loaded: Warehouse) -> None:
+    assert json.loads(one(loaded, "metadata", "map")) == {"team": "ml", "n": 3}
+    assert json.loads(one(loaded, "metadata", "text")) == {"team": "ml"}
+    assert one(loaded, "(metadata, _metadata_error)", "bad") == (None, True)
+
+
+def test_a_virtual_account_and_its_teams(loaded: Warehouse) -> None:
+    columns = "(subject_type, subject_slug, subject_teams)"
+    assert one(loaded, columns, "machine") == ("virtualaccount", "va-ci", '["a","b"]')
+
+
+def test_measures(loaded: Warehouse) -> None:
+    columns = '("timestamp", duration_ns, input_tokens, output_tokens, cost_in_usd)'
+    expected = (datetime(2026, 3, 1, 10, 0, 0, 500000), 1_500_000, 100, 20, Decimal("0.000123000000"))
+    assert one(loaded, columns, "map") == expected
+
+
+def test_a_wrong_type_is_quarantined_with_its_line(loaded: Warehouse) -> None:
+    assert loaded.quarantine("acme") == [("spans.jsonl", 8, "output_tokens: not a whole number: many")]
+
+
+def test_no_prompt_and_no_answer_is_stored(loaded: Warehouse) -> None:
+    loaded.assert_nowhere(SECRET)
