@@ -31,7 +31,8 @@ quotas_app = typer.Typer(no_args_is_help=True, help="Quota rule files.")
 app.add_typer(prices_app, name="prices")
 app.add_typer(quotas_app, name="quotas")
 
-out = Console()
+# Tables are made for 100 columns; into a file or a pipe there is no terminal to be narrower.
+out = Console(width=None if sys.stdout.isatty() else 100)
 err = Console(stderr=True)
 
 Database = Annotated[Path | None, typer.Option("--database", "-d", help="The DuckDB file.")]

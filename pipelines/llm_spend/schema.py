@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from dlt.common.schema.typing import TColumnSchema
+if TYPE_CHECKING:  # dlt takes seconds to import, and most commands don't need it
+    from dlt.common.schema.typing import TColumnSchema
 
 Kind = Literal["text", "bigint", "bool", "timestamp", "money", "decimal", "json"]
 

@@ -63,8 +63,8 @@ class Settings(BaseSettings):
 class _LlmSpendTable(TomlConfigSettingsSource):
     """The `[llm_spend]` table of a `.dlt` file; the rest of the file belongs to dlt."""
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
-        content = super()._read_file(file_path)
+    def _read_file(self, file_path: Path) -> dict[str, Any]:  # type: ignore[override]
+        content: dict[str, Any] = super()._read_file(file_path)
         table = content.get("llm_spend", {})
         return table if isinstance(table, dict) else {}
 

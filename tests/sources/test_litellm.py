@@ -120,3 +120,40 @@ def test_a_payload_without_id_is_quarantined(loaded: Warehouse) -> None:
 
 def test_no_prompt_and_no_answer_is_stored(loaded: Warehouse) -> None:
     loaded.assert_nowhere(SECRET)
+
+
+@pytest.fixture(scope="module")
+def recorded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
+    warehouse = make_warehouse("litellm_recorded")
+    report = warehouse.load("litellm", RECORDED)
+    assert (report.rows, report.quarantined) == (8, 0)
+    return warehouse
+
+
+@pytest.mark.parametrize("payload", [json.loads(line) for line in RECORDED.read_text().splitlines()])
+def test_recorded_payloads_of_the_real_package(recorded: Warehouse, payload: dict[str, Any]) -> None:
+    usage = payload["metadata"]["usage_object"]
+    details = usage.get("prompt_tokens_details") or {}
+    error = payload["error_information"]
+    columns = {
+        "status": payload["status"],
+        "model": payload["model"],
+        "custom_llm_provider": payload["custom_llm_provider"],
+        "prompt_tokens": payload["prompt_tokens"],
+        "completion_tokens": payload["completion_tokens"],
+        "response_cost": Decimal(repr(payload["response_cost"])).quantize(Decimal("1e-12")),
+        "cache_read_tokens": usage.get("cache_read_input_tokens"),
+        "cache_write_tokens": usage.get("cache_creation_input_tokens"),
+        "cache_write_1h_tokens": (details.get("cache_creation_token_details") or {}).get("ephemeral_1h_input_tokens"),
+        "start_time": datetime.fromtimestamp(payload["startTime"], UTC).replace(tzinfo=None),
+        "team_alias": payload["metadata"]["user_api_key_team_alias"],
+        "error_code": int(error["error_code"]) if error["error_code"] else None,
+        "error_rate_limit_type": error["error_rate_limit_type"],
+        "is_stream": payload["stream"],
+    }
+    assert one(recorded, f"({', '.join(columns)})", payload["id"]) == tuple(columns.values())
+
+
+def test_recorded_prompts_are_not_stored(recorded: Warehouse) -> None:
+    assert "An invented prompt" in RECORDED.read_text()
+    recorded.assert_nowhere("An invented")

@@ -22,7 +22,11 @@ with lines as (
 ),
 
 final as (
-    select {{ dbt.hash(dbt.concat(["'" ~ var('llm_spend_rules_version') ~ "'", dbt.listagg('line_hash', "''", 'order by seed, line_hash')])) }} as basis_id
+    select
+        {{ dbt.hash(dbt.concat([
+            "'" ~ var('llm_spend_rules_version') ~ "'",
+            dbt.listagg('line_hash', "''", 'order by seed, line_hash')
+        ])) }} as basis_id
     from lines
 )
 

@@ -1,7 +1,7 @@
 """The questions that people bring, answered from the public marts of a DuckDB file.
 
-Only queries and typed rows. Amounts are exact USD, times are UTC. The parts of a breakdown (the top names, the
-others, the unallocated) add up to its total.
+Only queries and typed rows. Amounts are exact USD, times are UTC. The parts of a breakdown (the top names,
+the others, the unallocated) add up to its total.
 """
 
 from __future__ import annotations

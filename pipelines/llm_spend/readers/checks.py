@@ -76,7 +76,7 @@ def _unreadable_file(fmt: LogFormat, file: LogFile) -> str | None:
                 else read_sql(fmt, layout, [file.local_path])
             )
             with duckdb.connect() as connection:
-                connection.execute(f"SELECT count(*) FROM {table}")
+                connection.execute(f"SELECT count(*) FROM {table}").fetchall()
     except OSError as error:
         raise UserError(f"{file.url} can't be opened: {error.strerror or error}.") from error
     except duckdb.Error as error:
@@ -129,7 +129,10 @@ def _check_columns(fmt: LogFormat, files: list[LogFile]) -> None:
 def _dropped_lines(file: LogFile) -> Iterator[UnreadableLine]:
     """Lines with too many or too few fields: a CSV reader drops them, it can't mark them."""
     with duckdb.connect() as connection:
-        connection.execute(f"SELECT count(COLUMNS(*)) FROM {csv_sql([file.local_path], note_dropped=True)}")
+        # Only a result that is fetched has been read to its end, and only then are the dropped lines noted.
+        connection.execute(
+            f"SELECT count(COLUMNS(*)) FROM {csv_sql([file.local_path], note_dropped=True)}"
+        ).fetchall()
         dropped = connection.execute(
             "SELECT line, min(error_message), min(csv_line) FROM reject_errors GROUP BY line ORDER BY line"
         ).fetchall()

@@ -91,11 +91,9 @@ def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
 
 def csv_sql(paths: Sequence[str], *, note_dropped: bool = False) -> str:
     """The table function that reads CSV files as text; `note_dropped` keeps the lines it can't take in `reject_errors`."""
-    # A reader of several files can't note what it drops.
-    together = (
-        "store_rejects=true" if note_dropped else "union_by_name=true, filename=true, ignore_errors=true"
-    )
-    return f"read_csv({_list(paths)}, header=true, all_varchar=true, nullstr='', {together})"
+    # A reader that takes columns by name can't note what it drops.
+    extra = "store_rejects=true" if note_dropped else "union_by_name=true, filename=true"
+    return f"read_csv({_list(paths)}, header=true, all_varchar=true, nullstr='', ignore_errors=true, {extra})"
 
 
 def parquet_sql(paths: Sequence[str]) -> str:

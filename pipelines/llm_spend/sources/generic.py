@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dlt
+import duckdb
 import yaml
 from dlt.extract import DltResource
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -16,7 +18,7 @@ from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.resources import log_resources
 from llm_spend.readers.sql import epoch_timestamp, field, json_text, quote, utc_timestamp
-from llm_spend.schema import DUCKDB_TYPES, Column, Kind
+from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, Column, Kind
 
 COLUMNS: dict[str, Kind] = {
     "source_record_id": "text",
@@ -63,7 +65,7 @@ class Mapping(BaseModel):
     `input_tokens` counts the cached tokens too. `timezone`: of timestamps without an offset.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     source: str = "generic"
     instance: str = "default"
@@ -87,6 +89,26 @@ class Mapping(BaseModel):
     def _timed(cls, value: dict[str, str]) -> dict[str, str]:
         if "started_at" not in value:
             raise ValueError("started_at must be mapped: a request without a time can't be put on a day")
+        return value
+
+    @field_validator("defaults")
+    @classmethod
+    def _typed(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            kind = COLUMNS.get(name, "text")
+            with duckdb.connect() as connection:
+                read = connection.execute(f"SELECT try_cast(? AS {DUCKDB_TYPES[kind]})", [text]).fetchall()
+            if read == [(None,)]:
+                raise ValueError(f"{name}: not {KIND_NAMES[kind]}: {text}")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _on_earth(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{value} is no time zone: write it like Europe/Berlin") from error
         return value
 
 

@@ -43,7 +43,9 @@ matched as (
         case
             when rules.counter_1 is null then rules.counter_subject
             when rules.counter_2 is null then {{ llm_spend.quota_counter('rules.counter_1') }}
-            else {{ llm_spend.quota_counter('rules.counter_1') }} || '|' || {{ llm_spend.quota_counter('rules.counter_2') }}
+            else
+                {{ llm_spend.quota_counter('rules.counter_1') }}
+                || '|' || {{ llm_spend.quota_counter('rules.counter_2') }}
         end as counter_subject,
         case
             when rules.limit_to is null then null
@@ -56,7 +58,8 @@ matched as (
     from requests
     inner join rules_{{ loop.index }} as rules
         on {{ subject_column }} = rules.subject
-    where requests.usage_date >= rules.valid_from
+    where
+        requests.usage_date >= rules.valid_from
         and (rules.valid_to is null or requests.usage_date < rules.valid_to)
         and (
             rules.models is null
@@ -65,7 +68,9 @@ matched as (
         )
         and case
             when rules.metadata_key is null then true
-            else {{ llm_spend.map_value(llm_spend.metadata_map('requests.metadata'), 'rules.metadata_key') }} = rules.metadata_value
+            else
+                {{ llm_spend.map_value(llm_spend.metadata_map('requests.metadata'), 'rules.metadata_key') }}
+                = rules.metadata_value
         end
     {% if not loop.last -%}
     union all
@@ -101,7 +106,8 @@ final as (
         is_blocked,
         is_unmeasured
     from numbered
-    where match_number = 1
+    where
+        match_number = 1
         and quantity is not null
         and counter_subject is not null
 )

@@ -61,11 +61,13 @@ ranked as (
 cents as (
     select
         ranked.*,
-        ranked.floor_cents + case when ranked.share_rank <= provider_months.cents_to_share then 1 else 0 end as amount_cents
+        ranked.floor_cents + case when ranked.share_rank <= provider_months.cents_to_share then 1 else 0 end
+            as amount_cents
     from ranked
     inner join provider_months
-        on ranked.billing_period = provider_months.billing_period
-        and ranked.provider = provider_months.provider
+        on
+            ranked.billing_period = provider_months.billing_period
+            and ranked.provider = provider_months.provider
 ),
 
 final as (

@@ -40,7 +40,8 @@ final as (
         cast(statements.direct_usd as {{ llm_spend.type_decimal(38, 2) }}) as direct_usd,
         cast(statements.unallocated_usd as {{ llm_spend.type_decimal(38, 2) }}) as unallocated_usd,
         cast(statements.total_usd as {{ llm_spend.type_decimal(38, 2) }}) as total_usd,
-        {{ llm_spend.whole_ratio(llm_spend.round_to_cents('statements.total_usd'), 'bills.bill_cents') }} as share_of_bill,
+        {{ llm_spend.whole_ratio(llm_spend.round_to_cents('statements.total_usd'), 'bills.bill_cents') }}
+            as share_of_bill,
         'USD' as currency,
         statements.quantity_tokens,
         statements.unpriced_tokens,

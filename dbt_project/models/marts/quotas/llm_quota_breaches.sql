@@ -29,9 +29,10 @@ running as (
         ) as loaded_so_far
     from matches
     inner join breached_windows
-        on matches.rule_key = breached_windows.rule_key
-        and matches.counter_subject = breached_windows.subject
-        and matches.window_start = breached_windows.window_start
+        on
+            matches.rule_key = breached_windows.rule_key
+            and matches.counter_subject = breached_windows.subject
+            and matches.window_start = breached_windows.window_start
 ),
 
 crossings as (
@@ -76,13 +77,15 @@ final as (
         breached_windows.rule_key
     from breached_windows
     inner join crossings
-        on breached_windows.rule_key = crossings.rule_key
-        and breached_windows.subject = crossings.subject
-        and breached_windows.window_start = crossings.window_start
+        on
+            breached_windows.rule_key = crossings.rule_key
+            and breached_windows.subject = crossings.subject
+            and breached_windows.window_start = crossings.window_start
     inner join detections
-        on breached_windows.rule_key = detections.rule_key
-        and breached_windows.subject = detections.subject
-        and breached_windows.window_start = detections.window_start
+        on
+            breached_windows.rule_key = detections.rule_key
+            and breached_windows.subject = detections.subject
+            and breached_windows.window_start = detections.window_start
     where crossings.crossing_number = 1
 )
 

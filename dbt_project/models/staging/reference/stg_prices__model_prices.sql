@@ -1,3 +1,5 @@
+{% set no_text = 'cast(null as ' ~ dbt.type_string() ~ ')' %}
+
 with
 
 source as (
@@ -8,7 +10,7 @@ source as (
 
 final as (
 
-    {{ llm_spend.price_cell_columns('source', reason='cast(null as ' ~ dbt.type_string() ~ ')', source_url='cast(null as ' ~ dbt.type_string() ~ ')') }}
+    {{ llm_spend.price_cell_columns('source', reason=no_text, source_url=no_text) }}
 
 )
 
