@@ -182,9 +182,7 @@ def _note_unreadable(
         if len(lines) < len(entry.reasons):
             lines = [UnreadableLine(None, reason) for reason in entry.reasons]
         records += [
-            quarantine_record(
-                fmt, instance, entry.fingerprint[0], line, entry.load_id, keep_text=keep_raw_text
-            )
+            quarantine_record(fmt, instance, entry.fingerprint[0], line, entry.load_id, keep_text=keep_raw_text)
             for line in lines
         ]
     if records:
@@ -194,9 +192,9 @@ def _note_unreadable(
 def _create_missing_tables(pipeline: Any, database: Path) -> None:
     """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
     existing = set(_tables(database))
-    for name, source in LOG_SOURCES.items():
-        if log_format(name, None).table not in existing:
-            pipeline.run(source([], "default"))
+    missing = [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
+    if missing:
+        pipeline.run([LOG_SOURCES[name]([], "default") for name in missing])
 
 
 def _loaded_files(database: Path, source: str, instance: str) -> set[tuple[str, int, Any]]:
@@ -205,10 +203,7 @@ def _loaded_files(database: Path, source: str, instance: str) -> set[tuple[str, 
         f" where source = ? and source_instance = ?"
         f" and _dlt_load_id in (select load_id from {RAW_DATASET}._dlt_loads where status = 0)"
     )
-    return {
-        (path, size, modified_at)
-        for path, size, modified_at in _query(database, committed, [source, instance])
-    }
+    return {(path, size, modified_at) for path, size, modified_at in _query(database, committed, [source, instance])}
 
 
 def _tables(database: Path) -> list[str]:

@@ -60,7 +60,7 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
         if each.source != "litellm"
     ]
     load_sources(first, database)
-    assert build(database, seeds=demo.seeds).ok
+    assert build(database, seeds=demo.seeds, test=False).ok
     before = query(database, "select count(*) from llm_spend.fct_llm_requests")
 
     # The rest overlaps: late rows, rows exported again, grown versions of rows that are already priced.
@@ -72,7 +72,7 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
     built = snapshot(database, tmp_path)
     again = load_sources(run_demo.sources(demo.folder), database)
     assert sum(report.rows for report in again) == 0
-    assert build(database, seeds=demo.seeds).ok
+    assert build(database, seeds=demo.seeds, test=False).ok
     assert_same(database, built)
     arrival = "select request_key, load_id, loaded_at from llm_spend.fct_llm_requests order by all"
     assert query(database, arrival) == query(built, arrival)
@@ -81,9 +81,9 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
     shutil.copytree(demo.seeds, seeds)
     members = (seeds / "org_members.csv").read_text(encoding="utf-8").splitlines()
     (seeds / "org_members.csv").write_text("\n".join(members[:-40]) + "\n", encoding="utf-8")
-    assert build(database, seeds=seeds).ok
+    assert build(database, seeds=seeds, test=False).ok
     incremental = snapshot(database, tmp_path)
-    assert build(database, seeds=seeds, full_refresh=True).ok
+    assert build(database, seeds=seeds, full_refresh=True, test=False).ok
     assert_same(database, incremental)
     teams = "select team_id, count(*) from llm_spend.fct_llm_requests group by all order by all"
     assert query(database, teams) != query(built, teams), "a changed organisation changes the owners"

@@ -1,4 +1,4 @@
-"""dbt's stricter YAML checks, which it leaves out on DuckDB, hold: what dbt 2 will refuse is found here, offline."""
+"""What dbt 2 will refuse is found here, offline: the stricter YAML checks that dbt 1 leaves out on DuckDB."""
 
 import os
 import shutil

@@ -28,12 +28,13 @@ FOLDERS = {
 INTRODUCTION = """\
 # The tables
 
-Generated from the dbt project by `python tests/docs/generate_marts.py`: change the YAML beside a model, not this page.
+Generated from the dbt project by `python tests/docs/generate_marts.py`: change the YAML beside a model, not
+this page.
 
-These tables are the interface that dashboards, exports and checks rely on; dbt enforces their columns and types. They
-are in the schema `llm_spend`, unless your dbt profile says otherwise. All times are UTC and all amounts are USD, exact
-decimals. NULL means unknown, never 0. `(unallocated)` stands for usage without an owner, so that every split adds up
-to the total. Types are those of DuckDB; Snowflake and BigQuery have the like.
+These tables are the interface that dashboards, exports and checks rely on; dbt enforces their columns and types.
+They are in the schema `llm_spend`, unless your dbt profile says otherwise. All times are UTC and all amounts are
+USD, exact decimals. NULL means unknown, never 0. `(unallocated)` stands for usage without an owner, so that every
+split adds up to the total. Types are those of DuckDB; Snowflake and BigQuery have the like.
 """
 
 

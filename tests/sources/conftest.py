@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,4 +69,13 @@ class Warehouse:
 
 @pytest.fixture(scope="session")
 def make_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Warehouse]:
-    return lambda name: Warehouse(tmp_path_factory.mktemp(name))
+    """Warehouses whose raw tables exist already: creating them takes seconds, and one test does it for all."""
+    first = Warehouse(tmp_path_factory.mktemp("first"))
+    first.load("portkey", first.write("empty.jsonl", ""), instance="first")
+
+    def make(name: str) -> Warehouse:
+        warehouse = Warehouse(tmp_path_factory.mktemp(name))
+        shutil.copyfile(first.database, warehouse.database)
+        return warehouse
+
+    return make

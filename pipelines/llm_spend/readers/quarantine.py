@@ -26,7 +26,9 @@ def unreadable_lines(fmt: LogFormat, file: LogFile, limit: int) -> Iterator[Unre
             f"SELECT row_number() OVER () AS number, {problem_sql(fmt)} AS problem, NULL AS text"
             f" FROM {read_sql(fmt, layout, [file.local_path])}"
         )
-        yield from _first(query, limit)
+        # A record is not a line here: a CSV field may hold line breaks, an array may be one line.
+        for record in _first(query, limit):
+            yield UnreadableLine(None, f"record {record.number}: {record.reason}")
         return
     try:
         yield from _first(_lines_sql(fmt, file.local_path), limit)

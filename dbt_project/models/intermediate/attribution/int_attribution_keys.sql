@@ -30,11 +30,10 @@ applicable as (
 final as (
     select
         source_systems.source_system
-        {%- for dimension in owner_dimensions() %}{% for slot in slots %},
-        max(case when dimension = '{{ dimension }}' and slot = {{ slot }} then metadata_key end)
-            as {{ dimension }}_key_{{ slot }},
-        max(case when dimension = '{{ dimension }}' and slot = {{ slot }} then priority end)
-            as {{ dimension }}_priority_{{ slot }}
+        {%- for dimension in owner_dimensions() %}{% for slot in slots %}
+        {%- set is_it = "applicable.dimension = '" ~ dimension ~ "' and applicable.slot = " ~ slot %},
+        max(case when {{ is_it }} then applicable.metadata_key end) as {{ dimension }}_key_{{ slot }},
+        max(case when {{ is_it }} then applicable.priority end) as {{ dimension }}_priority_{{ slot }}
         {%- endfor %}{% endfor %}
     from source_systems
     left join applicable on source_systems.source_system = applicable.source_system

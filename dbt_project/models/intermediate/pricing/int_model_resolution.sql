@@ -108,10 +108,10 @@ provider_candidates as (
         on
             provider_names.source_system in (names.system_name, '*')
             and (
-                provider_names.raw_provider = names.provider_name
+                names.provider_name = provider_names.raw_provider
                 or (
                     {{ dbt.position("'/'", "names.model_name") }} > 0
-                    and provider_names.raw_provider = {{ dbt.split_part("names.model_name", "'/'", 1) }}
+                    and {{ dbt.split_part("names.model_name", "'/'", 1) }} = provider_names.raw_provider
                 )
             )
 
@@ -339,13 +339,19 @@ matches as (
             and case aliases.match_type
                 when 'equals' then spellings.spelling = aliases.pattern
                 when 'starts_with'
-                    then not spellings.is_undated and left(spellings.spelling, length(aliases.pattern)) = aliases.pattern
+                    then
+                        not spellings.is_undated
+                        and left(spellings.spelling, length(aliases.pattern)) = aliases.pattern
                 when 'ends_with'
-                    then not spellings.is_undated and right(spellings.spelling, length(aliases.pattern)) = aliases.pattern
+                    then
+                        not spellings.is_undated
+                        and right(spellings.spelling, length(aliases.pattern)) = aliases.pattern
                 when 'contains'
                     then not spellings.is_undated and {{ dbt.position("aliases.pattern", "spellings.spelling") }} > 0
                 when 'regex'
-                    then not spellings.is_undated and {{ llm_spend.regex_found('spellings.spelling', 'aliases.pattern') }}
+                    then
+                        not spellings.is_undated
+                        and {{ llm_spend.regex_found('spellings.spelling', 'aliases.pattern') }}
                 else false
             end
     where

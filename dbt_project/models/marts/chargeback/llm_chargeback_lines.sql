@@ -75,7 +75,7 @@ final as (
         billing_period,
         cast(billing_period as {{ dbt.type_string() }})
         {%- for column in key_columns %}
-            || '|' || replace(replace({{ column }}, '%', '%25'), '|', '%7C')
+        || '|' || replace(replace({{ column }}, '%', '%25'), '|', '%7C')
         {%- endfor %} as line_id,
         case when team_id = '(unallocated)' then 'unallocated' else 'direct' end as line_type,
         cost_center_id,

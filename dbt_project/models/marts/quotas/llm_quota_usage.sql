@@ -36,9 +36,10 @@ final as (
         rules.limit_to,
         windows.window_start,
         case rules.window_unit
-            when 'minute' then cast({{ dbt.dateadd('minute', 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
-            when 'hour' then cast({{ dbt.dateadd('hour', 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
-            when 'day' then cast({{ dbt.dateadd('day', 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
+            {%- for unit in ['minute', 'hour', 'day'] %}
+            when '{{ unit }}'
+                then cast({{ dbt.dateadd(unit, 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
+            {%- endfor %}
         end as window_end,
         windows.used,
         {{ llm_spend.whole_ratio('windows.used', 'rules.limit_to') }} as used_ratio,

@@ -19,7 +19,7 @@ measured as (
         usage_date,
         tag_key,
         tag_value,
-{{ usage_measures() }}
+        {{ usage_measures() }}
     from tags
     where tag_value is not null and tag_value <> ''
     group by usage_date, tag_key, tag_value
@@ -33,13 +33,20 @@ counted as (
 ),
 
 -- A session id is a tag too, but a row per session is no summary: such keys keep one row a day.
+named as (
+    select
+        *,
+        case
+            when values_of_key > {{ var('llm_spend_tag_cardinality_limit') }} then '(too many values)' else tag_value
+        end as bounded_tag_value
+    from counted
+),
+
 bounded as (
     select
         usage_date,
         tag_key,
-        case
-            when values_of_key > {{ var('llm_spend_tag_cardinality_limit') }} then '(too many values)' else tag_value
-        end as bounded_tag_value,
+        bounded_tag_value,
         max(values_of_key) as values_of_key,
         {% for measure in [
             'requests', 'attempts', 'errors', 'blocked_requests', 'cache_hits', 'input_tokens', 'output_tokens',
@@ -52,8 +59,8 @@ bounded as (
         cast(sum(feedback_score_sum) as {{ type_decimal(38, 6) }}) as feedback_score_sum,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
-    from counted
-    group by 1, 2, 3
+    from named
+    group by usage_date, tag_key, bounded_tag_value
 ),
 
 final as (
@@ -62,7 +69,7 @@ final as (
         tag_key,
         bounded_tag_value as tag_value,
         values_of_key,
-{{ usage_columns() }}
+        {{ usage_columns() }}
     from bounded
 )
 

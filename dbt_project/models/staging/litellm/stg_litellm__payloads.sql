@@ -22,7 +22,9 @@ final as (
         -- Without a stream the completion "starts" when it ends: not a time to the first token.
         case
             when is_stream and completion_start_time > start_time and completion_start_time < end_time
-                then cast({{ milliseconds_between('start_time', 'completion_start_time') }} as {{ type_decimal(18, 3) }})
+                then cast(
+                    {{ milliseconds_between('start_time', 'completion_start_time') }} as {{ type_decimal(18, 3) }}
+                )
         end as ttft_ms,
 
         -- what was asked

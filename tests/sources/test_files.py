@@ -1,0 +1,250 @@
+"""What happens to files: broken ones, the same ones again, remote ones, and loads that were killed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+import llm_spend.load
+import pytest
+from llm_spend.errors import UserError
+
+from .conftest import Warehouse
+
+
+def log(record_id: str, **fields: Any) -> dict[str, Any]:
+    return {"id": record_id, "created_at": "2026-03-01T10:00:00Z", "req_units": 10, "cost": 0.5, **fields}
+
+
+def line(record_id: str, **fields: Any) -> str:
+    return json.dumps(log(record_id, **fields)) + "\n"
+
+
+@pytest.fixture(scope="module")
+def warehouse(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
+    return make_warehouse("files")
+
+
+def ids(warehouse: Warehouse, instance: str) -> list[str]:
+    found = warehouse.rows(
+        "select id from raw.portkey__logs where _source_instance = ? and _problem is null order by id", instance
+    )
+    return [row[0] for row in found]
+
+
+NOTHING_KNOWN = "not a JSON object with a field of a log record"
+
+
+@pytest.fixture(scope="module")
+def dirty(warehouse: Warehouse) -> Warehouse:
+    many = "".join(line(f"n{n}") for n in range(2000)).encode()
+    files: dict[str, bytes] = {
+        "array-broken.json": f"[{line('x')},{line('y')[:30]}".encode(),
+        "blank.jsonl": f"\n\n{line('blank')}\n  \n{{broken\n".encode(),
+        "broken.jsonl": f"{line('before')}{{broken\n{line('after')}".encode(),
+        "cut.jsonl.gz": gzip.compress(many)[:-100],
+        "cut-in-its-last-bytes.jsonl.gz": gzip.compress(many)[:-4],
+        "empty.jsonl": b"",
+        "empty.jsonl.gz": gzip.compress(b""),
+        "half.jsonl": f"{line('whole')}{line('half')[:50]}".encode(),
+        "latin.jsonl": line("latin-1").encode() + b'{"id": "\xe9"}\n' + line("latin-2").encode(),
+        "not-gzip.jsonl.gz": line("x").encode(),
+        "odd [1]*?.jsonl": line("odd-name").encode(),
+        "pretty-cut.json": json.dumps(log("x"), indent=1).encode()[:-20],
+        "scalars.jsonl": b'1\n"x"\nnull\n[1]\n{}\n',
+        "wrong.jsonl": (line("x", req_units="many") + line("x", created_at="noon") + line("right")).encode(),
+        "zero.jsonl.gz": b"",
+    }
+    for name, content in files.items():
+        warehouse.write(f"dirty/{name}", content)
+    report = warehouse.load("portkey", warehouse.folder / "dirty", instance="dirty", keep_raw_text=True)
+    assert report.files == len(files)
+    assert report.quarantined == len(warehouse.quarantine("dirty")) == 17
+    return warehouse
+
+
+def test_what_can_be_read_is_loaded(dirty: Warehouse) -> None:
+    assert ids(dirty, "dirty") == ["after", "before", "blank", "latin-1", "latin-2", "odd-name", "right", "whole"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("blank.jsonl", [(6, "not valid JSON")]),
+        ("broken.jsonl", [(2, "not valid JSON")]),
+        ("half.jsonl", [(2, "not valid JSON")]),
+        ("latin.jsonl", [(2, "not valid JSON")]),
+        ("wrong.jsonl", [(1, "req_units: not a whole number: many"), (2, "created_at: not a timestamp: noon")]),
+        ("scalars.jsonl", [(number, NOTHING_KNOWN) for number in range(1, 6)]),
+        ("cut.jsonl.gz", [(None, "not a whole gzip file: it ends too early")]),
+        ("cut-in-its-last-bytes.jsonl.gz", [(None, "not a whole gzip file: it ends too early")]),
+        ("not-gzip.jsonl.gz", [(None, "not a whole gzip file: Not a gzipped file (b'{\"')")]),
+        ("zero.jsonl.gz", [(None, "not a whole gzip file: it has 0 bytes")]),
+        ("empty.jsonl", []),
+        ("empty.jsonl.gz", []),
+    ],
+)
+def test_what_cannot_be_read_is_told(dirty: Warehouse, name: str, expected: list[tuple[int | None, str]]) -> None:
+    assert [(number, reason) for file, number, reason in dirty.quarantine("dirty") if file == name] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("array-broken.json", "can't be read as a JSON array"), ("pretty-cut.json", "can't be read as JSON")]
+)
+def test_a_broken_document_is_left_out_whole(dirty: Warehouse, name: str, reason: str) -> None:
+    found = [entry for entry in dirty.quarantine("dirty") if entry[0] == name]
+    assert len(found) == 1
+    assert found[0][1] is None
+    assert found[0][2].startswith(reason)
+
+
+def test_raw_text_is_kept_on_demand(dirty: Warehouse) -> None:
+    kept = dirty.rows("select raw_text from raw.llm_spend__quarantine where file like '%/dirty/broken.jsonl'")
+    assert kept == [("{broken",)]
+
+
+def test_a_file_is_loaded_once_and_again_when_it_changed(warehouse: Warehouse) -> None:
+    name, path = "grows/log.jsonl", warehouse.folder / "grows" / "*.jsonl"
+    warehouse.write(name, line("1") + "{broken\n")
+    first = warehouse.load("portkey", path, instance="grows")
+    assert (first.files, first.skipped_files, first.rows, first.quarantined) == (1, 0, 2, 1)
+    again = warehouse.load("portkey", path, instance="grows")
+    assert (again.files, again.skipped_files, again.rows, again.quarantined) == (0, 1, 0, 0)
+    warehouse.write(name, line("1") + "{broken\n" + line("2"))
+    grown = warehouse.load("portkey", path, instance="grows")
+    assert (grown.files, grown.rows, grown.quarantined) == (1, 3, 1)
+    warehouse.write("grows/overlap.jsonl", line("2") + line("3"))
+    overlapping = warehouse.load("portkey", path, instance="grows")
+    assert (overlapping.files, overlapping.skipped_files, overlapping.rows) == (1, 1, 2)
+    warehouse.write(name, line("4", cost=9))
+    replaced = warehouse.load("portkey", path, instance="grows")
+    assert (replaced.files, replaced.rows) == (1, 1)
+    # Raw tables keep every version; the models count each request once.
+    assert ids(warehouse, "grows") == ["1", "1", "2", "2", "3", "4"]
+
+
+def test_the_same_file_may_be_loaded_for_two_instances(warehouse: Warehouse) -> None:
+    path = warehouse.write("shared.jsonl", line("shared"))
+    assert warehouse.load("portkey", path, instance="east").rows == 1
+    assert warehouse.load("portkey", path, instance="west").rows == 1
+
+
+def test_a_path_without_a_match(warehouse: Warehouse) -> None:
+    with pytest.raises(UserError, match=r"No file matches '.*none\*\.jsonl'"):
+        warehouse.load("portkey", warehouse.folder / "none*.jsonl")
+
+
+def test_an_unknown_source(warehouse: Warehouse) -> None:
+    with pytest.raises(UserError, match="no source 'kong'.*portkey, truefoundry, litellm, generic"):
+        warehouse.load("kong", warehouse.folder)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    database = tmp_path / "notes.duckdb"
+    database.write_text("these are notes")
+    log_file = tmp_path / "log.jsonl"
+    log_file.write_text(line("1"))
+    with pytest.raises(UserError, match=r"notes\.duckdb can't be opened"):
+        llm_spend.load.load_logs("portkey", str(log_file), database)
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """An object store in memory, where an S3 bucket would be."""
+    store = fsspec.filesystem("memory")
+    store.pipe("/bucket/2026/03/a.jsonl", (line("remote-1") + "{broken\n").encode())
+    store.pipe("/bucket/2026/04/a.jsonl.gz", gzip.compress(line("remote-2").encode()))
+    yield "memory://bucket"
+    store.rm("/bucket", recursive=True)
+
+
+def test_a_bucket_is_read_and_shown_by_its_urls(warehouse: Warehouse, bucket: str) -> None:
+    report = warehouse.load("portkey", f"{bucket}/2026/**/*.jsonl*", instance="bucket")
+    assert (report.files, report.rows, report.quarantined) == (2, 3, 1)
+    found = warehouse.rows("select id, _file from raw.portkey__logs where _source_instance = 'bucket' order by id")
+    assert found == [
+        ("remote-1", "memory:///bucket/2026/03/a.jsonl"),
+        ("remote-2", "memory:///bucket/2026/04/a.jsonl.gz"),
+        (None, "memory:///bucket/2026/03/a.jsonl"),
+    ]
+    assert warehouse.quarantine("bucket") == [("a.jsonl", 2, "not valid JSON")]
+    again = warehouse.load("portkey", f"{bucket}/2026/", instance="bucket")
+    assert (again.files, again.skipped_files) == (0, 2)
+
+
+def kill_before_noting(warehouse: Warehouse, path: Path, instance: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(llm_spend.load, "_note_unreadable", killed)
+        warehouse.load("portkey", path, instance=instance)
+    assert warehouse.quarantine(instance) == []
+
+
+def test_a_load_that_was_killed_before_it_noted_is_made_good(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = warehouse.write("killed/a.jsonl", line("a") + "{broken\n")
+    kill_before_noting(warehouse, path, "killed", monkeypatch)
+    report = warehouse.load("portkey", path, instance="killed")
+    assert (report.files, report.rows, report.quarantined) == (0, 0, 0)
+    assert warehouse.quarantine("killed") == [("a.jsonl", 2, "not valid JSON")]
+    warehouse.load("portkey", path, instance="killed")
+    assert len(warehouse.quarantine("killed")) == 1
+
+
+def test_a_file_that_is_gone_still_tells_the_reason(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = warehouse.write("gone/a.jsonl", line("a") + line("b", cost="dear"))
+    kill_before_noting(warehouse, path, "gone", monkeypatch)
+    path.unlink()
+    warehouse.load("portkey", warehouse.write("gone/b.jsonl", line("c")), instance="gone")
+    assert warehouse.quarantine("gone") == [("a.jsonl", None, "cost: not an amount: dear")]
+
+
+def test_a_load_that_failed_leaves_nothing_that_counts(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = warehouse.write("failed/a.jsonl", line("f"))
+    with monkeypatch.context() as patched:
+        # The file vanishes between the listing and the reading.
+        patched.setattr("llm_spend.readers.resources.check_files", lambda fmt, files: _check_and_remove(files, path))
+        with pytest.raises(UserError, match="The load stopped: .*No files found"):
+            warehouse.load("portkey", path, instance="failed")
+    warehouse.write("failed/a.jsonl", line("f"))
+    assert warehouse.load("portkey", path, instance="failed").rows == 1
+    committed = warehouse.rows(
+        "select count(*) from raw.portkey__logs where id = 'f' and _dlt_load_id in"
+        " (select load_id from raw._dlt_loads where status = 0)"
+    )
+    assert committed == [(1,)]
+
+
+def _check_and_remove(files: list[Any], path: Path) -> Any:
+    from llm_spend.readers.checks import CheckedFiles
+
+    path.unlink(missing_ok=True)
+    return CheckedFiles(files, {})
+
+
+def test_every_raw_table_is_there_after_the_first_load(warehouse: Warehouse, tmp_path: Path) -> None:
+    database = tmp_path / "new.duckdb"
+    llm_spend.load.load_logs("portkey", str(warehouse.write("first.jsonl", line("1"))), database)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        tables = {row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()}
+    assert tables >= {
+        "portkey__logs",
+        "truefoundry__spans",
+        "litellm__payloads",
+        "generic__requests",
+        "llm_spend__files",
+        "llm_spend__quarantine",
+        "_dlt_loads",
+    }
+    assert llm_spend.load.has_raw_tables(database)
+    assert not llm_spend.load.has_raw_tables(tmp_path / "none.duckdb")
