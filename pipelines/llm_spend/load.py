@@ -118,7 +118,8 @@ def load_logs(
                 arguments = {"mapping": mapping} if source == "generic" else {}
                 info = pipeline.run(LOG_SOURCES[source](files[: len(new)], name, **arguments))
                 rows, quarantined = _counts(database, fmt, info.loads_ids[-1])
-            _note_unreadable(pipeline, fmt, name, _unnoted(database, fmt, system, name), files, keep_raw_text)
+            unnoted = _unnoted(database, fmt, system, name)
+            _note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
     return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
 
 
@@ -133,10 +134,11 @@ def _counts(database: Path, fmt: LogFormat, load_id: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Unnoted:
-    """A loaded file with records that could not be read (`reasons`) and that the quarantine table lacks."""
+    """A loaded file with `records` that could not be read and that the quarantine table lacks; the first `reasons`."""
 
     load_id: str
     fingerprint: tuple[str, int, Any]
+    records: int
     reasons: list[str]
 
 
@@ -144,7 +146,9 @@ def _unnoted(database: Path, fmt: LogFormat, source_system: str, instance: str) 
     """What the quarantine table lacks: of the load that just ended, or of one that was killed before it noted it."""
     query = f"""
         with committed as (select load_id from {RAW_DATASET}._dlt_loads where status = 0)
-        select rows._dlt_load_id, files.path, files.size_bytes, files.modified_at, list(rows._problem)[:{_LINES_NOTED}]
+        select
+            rows._dlt_load_id, files.path, files.size_bytes, files.modified_at,
+            count(*), list(rows._problem)[:{_LINES_NOTED}]
         from {RAW_DATASET}.{fmt.table} as rows
         inner join {RAW_DATASET}.{FILES_TABLE} as files
             on rows._dlt_load_id = files._dlt_load_id and rows._file = files.path
@@ -159,12 +163,13 @@ def _unnoted(database: Path, fmt: LogFormat, source_system: str, instance: str) 
         group by all
     """
     found = _query(database, query, [source_system, instance])
-    return [_Unnoted(load_id, (path, size, at), reasons) for load_id, path, size, at, reasons in found]
+    return [_Unnoted(load_id, (path, size, at), *noted) for load_id, path, size, at, *noted in found]
 
 
 def _note_unreadable(
     pipeline: Any,
     fmt: LogFormat,
+    source_system: str,
     instance: str,
     unnoted: list[_Unnoted],
     files: list[LogFile],
@@ -181,8 +186,12 @@ def _note_unreadable(
         lines = list(unreadable_lines(fmt, file, _LINES_NOTED)) if file else []
         if len(lines) < len(entry.reasons):
             lines = [UnreadableLine(None, reason) for reason in entry.reasons]
+        if len(lines) < entry.records:
+            lines.append(UnreadableLine(None, f"{entry.records - len(lines):,} more records of this file"))
         records += [
-            quarantine_record(fmt, instance, entry.fingerprint[0], line, entry.load_id, keep_text=keep_raw_text)
+            quarantine_record(
+                fmt, source_system, instance, entry.fingerprint[0], line, entry.load_id, keep_text=keep_raw_text
+            )
             for line in lines
         ]
     if records:

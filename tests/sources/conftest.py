@@ -57,13 +57,14 @@ class Warehouse:
     def assert_nowhere(self, marker: str) -> None:
         """No text column of any table holds the marker, nor does the file itself."""
         columns = self.rows(
-            "select table_schema, table_name, column_name from information_schema.columns"
+            "select table_schema || '.' || table_name, column_name from information_schema.columns"
             " where data_type in ('VARCHAR', 'JSON')"
         )
         assert len(columns) > 50
-        for schema, table, column in columns:
-            found = self.rows(f'select count(*) from "{schema}"."{table}" where contains("{column}", ?)', marker)
-            assert found == [(0,)], f"{table}.{column}"
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            for table, column in columns:
+                found = connection.execute(f'select count(*) from {table} where contains("{column}", ?)', [marker])
+                assert found.fetchall() == [(0,)], f"{table}.{column}"
         assert marker.encode() not in self.database.read_bytes()
 
 

@@ -94,7 +94,8 @@ def test_what_cannot_be_read_is_told(dirty: Warehouse, name: str, expected: list
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("array-broken.json", "can't be read as a JSON array"), ("pretty-cut.json", "can't be read as JSON")]
+    ("name", "reason"),
+    [("array-broken.json", "can't be read as a JSON array"), ("pretty-cut.json", "can't be read as JSON")],
 )
 def test_a_broken_document_is_left_out_whole(dirty: Warehouse, name: str, reason: str) -> None:
     found = [entry for entry in dirty.quarantine("dirty") if entry[0] == name]
@@ -140,7 +141,7 @@ def test_a_path_without_a_match(warehouse: Warehouse) -> None:
 
 
 def test_an_unknown_source(warehouse: Warehouse) -> None:
-    with pytest.raises(UserError, match="no source 'kong'.*portkey, truefoundry, litellm, generic"):
+    with pytest.raises(UserError, match=r"no source 'kong'.*portkey, truefoundry, litellm, generic"):
         warehouse.load("kong", warehouse.folder)
 
 
@@ -207,14 +208,12 @@ def test_a_file_that_is_gone_still_tells_the_reason(warehouse: Warehouse, monkey
     assert warehouse.quarantine("gone") == [("a.jsonl", None, "cost: not an amount: dear")]
 
 
-def test_a_load_that_failed_leaves_nothing_that_counts(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_that_failed_leaves_nothing_that_counts(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     path = warehouse.write("failed/a.jsonl", line("f"))
     with monkeypatch.context() as patched:
         # The file vanishes between the listing and the reading.
         patched.setattr("llm_spend.readers.resources.check_files", lambda fmt, files: _check_and_remove(files, path))
-        with pytest.raises(UserError, match="The load stopped: .*No files found"):
+        with pytest.raises(UserError, match=r"The load stopped: .*No files found"):
             warehouse.load("portkey", path, instance="failed")
     warehouse.write("failed/a.jsonl", line("f"))
     assert warehouse.load("portkey", path, instance="failed").rows == 1
@@ -230,6 +229,16 @@ def _check_and_remove(files: list[Any], path: Path) -> Any:
 
     path.unlink(missing_ok=True)
     return CheckedFiles(files, {})
+
+
+def test_a_file_of_another_kind_does_not_flood_the_quarantine(warehouse: Warehouse) -> None:
+    path = warehouse.write("notes.txt", "no log\n" * 2500)
+    report = warehouse.load("portkey", path, instance="flood")
+    assert (report.rows, report.quarantined) == (2500, 2500)
+    noted = warehouse.quarantine("flood")
+    assert len(noted) == 1001
+    assert noted[0] == ("notes.txt", 1, "not valid JSON")
+    assert noted[-1] == ("notes.txt", None, "1,500 more records of this file")
 
 
 def test_every_raw_table_is_there_after_the_first_load(warehouse: Warehouse, tmp_path: Path) -> None:

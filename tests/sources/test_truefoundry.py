@@ -15,7 +15,9 @@ from .conftest import Warehouse
 SECRET = "MARKER-of-a-prompt-that-nobody-may-store"
 
 
-def span(span_id: str, span_type: str = "Model", subject: tuple[str, str] = ("user", "ann@acme.io"), **extra: Any) -> Any:
+def span(
+    span_id: str, span_type: str = "Model", subject: tuple[str, str] = ("user", "ann@acme.io"), **extra: Any
+) -> Any:
     attributes = {
         "tfy.span_type": span_type,
         "tfy.model.name": "gpt-4o",
@@ -58,7 +60,7 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
 
 
 def one(loaded: Warehouse, column: str, span_id: str) -> Any:
-    return loaded.rows(f'select {column} from raw.truefoundry__spans where span_id = ?', span_id)[0][0]
+    return loaded.rows(f"select {column} from raw.truefoundry__spans where span_id = ?", span_id)[0][0]
 
 
 def test_only_model_spans_are_kept(loaded: Warehouse) -> None:

@@ -44,3 +44,9 @@
 {% macro default__json_only_element(json) %}case when json_array_length({{ json }}) = 1 then json_extract_string({{ json }}, '$[0]') end{% endmacro %}
 {% macro snowflake__json_only_element(json) %}case when array_size({{ json }}) = 1 then get({{ json }}, 0)::varchar end{% endmacro %}
 {% macro bigquery__json_only_element(json) %}case when array_length(json_query_array({{ json }})) = 1 then json_value({{ json }}, '$[0]') end{% endmacro %}
+
+{# A JSON document as text. #}
+{% macro json_text(json) %}{{ return(adapter.dispatch('json_text', 'llm_spend')(json)) }}{% endmacro %}
+{% macro default__json_text(json) %}cast({{ json }} as varchar){% endmacro %}
+{% macro snowflake__json_text(json) %}to_json({{ json }}){% endmacro %}
+{% macro bigquery__json_text(json) %}to_json_string({{ json }}){% endmacro %}

@@ -14,14 +14,22 @@
         from {{ relation }}
     ),
 
-    ordered as (
+    -- Of rows that begin on the same day only one can hold.
+    numbered as (
         select
             *,
-            lead(valid_from) over (partition by {{ key | join(', ') }} order by valid_from) as next_valid_from,
             row_number() over (
                 partition by {{ key | join(', ') }}, valid_from order by {{ (columns + ['stated_valid_to']) | join(', ') }}
             ) as copy_number
         from typed
+    ),
+
+    ordered as (
+        select
+            *,
+            lead(valid_from) over (partition by {{ key | join(', ') }} order by valid_from) as next_valid_from
+        from numbered
+        where copy_number = 1
     ),
 
     final as (
@@ -30,7 +38,6 @@
             valid_from,
             case when next_valid_from < stated_valid_to then next_valid_from else stated_valid_to end as valid_to
         from ordered
-        where copy_number = 1
     )
 
     select * from final

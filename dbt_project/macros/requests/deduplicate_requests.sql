@@ -23,7 +23,11 @@
                     coalesce(requests.source_updated_at, cast('1900-01-01' as {{ dbt.type_timestamp() }})) desc,
                     coalesce(requests.total_tokens, -1) desc,
                     requests.load_id desc,
-                    coalesce(requests.gateway_reported_usd, -1) desc
+                    -- Copies in one load that still differ: any order will do, as long as it is always the same.
+                    requests.status,
+                    coalesce(requests.http_status, 0),
+                    coalesce(requests.gateway_reported_usd, -1) desc,
+                    coalesce({{ json_text('requests.metadata') }}, '')
             ) as version_rank
         from {{ relation }} as requests
         inner join duplicated_keys on requests.request_key = duplicated_keys.request_key

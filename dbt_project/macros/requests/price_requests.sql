@@ -15,11 +15,14 @@
     ),
 
     known_tiers as (
-        select distinct
+        select
             channel,
             model_id,
-            service_tier
+            service_tier,
+            min(valid_from) as valid_from,
+            max(valid_to) as valid_to
         from price_book
+        group by channel, model_id, service_tier
     ),
 
     resolved as (
@@ -39,13 +42,13 @@
                 and coalesce(requests.raw_model, '') = coalesce(resolution.raw_model, '')
                 and requests.started_at >= resolution.valid_from
                 and requests.started_at < resolution.valid_to
-                and requests.started_at >= resolution.valid_from
-                and requests.started_at < resolution.valid_to
         left join known_tiers
             on
                 resolution.channel = known_tiers.channel
                 and resolution.model_id = known_tiers.model_id
                 and lower(requests.service_tier) = known_tiers.service_tier
+                and requests.started_at >= known_tiers.valid_from
+                and requests.started_at < known_tiers.valid_to
     ),
 
     listed as (

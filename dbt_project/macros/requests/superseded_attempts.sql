@@ -1,44 +1,40 @@
 {#
-    The last attempt of every logical request that took several on one usage date: request_key of attempts that are
-    NOT the last. One logical request counts once a date, at the attempt that ended it.
+    request_key of attempts that are not the last of their logical request on their usage date. One logical request
+    counts once a date, at the attempt that ended it; a copy of an attempt on another date does not end anything.
 
-    relation and condition: as in deduplicate_requests.
+    relation and condition: as in deduplicate_requests. Retries are few, so only requests with several rows are
+    looked at closely.
 #}
 {% macro superseded_attempts(relation, condition) %}
-    with retried as (
+    with repeated as (
         select
-            source_system,
-            source_instance,
             logical_request_id,
             usage_date
         from {{ relation }}
         where {{ condition }}
-        group by source_system, source_instance, logical_request_id, usage_date
-        having min(request_key) <> max(request_key)
+        group by logical_request_id, usage_date
+        having count(*) > 1
+    ),
+
+    candidates as (
+        select distinct requests.request_key
+        from {{ relation }} as requests
+        inner join repeated
+            on
+                requests.logical_request_id = repeated.logical_request_id
+                and requests.usage_date = repeated.usage_date
+        where {{ condition.replace('usage_date', 'requests.usage_date', 1) }}
+    ),
+
+    candidate_versions as (
+        select requests.*
+        from {{ relation }} as requests
+        inner join candidates on requests.request_key = candidates.request_key
+        where {{ condition.replace('usage_date', 'requests.usage_date', 1) }}
     ),
 
     attempts as (
-        select
-            requests.request_key,
-            max(requests.started_at) as started_at,
-            requests.source_system,
-            requests.source_instance,
-            requests.logical_request_id,
-            requests.usage_date
-        from {{ relation }} as requests
-        inner join retried
-            on
-                requests.source_system = retried.source_system
-                and requests.source_instance = retried.source_instance
-                and requests.logical_request_id = retried.logical_request_id
-                and requests.usage_date = retried.usage_date
-        where {{ condition.replace('usage_date', 'requests.usage_date') }}
-        group by
-            requests.request_key,
-            requests.source_system,
-            requests.source_instance,
-            requests.logical_request_id,
-            requests.usage_date
+        {{ deduplicate_requests('candidate_versions', 'true') }}
     ),
 
     ranked as (

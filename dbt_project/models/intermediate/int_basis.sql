@@ -1,8 +1,12 @@
+{# A generated price_id names its cell; that of an override is written by hand, so what it prices is read too. #}
 {% set seeds = [
     ('model_prices', ['price_id', 'unit_price', 'valid_to']),
-    ('price_overrides', ['price_id', 'unit_price', 'valid_to']),
+    ('price_overrides', [
+        'price_id', 'provider', 'channel', 'model_id', 'usage_unit', 'unit_size', 'unit_price', 'currency',
+        'input_tokens_gt', 'service_tier', 'region_scope', 'valid_from', 'valid_to'
+    ]),
     ('channel_fallbacks', ['channel', 'fallback_channel', 'fallback_order']),
-    ('model_aliases', ['provider', 'model_id', 'match_type', 'pattern', 'catalogue_order']),
+    ('model_aliases', ['provider', 'channel', 'model_id', 'match_type', 'pattern', 'excluded_pattern', 'catalogue_order']),
     ('provider_names', ['source_system', 'raw_provider', 'provider', 'channel']),
     ('model_deployments', ['channel', 'deployment', 'model_id', 'valid_from', 'valid_to']),
     ('attribution_rules', ['dimension', 'source_system', 'metadata_key', 'priority']),

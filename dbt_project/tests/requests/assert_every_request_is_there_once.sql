@@ -1,4 +1,5 @@
--- Nothing is lost and nothing counts twice: the keys that were loaded are the keys of the fact, each in one row.
+-- Nothing is lost and nothing counts twice: every key that was loaded has exactly one row in the fact. Counts, not
+-- lists of keys: ten million keys side by side would not fit beside the models.
 {{ config(severity='error') }}
 
 {% set facts = ref('fct_llm_requests') %}
@@ -9,46 +10,25 @@ with loaded as (
     where {{ newly_loaded(facts) }}
 ),
 
-new_facts as (
-    select request_key
-    from {{ facts }}
-    where {{ newly_loaded(facts) }}
-),
-
--- Also against rows that stand on another date, from an earlier version of the record.
-copies as (
+counted as (
     select
-        facts.request_key,
-        count(*) as row_count
-    from {{ facts }} as facts
-    where facts.request_key in (select request_key from new_facts)
-    group by facts.request_key
+        (select count(*) from loaded) as loaded_keys,
+        (select count(*) from {{ facts }} where request_key in (select request_key from loaded)) as fact_rows,
+        (select count(*) from {{ facts }} where {{ newly_loaded(facts) }}) as new_fact_rows
 ),
 
 final as (
     select
-        loaded.request_key,
-        'loaded, but not in fct_llm_requests' as problem
-    from loaded
-    left join {{ facts }} as facts on loaded.request_key = facts.request_key
-    where facts.request_key is null
-
-    union all
-
-    select
-        copies.request_key,
-        'more than one row in fct_llm_requests' as problem
-    from copies
-    where copies.row_count > 1
-
-    union all
-
-    select
-        new_facts.request_key,
-        'in fct_llm_requests, but never loaded' as problem
-    from new_facts
-    left join loaded on new_facts.request_key = loaded.request_key
-    where loaded.request_key is null
+        loaded_keys,
+        fact_rows,
+        new_fact_rows,
+        case
+            when fact_rows < loaded_keys then 'requests were loaded that are not in fct_llm_requests'
+            when fact_rows > loaded_keys then 'requests have more than one row in fct_llm_requests'
+            else 'fct_llm_requests has rows that were never loaded'
+        end as problem
+    from counted
+    where fact_rows <> loaded_keys or new_fact_rows > fact_rows
 )
 
 select * from final

@@ -70,11 +70,7 @@ def _unreadable_file(fmt: LogFormat, file: LogFile) -> str | None:
             if reason is not None:
                 return reason
         if layout in ("array", "unstructured", "parquet") or name.endswith(".zst"):
-            table = (
-                parquet_sql([file.local_path])
-                if layout == "parquet"
-                else read_sql(fmt, layout, [file.local_path])
-            )
+            table = parquet_sql([file.local_path]) if layout == "parquet" else read_sql(fmt, layout, [file.local_path])
             with duckdb.connect() as connection:
                 connection.execute(f"SELECT count(*) FROM {table}").fetchall()
     except OSError as error:
@@ -130,9 +126,7 @@ def _dropped_lines(file: LogFile) -> Iterator[UnreadableLine]:
     """Lines with too many or too few fields: a CSV reader drops them, it can't mark them."""
     with duckdb.connect() as connection:
         # Only a result that is fetched has been read to its end, and only then are the dropped lines noted.
-        connection.execute(
-            f"SELECT count(COLUMNS(*)) FROM {csv_sql([file.local_path], note_dropped=True)}"
-        ).fetchall()
+        connection.execute(f"SELECT count(COLUMNS(*)) FROM {csv_sql([file.local_path], note_dropped=True)}").fetchall()
         dropped = connection.execute(
             "SELECT line, min(error_message), min(csv_line) FROM reject_errors GROUP BY line ORDER BY line"
         ).fetchall()

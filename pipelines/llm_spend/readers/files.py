@@ -66,13 +66,9 @@ def find_files(path: str) -> list[LogFile]:
             raise
         # Each store has its own errors: no module, no credentials, no such bucket.
         reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        raise UserError(
-            f"{path!r} can't be listed: {reason[0]}", "Check the credentials and the URL."
-        ) from error
+        raise UserError(f"{path!r} can't be listed: {reason[0]}", "Check the credentials and the URL.") from error
     if not found:
-        raise UserError(
-            f"No file matches {path!r}.", "Check it; quote wildcards so that your shell keeps them."
-        )
+        raise UserError(f"No file matches {path!r}.", "Check it; quote wildcards so that your shell keeps them.")
     return sorted(found, key=lambda file: file.url)
 
 

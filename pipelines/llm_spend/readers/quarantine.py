@@ -58,9 +58,7 @@ def _decoded_lines(file: LogFile) -> Iterator[str]:
 
 def _lines_sql(fmt: LogFormat, path: str) -> str:
     """The lines of a file, numbered, with the same fields under the same alias as the reader's."""
-    structure = ", ".join(
-        f'"{name}": "{"JSON" if name in fmt.json_fields else "VARCHAR"}"' for name in fmt.fields
-    )
+    structure = ", ".join(f'"{name}": "{"JSON" if name in fmt.json_fields else "VARCHAR"}"' for name in fmt.fields)
     lines = (
         f"SELECT row_number() OVER () AS number, line FROM read_csv({quote(literal_path(path))},"
         " columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape='', header=false, auto_detect=false,"

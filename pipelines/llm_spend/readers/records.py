@@ -54,9 +54,7 @@ class LogFormat:
 
 def problem_sql(fmt: LogFormat) -> str:
     """Why a record can't become a row (text), NULL when it can."""
-    nothing = (
-        "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
-    )
+    nothing = "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
     branches = [f"WHEN {nothing} THEN {quote(f'not a JSON object with a field of a {fmt.record_name}')}"]
     for name, column in fmt.columns.items():
         given = column.text or column.sql
@@ -75,9 +73,7 @@ def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
     if layout in ("csv", "parquet"):
         table = csv_sql(paths) if layout == "csv" else parquet_sql(paths)
         # JSON inside a table is text or a structure: either becomes a document, and text that is not JSON becomes NULL.
-        documents = ", ".join(
-            f"try_cast({identifier(name)} AS JSON) AS {identifier(name)}" for name in fmt.json_fields
-        )
+        documents = ", ".join(f"try_cast({identifier(name)} AS JSON) AS {identifier(name)}" for name in fmt.json_fields)
         return f"(SELECT * REPLACE ({documents}) FROM {table}) AS r" if documents else f"{table} AS r"
     columns = ", ".join(
         f"{identifier(name)}: '{'JSON' if name in fmt.json_fields else 'VARCHAR'}'" for name in fmt.fields
@@ -90,7 +86,7 @@ def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
 
 
 def csv_sql(paths: Sequence[str], *, note_dropped: bool = False) -> str:
-    """The table function that reads CSV files as text; `note_dropped` keeps the lines it can't take in `reject_errors`."""
+    """The table function that reads CSV files as text; `note_dropped` lists lines it can't take in `reject_errors`."""
     # A reader that takes columns by name can't note what it drops.
     extra = "store_rejects=true" if note_dropped else "union_by_name=true, filename=true"
     return f"read_csv({_list(paths)}, header=true, all_varchar=true, nullstr='', ignore_errors=true, {extra})"
@@ -150,7 +146,5 @@ def select_sql(
 
 def empty_sql(fmt: LogFormat) -> str:
     """A SELECT of no rows with every column of the raw table: creates the table."""
-    columns = ", ".join(
-        f"CAST(NULL AS {DUCKDB_TYPES[kind]}) AS {identifier(name)}" for name, kind in fmt.kinds.items()
-    )
+    columns = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[kind]}) AS {identifier(name)}" for name, kind in fmt.kinds.items())
     return f"SELECT {columns} WHERE FALSE"

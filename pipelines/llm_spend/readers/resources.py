@@ -24,10 +24,11 @@ def log_resources(
 
     With no files the tables are created empty, so that the models find every raw table whatever was loaded.
     """
+    system = source_system or fmt.source
     checked = check_files(fmt, files)
-    yield _rows(fmt, checked.readable, instance, source_system or fmt.source)
+    yield _rows(fmt, checked.readable, instance, system)
     yield _file_records(fmt, files, instance)
-    yield _left_out(fmt, checked, instance)
+    yield _left_out(fmt, checked, instance, system)
 
 
 def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str) -> DltResource:
@@ -84,11 +85,18 @@ def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltRes
 
 
 def quarantine_record(
-    fmt: LogFormat, instance: str, url: str, line: UnreadableLine, load_id: str, *, keep_text: bool = False
+    fmt: LogFormat,
+    source_system: str,
+    instance: str,
+    url: str,
+    line: UnreadableLine,
+    load_id: str,
+    *,
+    keep_text: bool = False,
 ) -> dict[str, Any]:
     """What the quarantine table holds about a line that load `load_id` could not read."""
     return {
-        "source": fmt.source,
+        "source": source_system,
         "source_instance": instance,
         "table_name": fmt.table,
         "file": url,
@@ -104,12 +112,12 @@ def quarantine_records(records: Iterable[dict[str, Any]]) -> DltResource:
     return _bookkeeping(QUARANTINE_TABLE, records)
 
 
-def _left_out(fmt: LogFormat, checked: CheckedFiles, instance: str) -> DltResource:
+def _left_out(fmt: LogFormat, checked: CheckedFiles, instance: str, source_system: str) -> DltResource:
     def records() -> Iterator[dict[str, Any]]:
         load_id = dlt.current.load_package_state()["load_id"]
         for url, lines in checked.left_out.items():
             for line in lines:
-                yield quarantine_record(fmt, instance, url, line, load_id)
+                yield quarantine_record(fmt, source_system, instance, url, line, load_id)
 
     return quarantine_records(records())
 
@@ -118,6 +126,4 @@ def _bookkeeping(table: str, records: Iterable[dict[str, Any]]) -> DltResource:
     def rows() -> Iterator[Any]:
         yield list(records) or dlt.mark.materialize_table_schema()
 
-    return dlt.resource(
-        rows, name=table, columns=hints(BOOKKEEPING_TABLES[table]), write_disposition="append"
-    )
+    return dlt.resource(rows, name=table, columns=hints(BOOKKEEPING_TABLES[table]), write_disposition="append")

@@ -122,9 +122,7 @@ def read_mapping(path: Path) -> Mapping:
         raise UserError(f"The mapping file {path} is not YAML: {error}.") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise UserError(
-            f"The mapping file {path} is wrong: {problems}.", "See docs/generic-logs.md."
-        ) from error
+        raise UserError(f"The mapping file {path} is wrong: {problems}.", "See docs/generic-logs.md.") from error
 
 
 def log_format(mapping: Mapping | None) -> LogFormat:
@@ -181,9 +179,7 @@ def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
 def _metadata(mapping: Mapping) -> str:
     tags = {name: mapping.columns[name] for name in TAGS if name in mapping.columns}
     pairs = {**{name: name for name in mapping.metadata}, **tags}
-    constants = {
-        name: mapping.defaults[name] for name in TAGS if name in mapping.defaults and name not in tags
-    }
+    constants = {name: mapping.defaults[name] for name in TAGS if name in mapping.defaults and name not in tags}
     arguments = [f"{quote(key)}, {_text(name)}" for key, name in pairs.items()]
     arguments += [f"{quote(key)}, {quote(value)}" for key, value in constants.items()]
     return f"json_object({', '.join(arguments)})" if arguments else "CAST(NULL AS JSON)"

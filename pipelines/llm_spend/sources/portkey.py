@@ -19,9 +19,7 @@ from llm_spend.readers.sql import field, object_from_arrays, object_or_text, quo
 from llm_spend.schema import Column
 
 _METADATA = field("metadata")
-_TWO_ARRAYS = object_from_arrays(
-    f"json_extract({_METADATA}, '$.key')", f"json_extract({_METADATA}, '$.value')"
-)
+_TWO_ARRAYS = object_from_arrays(f"json_extract({_METADATA}, '$.key')", f"json_extract({_METADATA}, '$.value')")
 _OBJECT = (
     f"CASE WHEN {_METADATA} IS NULL THEN {object_from_arrays(field('metadataKey'), field('metadataValue'))}"
     f" WHEN json_type({_METADATA}, '$.key') = 'ARRAY' THEN {_TWO_ARRAYS}"

@@ -48,9 +48,7 @@ SPANS = LogFormat(
         "requested_model_name": Column("text", _attribute("tfy.request.model_name")),
         "model_name": Column("text", _attribute("tfy.model.name")),
         "model_fqn": Column("text", _attribute("tfy.model.fqn")),
-        "provider_account_type": Column(
-            "text", _attribute("tfy.model.provider_account_type", "tfy.provider")
-        ),
+        "provider_account_type": Column("text", _attribute("tfy.model.provider_account_type", "tfy.provider")),
         "request_type": Column("text", _attribute("tfy.model.request_type")),
         "is_streaming": typed(_attribute("tfy.model.streaming"), "bool"),
         "http_status_code": typed(_attribute("http.response.status_code"), "bigint"),

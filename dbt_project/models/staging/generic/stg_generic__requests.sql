@@ -39,11 +39,11 @@ final as (
         error_type,
         case
             when lower(status) in ('success', 'ok', 'succeeded', 'completed', 'true', '1') then 'success'
-            when status is null and coalesce(http_status, 200) between 200 and 299 then 'success'
-            when http_status = 429 then 'blocked_rate_limit'
             when lower(status) in (
                 'blocked_budget', 'blocked_rate_limit', 'blocked_guardrail', 'blocked_other', 'cancelled'
             ) then lower(status)
+            when status is null and coalesce(http_status, 200) between 200 and 299 then 'success'
+            when http_status = 429 then 'blocked_rate_limit'
             else 'error'
         end as status,
         is_gateway_cache_hit,

@@ -2,15 +2,20 @@ with files as (
     select * from {{ source('loads', 'llm_spend__files') }}
 ),
 
+packages as (
+    select * from {{ ref('stg_loads__packages') }}
+),
+
 final as (
     select
-        source,
-        source_instance,
-        path,
-        size_bytes,
-        modified_at,
-        _dlt_load_id as load_id
+        files.source,
+        files.source_instance,
+        files.path,
+        files.size_bytes,
+        files.modified_at,
+        files._dlt_load_id as load_id
     from files
+    inner join packages on files._dlt_load_id = packages.load_id
 )
 
 select * from final
