@@ -44,7 +44,9 @@ lint: $(VENV)/.dev ## ruff, mypy, sqlfluff
 	$(BIN)/sqlfluff lint --processes 2 dbt_project/models
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/
-	$(BIN)/python docs/generate.py
+	$(BIN)/python tests/docs/generate_marts.py
+	$(BIN)/python tests/docs/generate_settings.py
+	UPDATE_README=1 $(BIN)/pytest tests/docs/test_readme.py -k queries
 
 prices: $(VENV)/.dev ## Write the price seeds from the pinned genai-prices
 	$(BIN)/llm-spend prices generate

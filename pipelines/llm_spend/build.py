@@ -17,9 +17,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import duckdb
+
 from llm_spend.errors import UserError
 from llm_spend.load import has_raw_tables
 
+_ROWS_SHOWN = 3
 _NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
 
 Progress = Callable[[int, int, str], None]
@@ -27,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What one build did; `failures` are the messages of models and tests that failed, `warnings` of tests that warn."""
+    """What one build did: messages of models that failed, of tests that failed, and of tests that warn."""
 
     models: int
     tests: int
@@ -84,12 +87,20 @@ def build(
         "LLM_SPEND_DESTINATION": "duckdb",
         "LLM_SPEND_THREADS": str(threads),
         "LLM_SPEND_MEMORY_LIMIT": memory_limit,
+        "LLM_SPEND_DISABLED_OPTIMIZERS": _disabled_optimizers(),
     }
     messages = _run(arguments, project, environment, progress)
     results = _results(project)
     if results is None:
         raise UserError(f"dbt could not start: {messages[-1] if messages else 'it said nothing'}")
-    return _report(results, monotonic() - started)
+    return _report(results, database, monotonic() - started)
+
+
+def _disabled_optimizers() -> str:
+    """The optimizer to do without, if this DuckDB has it; see profiles.yml."""
+    with duckdb.connect() as connection:
+        found = connection.execute("select name from duckdb_optimizers() where name = 'common_subplan'").fetchone()
+    return str(found[0]) if found else ""
 
 
 def prepare_project(folder: Path, seeds: Path | None) -> Path:
@@ -125,7 +136,9 @@ def _user_seeds(source: Path, seeds: Path | None) -> dict[Path, Path]:
     found = sorted(seeds.rglob("*.csv"))
     unknown = [path.name for path in found if path.name not in known]
     if unknown:
-        raise UserError(f"{seeds} has files that are no seeds: {', '.join(unknown)}.", f"Known: {', '.join(sorted(known))}.")
+        raise UserError(
+            f"{seeds} has files that are no seeds: {', '.join(unknown)}.", f"Known: {', '.join(sorted(known))}."
+        )
     return {known[path.name]: path for path in found}
 
 
@@ -160,20 +173,34 @@ def _results(project: Path) -> list[dict[str, Any]] | None:
     return results
 
 
-def _report(results: list[dict[str, Any]], seconds: float) -> BuildReport:
-    def kind(result: dict[str, Any]) -> str:
-        return str(result["unique_id"]).split(".", 1)[0]
-
-    def message(result: dict[str, Any]) -> str:
-        name = str(result["unique_id"]).split(".")[2]
-        return f"{name}: {str(result.get('message') or result['status']).strip()}"
-
-    tests = [r for r in results if kind(r) in ("test", "unit_test")]
+def _report(results: list[dict[str, Any]], database: Path, seconds: float) -> BuildReport:
+    tests = [result for result in results if _kind(result) == "test"]
+    failed = [result for result in tests if result["status"] in ("fail", "error")]
+    warned = [result for result in tests if result["status"] == "warn"]
     return BuildReport(
-        models=sum(1 for r in results if kind(r) == "model" and r["status"] == "success"),
-        tests=sum(1 for r in tests if r["status"] in ("pass", "warn")),
-        failures=tuple(message(r) for r in results if r not in tests and r["status"] == "error"),
-        failed_tests=tuple(message(r) for r in tests if r["status"] in ("fail", "error")),
-        warnings=tuple(message(r) for r in tests if r["status"] == "warn"),
+        models=sum(1 for r in results if _kind(r) == "model" and r["status"] == "success"),
+        tests=len(tests) - len(failed) - sum(1 for r in tests if r["status"] == "skipped"),
+        failures=tuple(_message(r) for r in results if r not in tests and r["status"] == "error"),
+        failed_tests=tuple(_message(r) + _offending_rows(r, database) for r in failed),
+        warnings=tuple(_message(r) + _offending_rows(r, database) for r in warned),
         seconds=seconds,
     )
+
+
+def _kind(result: dict[str, Any]) -> str:
+    return str(result["unique_id"]).split(".", 1)[0]
+
+
+def _message(result: dict[str, Any]) -> str:
+    name = str(result["unique_id"]).split(".")[2]
+    return f"{name}: {str(result.get('message') or result['status']).strip()}"
+
+
+def _offending_rows(result: dict[str, Any], database: Path) -> str:
+    """The first rows that a test found, since dbt only counts them; '' when the test itself could not run."""
+    if result["status"] == "error" or not result.get("compiled_code"):
+        return ""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.sql(f"select * from ({result['compiled_code']}) limit {_ROWS_SHOWN}")
+        rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    return "".join(f"\n  {', '.join(f'{name}={value}' for name, value in row.items())}" for row in rows)

@@ -25,7 +25,9 @@ from llm_spend.settings import Settings, SourceSettings, read_settings
 
 FAILED, QUARANTINED, UNTRUSTED = 1, 3, 4
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split("\n")[0])
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split("\n")[0]
+)
 prices_app = typer.Typer(no_args_is_help=True, help="The price seeds.")
 quotas_app = typer.Typer(no_args_is_help=True, help="Quota rule files.")
 app.add_typer(prices_app, name="prices")
@@ -174,7 +176,9 @@ def quotas_check(file: Path) -> None:
 def quotas_import(
     file: Path,
     seeds: Annotated[Path, typer.Option(help="The folder that holds rules/.")] = Path("seeds"),
-    valid_from: Annotated[str | None, typer.Option(help="YYYY-MM-DD from which a change holds; today if not given.")] = None,
+    valid_from: Annotated[
+        str | None, typer.Option(help="YYYY-MM-DD from which a change holds; today if not given.")
+    ] = None,
 ) -> None:
     """Import a rate-limit file of a gateway into the seed rules/quota_rules.csv, as dated versions."""
     from llm_spend.rules import import_
@@ -260,7 +264,9 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
     for message in report.warnings:
         err.print(f"[yellow]warning[/yellow] {log.redact(message)}", highlight=False)
     if not quiet:
-        out.print(f"{report.models} models built, {report.tests} tests passed in {report.seconds:.1f} s", highlight=False)
+        out.print(
+            f"{report.models} models built, {report.tests} tests passed in {report.seconds:.1f} s", highlight=False
+        )
     return report
 
 
@@ -285,7 +291,13 @@ def _month(text: str | None) -> date | None:
 
 @contextmanager
 def _progress(*, disable: bool = False) -> Iterator[Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, transient=True, disable=disable) as bar:
         yield bar
 

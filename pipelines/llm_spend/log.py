@@ -15,7 +15,9 @@ _SECRETS = (
     # A signed URL is a key: everything behind its question mark goes.
     (re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]+"), r"\1?***"),
     (
-        re.compile(r"(?i)((?:api[_-]?key|token|secret\w*|password|signature|credential\w*)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&]+"),
+        re.compile(
+            r"(?i)((?:api[_-]?key|token|secret\w*|password|signature|credential\w*)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&]+"
+        ),
         r"\1***",
     ),
 )

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
 from llm_spend.demo.truth import MEASURES, Measures
+
 from tests.conftest import DEMO_REQUESTS, Demo, query
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,8 @@ def test_chargeback_equals_the_truth(demo: Demo) -> None:
     rows = query(
         demo.database,
         """
-        select strftime(billing_period, '%Y-%m'), provider, cost_center_id, team_id, model_id, exact_cost_usd, amount_usd
+        select
+            strftime(billing_period, '%Y-%m'), provider, cost_center_id, team_id, model_id, exact_cost_usd, amount_usd
         from llm_spend.llm_chargeback_lines where exact_cost_usd <> 0
         """,
     )

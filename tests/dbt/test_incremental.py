@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-
 from llm_spend.build import build
 from llm_spend.demo import run_demo
+
 from tests.conftest import Demo, load_sources, query
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,8 @@ def assert_same(first: Path, second: Path) -> None:
             names = ", ".join(columns)
             for left, right in (("a", "b"), ("b", "a")):
                 odd = connection.execute(
-                    f"select {names} from {left}.llm_spend.{table} except all select {names} from {right}.llm_spend.{table}"
+                    f"select {names} from {left}.llm_spend.{table}"
+                    f" except all select {names} from {right}.llm_spend.{table}"
                 ).fetchall()
                 assert not odd, (table, left, odd[:3])
 

@@ -47,7 +47,9 @@ azure,chat-prod,gpt-4.1,2026-06-01,
 azure,audio-mini-prod,gpt-audio-mini,,
 aws,arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc123,regional.anthropic.claude-sonnet-4-5-20250929-v1:0,,
 """
-FREE = "free-1,acme,openai,Acme-Free,{unit},1000000,0,USD,-1,standard,*,2026-01-01,,documented,override,1,free,https://x\n"
+FREE = (
+    "free-1,acme,openai,Acme-Free,{unit},1000000,0,USD,-1,standard,*,2026-01-01,,documented,override,1,free,https://x\n"
+)
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,7 @@ REQUESTS = [
         cache_read=2208,
         output=197,
     ),
-    Request(
-        "A7 thoughts are output", "google", "gemini-2.5-flash", NOV, "0.0025545", uncached=15, output=1020
-    ),
+    Request("A7 thoughts are output", "google", "gemini-2.5-flash", NOV, "0.0025545", uncached=15, output=1020),
     Request("B13 under", "google", "gemini-2.5-pro", NOV, "0.25999875", uncached=199_999, output=1000),
     Request("B13 at", "google", "gemini-2.5-pro", NOV, "0.26", uncached=200_000, output=1000),
     Request("B13 over", "google", "gemini-2.5-pro", NOV, "0.5150025", uncached=200_001, output=1000),
@@ -111,16 +111,10 @@ REQUESTS = [
         uncached=1,
         cache_read=200_000,
     ),
-    Request(
-        "B15 before", "anthropic", "claude-opus-4-6", "2026-03-12", "3.0375", uncached=300_000, output=1000
-    ),
-    Request(
-        "B15 after", "anthropic", "claude-opus-4-6", "2026-03-13", "1.525", uncached=300_000, output=1000
-    ),
+    Request("B15 before", "anthropic", "claude-opus-4-6", "2026-03-12", "3.0375", uncached=300_000, output=1000),
+    Request("B15 after", "anthropic", "claude-opus-4-6", "2026-03-13", "1.525", uncached=300_000, output=1000),
     Request("B16 batch", "openai", "o3", "2026-06-01", "5", tier="batch", uncached=M, output=M),
-    Request(
-        "B20 fast", "anthropic", "claude-opus-5", NOV, "1.50", tier="fast", uncached=100_000, output=10_000
-    ),
+    Request("B20 fast", "anthropic", "claude-opus-5", NOV, "1.50", tier="fast", uncached=100_000, output=10_000),
     Request(
         "B23 global",
         "bedrock",
@@ -144,9 +138,7 @@ REQUESTS = [
     Request("embeddings have no output", "openai", "text-embedding-3-small", NOV, None, uncached=1, output=1),
     Request("C28 before", "openai", "o3", "2025-06-09 23:59:59.999", "50", uncached=M, output=M),
     Request("C28 after", "openai", "o3", "2025-06-10", "10", uncached=M, output=M),
-    Request(
-        "C29 before", "openai", "gpt-5.6-sol", "2026-08-20 23:59:59", "0.08", uncached=10_000, output=1000
-    ),
+    Request("C29 before", "openai", "gpt-5.6-sol", "2026-08-20 23:59:59", "0.08", uncached=10_000, output=1000),
     Request("C29 at", "openai", "gpt-5.6-sol", "2026-08-21 00:00:00", "0.06", uncached=10_000, output=1000),
     Request("D37 dated version", "openai", "gpt-4o-2024-05-13", NOV, "0.65", uncached=100_000, output=10_000),
     Request("D38 deployment", "azure-openai", "audio-mini-prod", NOV, "3.00", uncached=M, output=M),
@@ -196,9 +188,7 @@ REQUESTS = [
         write_1h=0,
         output=1_180_000,
     ),
-    Request(
-        "gemini-2.5-flash", "gemini", "gemini-2.5-flash", NOV, "2.83", uncached=M, cache_read=M, output=M
-    ),
+    Request("gemini-2.5-flash", "gemini", "gemini-2.5-flash", NOV, "2.83", uncached=M, cache_read=M, output=M),
 ]
 
 # (provider, name as logged) -> (provider, channel, model, how)
@@ -326,9 +316,7 @@ where
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: r.case)
 def test_cost(warehouse: duckdb.DuckDBPyConnection, request_: Request) -> None:
-    counts = {
-        name: getattr(request_, name) for name in ("uncached", "cache_read", "write_5m", "write_1h", "output")
-    }
+    counts = {name: getattr(request_, name) for name in ("uncached", "cache_read", "write_5m", "write_1h", "output")}
     ((_, cost),) = warehouse.execute(
         COST.format(**counts, input=request_.input),
         {

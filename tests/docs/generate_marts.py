@@ -28,7 +28,7 @@ FOLDERS = {
 INTRODUCTION = """\
 # The tables
 
-Generated from the dbt project by `python tests/docs/generate_marts.py`: change the YAML beside a model, not
+Generated from the dbt project by `make docs`: change the YAML beside a model, not
 this page.
 
 These tables are the interface that dashboards, exports and checks rely on; dbt enforces their columns and types.

@@ -35,9 +35,7 @@ def as_text(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     right = [i for i, value in enumerate(rows[0]) if not isinstance(value, str)]
     lines = (
-        "  ".join(
-            cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)
-        )
+        "  ".join(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row))
         for row in cells
     )
     return "".join(f"{line.rstrip()}\n" for line in lines)
@@ -72,9 +70,7 @@ def test_commands_run_as_written(demo: Demo, tmp_path: Path) -> None:
     for command in commands(README):
         if command.startswith("make "):
             continue
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+        done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         allowed = next((codes for start, codes in expected_codes.items() if command.startswith(start)), {0})
         assert done.returncode in allowed, (command, done.stdout, done.stderr)
         ran.append(command)

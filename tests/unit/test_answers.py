@@ -131,9 +131,7 @@ def database(empty: Path) -> Path:
                 ("r4", *model, None, "ann", "(unallocated)", "f", "c", "tag", "missing", "tag", "tag"),
             ],
         )  # fmt: skip
-        _insert(
-            connection, "llm_quota_rules", [("rules|daily|2026-08-01", "a"), ("rules|daily|2026-08-01", "b")]
-        )
+        _insert(connection, "llm_quota_rules", [("rules|daily|2026-08-01", "a"), ("rules|daily|2026-08-01", "b")])
         _insert(connection, "llm_quota_usage", [("2026-10-02", "1.25")])
         _insert(
             connection,
@@ -380,9 +378,7 @@ def test_no_number_is_cut_and_no_line_is_longer_than_100(october: Answers, width
 def test_names_out_of_logs_are_only_text(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         name = "[bold]x[/bold]\x1b[2J:smile:"
-        connection.execute(
-            "update llm_spend.llm_usage_by_user_daily set user_id = ? where user_id = 'alpha'", [name]
-        )
+        connection.execute("update llm_spend.llm_usage_by_user_daily set user_id = ? where user_id = 'alpha'", [name])
     screen = _screen(render(answers(database)))
     assert "[bold]x[/bold]?[2J:smile:" in screen
 
@@ -500,12 +496,8 @@ def test_status_says_what_is_not_built_yet(database: Path, empty: Path) -> None:
         connection.execute("create schema llm_spend_raw")
         connection.execute("create table llm_spend_raw.llm_spend__files (_dlt_load_id text)")
         connection.execute("create table llm_spend_raw._dlt_loads (load_id text, status bigint)")
-        connection.execute(
-            "insert into llm_spend_raw.llm_spend__files values ('1'), ('2'), ('3'), ('3'), ('broken')"
-        )
-        connection.execute(
-            "insert into llm_spend_raw._dlt_loads values ('1', 0), ('2', 0), ('3', 0), ('broken', 1)"
-        )
+        connection.execute("insert into llm_spend_raw.llm_spend__files values ('1'), ('2'), ('3'), ('3'), ('broken')")
+        connection.execute("insert into llm_spend_raw._dlt_loads values ('1', 0), ('2', 0), ('3', 0), ('broken', 1)")
     found = status(database)
     assert found.loads_not_built == 1
     assert "1 load is not in the tables yet: run `llm-spend build`." in _screen(render_status(found))

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from llm_spend import build as build_module
 from llm_spend import cli
 from llm_spend.build import BuildReport

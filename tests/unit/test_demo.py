@@ -218,11 +218,7 @@ def test_portkey_files_hold_the_true_rows(report: DemoReport, truth: Truth) -> N
 def test_truefoundry_model_spans_hold_the_true_rows(report: DemoReport, truth: Truth) -> None:
     expected = truth.by_source()["truefoundry", "northwind"]
     spans = {(row["traceId"], row["spanId"]): row for row in records(report.out_dir, "truefoundry/*.gz")}
-    models = [
-        span["spanAttributes"]
-        for span in spans.values()
-        if span["spanAttributes"]["tfy.span_type"] == "Model"
-    ]
+    models = [span["spanAttributes"] for span in spans.values() if span["spanAttributes"]["tfy.span_type"] == "Model"]
     assert len(models) == expected.attempts
     assert sum(model.get("tfy.model.metric.input_tokens", 0) for model in models) == expected.input_tokens
     reported = sum((Decimal(model.get("tfy.model.metric.cost_in_usd", 0)) for model in models), Decimal(0))
@@ -236,9 +232,7 @@ def test_litellm_files_hold_the_true_rows(report: DemoReport, truth: Truth) -> N
     assert sum(row["cache_hit"] is True for row in rows.values()) == expected.cache_hits > 0
     consumed = [row for row in rows.values() if row["cache_hit"] is not True]
     assert sum(row["total_tokens"] for row in consumed) == expected.total_tokens
-    assert (
-        sum((Decimal(row["response_cost"]) for row in consumed), Decimal(0)) == expected.gateway_reported_usd
-    )
+    assert sum((Decimal(row["response_cost"]) for row in consumed), Decimal(0)) == expected.gateway_reported_usd
     objects = list(report.out_dir.glob("litellm/*/*.json"))
     assert 100 < len(objects) < 1_000
 
@@ -320,9 +314,7 @@ def test_special_values_reach_the_truth_clean(truth: Truth) -> None:
 
 def test_a_few_quotas_break_and_every_rule_can(truth: Truth) -> None:
     breaches = truth.breaches()
-    assert {breach["rule_id"] for breach in breaches} == {
-        rule["id"] for rule in truth.document["quotas"]["rules"]
-    }
+    assert {breach["rule_id"] for breach in breaches} == {rule["id"] for rule in truth.document["quotas"]["rules"]}
     assert 5 <= len(breaches) <= 40
     for breach in breaches:
         assert breach["used"] > breach["limit_to"]
@@ -344,9 +336,7 @@ def test_a_team_and_people_change_place_inside_the_period(report: DemoReport, tr
 def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     def job(name: str, first: int, end: int) -> _Job:
         (tmp_path / name).mkdir(exist_ok=True)
-        return _Job(
-            tmp_path / name, 7, 3_000, date(2026, 10, 31), 30, first, end, tmp_path / name / f"part-{first}"
-        )
+        return _Job(tmp_path / name, 7, 3_000, date(2026, 10, 31), 30, first, end, tmp_path / name / f"part-{first}")
 
     one = _run([job("one", 0, 30)], None)
     two = _run([job("two", 0, 15), job("two", 15, 30)], None)

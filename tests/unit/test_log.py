@@ -6,9 +6,8 @@ import io
 import logging
 
 import pytest
-from rich.console import Console
-
 from llm_spend import log
+from rich.console import Console
 
 SECRETS = [
     ("Authorization: Bearer abc.DEF-123", "abc.DEF-123"),
@@ -28,7 +27,7 @@ def test_secrets_are_replaced(text: str, secret: str) -> None:
 
 
 def test_plain_text_stays() -> None:
-    text = "portkey (prod): reading 3 files, 1.2 MB from s3://logs/portkey/*.jsonl.gz; input_tokens: not a whole number: abc"
+    text = "portkey (prod): 3 files from s3://logs/portkey/*.jsonl.gz; input_tokens: not a whole number: abc"
     assert log.redact(text) == text
 
 

@@ -82,9 +82,7 @@ def test_variants_are_tiers_with_only_the_units_that_they_name() -> None:
         variants=(
             Variant({"service_tier": "default"}, DatedPrices({})),
             Variant({"speed": "fast"}, DatedPrices({"output_mtok": rate("16")})),
-            Variant(
-                {"processing": "batch"}, DatedPrices({"input_mtok": rate("1")}, start=date(2026, 10, 14))
-            ),
+            Variant({"processing": "batch"}, DatedPrices({"input_mtok": rate("1")}, start=date(2026, 10, 14))),
             Variant({"processing": "batch"}, DatedPrices({"input_mtok": rate("9")}, start=date(2026, 11, 1))),
             Variant({"search_type": "pro"}, DatedPrices({"input_mtok": rate("7")})),
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from llm_spend.errors import UserError
 from llm_spend.settings import read_settings
 

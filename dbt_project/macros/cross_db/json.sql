@@ -46,7 +46,7 @@
 {% macro bigquery__json_only_element(json) %}case when array_length(json_query_array({{ json }})) = 1 then json_value({{ json }}, '$[0]') end{% endmacro %}
 
 {# A JSON document as text. #}
-{% macro json_text(json) %}{{ return(adapter.dispatch('json_text', 'llm_spend')(json)) }}{% endmacro %}
-{% macro default__json_text(json) %}cast({{ json }} as varchar){% endmacro %}
-{% macro snowflake__json_text(json) %}to_json({{ json }}){% endmacro %}
-{% macro bigquery__json_text(json) %}to_json_string({{ json }}){% endmacro %}
+{% macro document_text(json) %}{{ return(adapter.dispatch('document_text', 'llm_spend')(json)) }}{% endmacro %}
+{% macro default__document_text(json) %}cast({{ json }} as varchar){% endmacro %}
+{% macro snowflake__document_text(json) %}to_json({{ json }}){% endmacro %}
+{% macro bigquery__document_text(json) %}to_json_string({{ json }}){% endmacro %}

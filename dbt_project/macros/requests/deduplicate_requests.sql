@@ -27,7 +27,7 @@
                     requests.status,
                     coalesce(requests.http_status, 0),
                     coalesce(requests.gateway_reported_usd, -1) desc,
-                    coalesce({{ json_text('requests.metadata') }}, '')
+                    coalesce({{ document_text('requests.metadata') }}, '')
             ) as version_rank
         from {{ relation }} as requests
         inner join duplicated_keys on requests.request_key = duplicated_keys.request_key
@@ -39,8 +39,7 @@
             requests.*,
             1 as version_rank
         from {{ relation }} as requests
-        left join duplicated_keys on requests.request_key = duplicated_keys.request_key
-        where duplicated_keys.request_key is null and {{ condition }}
+        where request_key not in (select request_key from duplicated_keys) and {{ condition }}
     )
 
     select * from singles

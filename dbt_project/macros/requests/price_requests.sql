@@ -108,7 +108,9 @@
             case
                 when price_status in ('cache_hit', 'not_billed') then cast(0 as {{ type_money() }})
                 when price_status in ('priced', 'assumed_standard', 'free') then computed_usd
-            end as list_cost_usd
+            end as list_cost_usd,
+            case when price_status = 'cache_hit' and has_price and not lacks_unit_price then computed_usd end
+                as cost_saved_usd
         from judged
     )
 

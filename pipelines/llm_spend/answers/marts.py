@@ -59,17 +59,13 @@ def table_names(connection: duckdb.DuckDBPyConnection, schema: str) -> frozenset
 
 def nothing_loaded(database: Path) -> UserError:
     """The error for a database without any usage."""
-    return UserError(
-        f"Nothing was loaded into {database} yet.", "Run `llm-spend load` first, then `llm-spend build`."
-    )
+    return UserError(f"Nothing was loaded into {database} yet.", "Run `llm-spend load` first, then `llm-spend build`.")
 
 
 def _not_built(connection: duckdb.DuckDBPyConnection, database: Path) -> UserError:
     if FILES_TABLE not in table_names(connection, RAW_DATASET):
         return nothing_loaded(database)
-    return UserError(
-        f"Logs were loaded into {database}, but its tables were not built yet.", "Run `llm-spend build`."
-    )
+    return UserError(f"Logs were loaded into {database}, but its tables were not built yet.", "Run `llm-spend build`.")
 
 
 def _first_line(error: Exception) -> str:

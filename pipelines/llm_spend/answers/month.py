@@ -241,8 +241,7 @@ def answers(database: Path, month: date | None = None, *, top: int = 5) -> Answe
         start = _chosen_month(connection, database, month)
         asked = _Month(connection, start, _next_month(start), top)
         first, last = asked.rows(
-            f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM}"
-            " where usage_date >= ? and usage_date < ?",
+            f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM} where usage_date >= ? and usage_date < ?",
             asked.start,
             asked.end,
         )[0]
@@ -285,9 +284,7 @@ def _chosen_month(connection: duckdb.DuckDBPyConnection, database: Path, month: 
     start = _month_start(month)
     used = f"select 1 from {MARTS}.{_TEAM} where usage_date >= ? and usage_date < ? limit 1"
     if not connection.execute(used, [start, _next_month(start)]).fetchall():
-        raise UserError(
-            f"{database} has no usage in {month_name(start)}.", f"It has usage from {first} to {last}."
-        )
+        raise UserError(f"{database} has no usage in {month_name(start)}.", f"It has usage from {first} to {last}.")
     return start
 
 
@@ -378,9 +375,7 @@ def _breakdown(
 def _quotas(asked: _Month) -> Quotas:
     rules = asked.rows(f"select count(distinct rule_key) from {MARTS}.{_RULES}")[0][0]
     in_month = "voided_at is null and breached_at >= ? and breached_at < ?"
-    found = asked.rows(f"select count(*) from {MARTS}.{_BREACHES} where {in_month}", asked.start, asked.end)[
-        0
-    ][0]
+    found = asked.rows(f"select count(*) from {MARTS}.{_BREACHES} where {in_month}", asked.start, asked.end)[0][0]
     latest = asked.rows(
         f"""
         with breaches as (
@@ -436,16 +431,13 @@ def _chargeback(asked: _Month) -> Chargeback:
         )
     ]
     place = {center.cost_center_id: position for position, center in enumerate(centers)}
-    total = asked.rows(
-        f"select sum(total_usd) from {MARTS}.{_STATEMENTS} where billing_period = ?", asked.start
-    )[0][0]
+    total = asked.rows(f"select sum(total_usd) from {MARTS}.{_STATEMENTS} where billing_period = ?", asked.start)[0][0]
     lines = f"from {MARTS}.{_LINES} where billing_period = ?"
     bill, exact, closed = asked.rows(
         f"select sum(amount_usd), sum(exact_cost_usd), bool_and(is_closed) {lines}", asked.start
     )[0]
     by_provider = asked.rows(
-        f"select provider, sum(amount_usd) as bill {lines}"
-        " group by provider order by bill desc nulls last, provider",
+        f"select provider, sum(amount_usd) as bill {lines} group by provider order by bill desc nulls last, provider",
         asked.start,
     )
     return Chargeback(
@@ -499,9 +491,7 @@ def _unallocated(asked: _Month) -> UnallocatedUsage:
     found = []
     for dimension in ("user", "team", "feature", "customer"):
         nobody = f"{in_month} and {dimension}_id = '{UNALLOCATED}'"
-        nobodys, nobodys_cost = asked.rows(
-            f"select count(*), sum(cost_usd) {nobody}", asked.start, asked.end
-        )[0]
+        nobodys, nobodys_cost = asked.rows(f"select count(*), sum(cost_usd) {nobody}", asked.start, asked.end)[0]
         reasons = asked.rows(
             f"select coalesce({dimension}_attribution, 'unknown') as reason, count(*) as attempts {nobody}"
             " group by reason order by attempts desc, reason",

@@ -80,9 +80,7 @@ def render(found: Answers) -> RenderableType:
             found.customers.table,
             _usage_table("Customer", found.customers, "customer"),
         ),
-        _section(
-            "What does each model cost?", found.models.table, _usage_table("Model", found.models, "model")
-        ),
+        _section("What does each model cost?", found.models.table, _usage_table("Model", found.models, "model")),
         _section("Which quotas were exceeded?", found.quotas.table, _quota_rows(found.quotas, found.month)),
         _section(
             f"Who pays what for {month_name(found.month)}?",
@@ -156,9 +154,7 @@ def _heading(found: Answers) -> RenderableType:
     numbers = Text(f"{usd(total.cost_usd)} for {count(total.requests)} requests", style="bold")
     numbers.append(f" ({count(total.attempts)} attempts, {count(total.tokens)} tokens).", style="not bold")
     if found.previous_cost_usd is not None:
-        numbers.append(
-            f" {month_name(found.previous_month)}: {usd(found.previous_cost_usd)}.", style="not bold"
-        )
+        numbers.append(f" {month_name(found.previous_month)}: {usd(found.previous_cost_usd)}.", style="not bold")
     return Group(title, numbers)
 
 
@@ -240,9 +236,7 @@ def _quota_rows(quotas: Quotas, month: date) -> RenderableType:
     for breach in quotas.latest:
         unit = (breach.unit or "").replace("_", " ")
         text = Text()
-        text.append(
-            printable(f"{breach.subject_type.removeprefix('metadata.')} {breach.subject}"), style="bold"
-        )
+        text.append(printable(f"{breach.subject_type.removeprefix('metadata.')} {breach.subject}"), style="bold")
         text.append(f"  {count(breach.used)} of {count(breach.limit_to)} {unit}")
         text.append(printable(f"  {breach.rule_id}"), style="dim")
         request = Text(printable(f"crossed by {breach.request_key}"), style="dim")
@@ -285,13 +279,9 @@ def _chargeback_table(chargeback: Chargeback) -> RenderableType:
 
 
 def _bill_line(chargeback: Chargeback) -> Text:
-    providers = ", ".join(
-        printable(f"{provider} {usd(amount)}") for provider, amount in chargeback.bill_by_provider
-    )
+    providers = ", ".join(printable(f"{provider} {usd(amount)}") for provider, amount in chargeback.bill_by_provider)
     if not chargeback.is_whole:
-        return Text(
-            f"The total is not the bill of {usd(chargeback.bill_usd)} ({providers}).", style="bold red"
-        )
+        return Text(f"The total is not the bill of {usd(chargeback.bill_usd)} ({providers}).", style="bold red")
     state = "closed" if chargeback.is_closed else "open: it can still change"
     exact = UNKNOWN if chargeback.exact_usd is None else f"${_trimmed(chargeback.exact_usd)}"
     lines = (
@@ -361,9 +351,7 @@ def _unallocated_table(unallocated: UnallocatedUsage) -> RenderableType:
     numbers = [(name, "right") for name in ("Attempts", "Share", "Cost", "Share")]
     table = _table(("Without a", "left"), *numbers, ("Why", "left"))
     for row in unallocated.dimensions:
-        reasons = ", ".join(
-            f"{number:,} {_UNALLOCATED_REASONS.get(reason, reason)}" for reason, number in row.reasons
-        )
+        reasons = ", ".join(f"{number:,} {_UNALLOCATED_REASONS.get(reason, reason)}" for reason, number in row.reasons)
         table.add_row(
             row.dimension,
             count(row.attempts),

@@ -60,9 +60,7 @@ def status(database: Path, *, now: datetime | None = None) -> Status:
         not_built = _loads_not_built(connection)
     if not sources:
         if not_built:
-            raise UserError(
-                f"Logs were loaded into {database} since its tables were built.", "Run `llm-spend build`."
-            )
+            raise UserError(f"Logs were loaded into {database} since its tables were built.", "Run `llm-spend build`.")
         raise nothing_loaded(database)
     return Status(as_of, sources, not_built)
 

@@ -16,9 +16,7 @@ class Outbox:
 
     waiting: dict[int, list[str]] = field(default_factory=dict)
 
-    def collect(
-        self, calls: list[Call], day_index: int, render: Callable[[Call, bool], list[str]]
-    ) -> list[str]:
+    def collect(self, calls: list[Call], day_index: int, render: Callable[[Call, bool], list[str]]) -> list[str]:
         """The lines of the file of this day. `render(call, is_placeholder)` yields the lines of one call."""
         lines = self.waiting.pop(day_index, [])
         for call in calls:

@@ -133,9 +133,7 @@ def generate(
     )
 
 
-def _world(
-    seed: int, requests: int, until: date, days: int
-) -> tuple[organisation.Organisation, traffic.Plan]:
+def _world(seed: int, requests: int, until: date, days: int) -> tuple[organisation.Organisation, traffic.Plan]:
     first = date.fromordinal(until.toordinal() - days + 1)
     org = organisation.build(seed, first, until)
     return org, traffic.plan(org, seed, requests, until, days)
@@ -198,9 +196,7 @@ class _DayWriter:
             lines = self._outboxes[workspace].collect(by_place[workspace], index, portkey.render)
             if own:
                 self._portkey(workspace, index, day, lines)
-        lines = self._outboxes[traffic.TRUEFOUNDRY].collect(
-            by_place[traffic.TRUEFOUNDRY], index, truefoundry.render
-        )
+        lines = self._outboxes[traffic.TRUEFOUNDRY].collect(by_place[traffic.TRUEFOUNDRY], index, truefoundry.render)
         if own:
             self._truefoundry(index, day, lines)
         batched = by_place[traffic.LITELLM]
@@ -211,9 +207,7 @@ class _DayWriter:
         lines = self._outboxes[traffic.LITELLM].collect(batched, index, litellm.render)
         if own:
             self._litellm(index, day, lines)
-        rows = self._outboxes[traffic.SELF_HOSTED].collect(
-            by_place[traffic.SELF_HOSTED], index, self_hosted.render
-        )
+        rows = self._outboxes[traffic.SELF_HOSTED].collect(by_place[traffic.SELF_HOSTED], index, self_hosted.render)
         return self._self_hosted(index, rows) if own else []
 
     def _portkey(self, workspace: str, index: int, day: date, lines: list[str]) -> None:

@@ -71,9 +71,7 @@ PRICES: dict[str, tuple[Price, ...]] = {
     "text-embedding-3-small": (Price(_rate("0.02", "0")),),
     "claude-sonnet-4-5": (Price(_rate("3", "15", "0.3", "3.75", "6")),),
     "claude-haiku-4-5": (Price(_rate("1", "5", "0.1", "1.25", "2")),),
-    "gemini-2.5-pro": (
-        Price(_rate("1.25", "10", "0.125"), long_above=200_000, long=_rate("2.5", "15", "0.25")),
-    ),
+    "gemini-2.5-pro": (Price(_rate("1.25", "10", "0.125"), long_above=200_000, long=_rate("2.5", "15", "0.25")),),
     "gemini-2.5-flash": (Price(_rate("0.30", "2.50", "0.03")),),
 }
 

@@ -33,9 +33,7 @@ TENANT = "northwind"
 GENERIC_INSTANCE = "batch-cluster"
 LITELLM_INSTANCE = "proxy"
 
-_HOURS = Weighted(
-    range(24), (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 16, 14, 12, 14, 16, 16, 14, 11, 8, 6, 5, 3, 2, 1)
-)
+_HOURS = Weighted(range(24), (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 16, 14, 12, 14, 16, 16, 14, 11, 8, 6, 5, 3, 2, 1))
 _LAST_START_MS = 86_400_000 - 90_000
 
 GPT_4O = Model("gpt-4o", "gpt-4o", "openai", 6.9, 5.5)
@@ -81,9 +79,7 @@ _OUTCOMES: dict[str, dict[str, int]] = {
     },
     SELF_HOSTED: {"ok": 9600, "missing_usage": 400},
 }  # fmt: skip
-_OUTCOME_DRAWS = {
-    source: Weighted(tuple(outcomes), outcomes.values()) for source, outcomes in _OUTCOMES.items()
-}
+_OUTCOME_DRAWS = {source: Weighted(tuple(outcomes), outcomes.values()) for source, outcomes in _OUTCOMES.items()}
 
 _DELIVERIES = Weighted(("once", "duplicate", "overlap", "grown", "late"), (9780, 50, 100, 20, 50))
 _ENVIRONMENTS = Weighted(("prod", "staging", "dev"), (76, 14, 10))
@@ -94,9 +90,7 @@ _TAG_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("business_unit", "feature_id", "customer_id", "env"),
 )
 _GENERATIONS = {
-    feature: (0, 0, 1, 0, 2)[sum(feature.encode()) % 5]
-    for features in FEATURES.values()
-    for feature in features
+    feature: (0, 0, 1, 0, 2)[sum(feature.encode()) % 5] for features in FEATURES.values() for feature in features
 }
 _TYPOS = ("serach", "Support-EMEA", "plattform", "growth-team")
 
@@ -182,10 +176,9 @@ class Day:
     def _call(self) -> Call:
         rng = self.rng
         burst = self.burst if self.burst is not None and rng.random() < self.burst.share else None
-        if burst is None:
-            source = _SOURCE_DRAW.draw(rng)
-        else:
-            source = TRUEFOUNDRY if burst.virtual_account else PORTKEY
+        source = PORTKEY if burst else _SOURCE_DRAW.draw(rng)
+        if burst and burst.virtual_account:
+            source = TRUEFOUNDRY
         call = Call(
             source=source,
             instance="",
@@ -213,9 +206,7 @@ class Day:
 
     def _describe(self, call: Call, burst: Burst | None) -> None:
         rng = self.rng
-        user = (
-            burst.user if burst is not None and burst.user is not None else self.org.draw_user(rng, self.day)
-        )
+        user = burst.user if burst is not None and burst.user is not None else self.org.draw_user(rng, self.day)
         match call.source:
             case "portkey":
                 self._through_portkey(call, user, burst)
@@ -377,9 +368,7 @@ class Day:
         attempt = self.blank(call, started_ms, model)
         attempt.tokens = self.tokens(call, model)
         if call.outcome == "usage_conflict":
-            attempt.tokens = Tokens(
-                5000 + self.rng.randrange(1000), 200, 0, 1000 + self.rng.randrange(500), 0
-            )
+            attempt.tokens = Tokens(5000 + self.rng.randrange(1000), 200, 0, 1000 + self.rng.randrange(500), 0)
             attempt.conflicting_1h = attempt.tokens.cache_write + 100
             attempt.price_status, attempt.gateway_cost = "usage_conflict", 0
             return attempt
@@ -388,9 +377,7 @@ class Day:
             attempt.gateway_cost = 0
         return attempt
 
-    def refused(
-        self, call: Call, started_ms: int, model: Model, status: str, http: int, error: str
-    ) -> Attempt:
+    def refused(self, call: Call, started_ms: int, model: Model, status: str, http: int, error: str) -> Attempt:
         """An attempt that consumed nothing."""
         attempt = self.blank(call, started_ms, model)
         attempt.status, attempt.http_status, attempt.error_type = status, http, error
@@ -451,9 +438,7 @@ def _retry(day: Day, call: Call, at: int) -> None:
     model = day.model(call)
     failures = 1 + (day.rng.random() < 0.3)
     for number in range(failures):
-        call.attempts.append(
-            day.refused(call, at + number * 1_700, model, "error", 500, "InternalServerError")
-        )
+        call.attempts.append(day.refused(call, at + number * 1_700, model, "error", 500, "InternalServerError"))
     call.attempts.append(day.served(call, at + failures * 1_700 + 311, model))
 
 

@@ -153,9 +153,7 @@ def _usage(attempt: Attempt) -> dict[str, Any]:
     if tokens.cache_write:
         usage["tfy.model.metric.cache_creation_input_tokens"] = tokens.cache_write
     if attempt.gateway_cost is not None:
-        usage["tfy.model.metric.cost_in_usd"] = (
-            usd_number(attempt.gateway_cost) if attempt.gateway_cost else 0
-        )
+        usage["tfy.model.metric.cost_in_usd"] = usd_number(attempt.gateway_cost) if attempt.gateway_cost else 0
     return usage
 
 

@@ -258,9 +258,7 @@ def _chargeback(ledger: Ledger) -> dict[str, dict[str, Any]]:
         months.setdefault(month, {})[provider] = {
             "exact_usd": usd_text(total),
             "amount_usd": _cents(rounded_cents(total)),
-            "lines": [
-                [*line.key, usd_text(line.exact_units), _cents(line.cents)] for line in statement(lines)
-            ],
+            "lines": [[*line.key, usd_text(line.exact_units), _cents(line.cents)] for line in statement(lines)],
         }
     return months
 

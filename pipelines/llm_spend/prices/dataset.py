@@ -99,9 +99,7 @@ def load_catalogues(channels: Iterable[str]) -> DataSet:
 
         from genai_prices.data import providers
     except ImportError as error:
-        raise PriceDataUnavailable(
-            "the price data set is not installed: pip install 'llm-spend[prices]'"
-        ) from error
+        raise PriceDataUnavailable("the price data set is not installed: pip install 'llm-spend[prices]'") from error
     by_id = {provider.id: provider for provider in providers}
     wanted = tuple(channels)
     catalogues = tuple(

@@ -122,9 +122,7 @@ def all_cells(data_set: DataSet) -> list[PriceCell]:
         cell
         for catalogue in data_set.catalogues
         for model in catalogue.models
-        for cell in price_cells(
-            catalogue.channel, model, source=data_set.source, source_version=data_set.version
-        )
+        for cell in price_cells(catalogue.channel, model, source=data_set.source, source_version=data_set.version)
     ]
 
 

@@ -59,9 +59,7 @@ def import_rules(file: Path, evaluation: Evaluation = "first_match") -> list[Quo
         problems = _repeated_ids(file, document, config)
     if problems or config is None:
         raise RuleFileError(problems)
-    return [
-        _quota_rule(config.name, order, rule, evaluation) for order, rule in enumerate(config.rules, start=1)
-    ]
+    return [_quota_rule(config.name, order, rule, evaluation) for order, rule in enumerate(config.rules, start=1)]
 
 
 def check(file: Path) -> list[Problem]:

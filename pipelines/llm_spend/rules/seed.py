@@ -174,8 +174,7 @@ def _refuse_overlap(rows: list[Row], rule_set: str, rule_id: str, valid_from: da
         same = row["rule_set"] == rule_set and row["rule_id"] == rule_id
         if same and row["valid_to"] > valid_from.isoformat():
             raise SeedError(
-                f"rule {rule_set}/{rule_id} has a version until {row['valid_to']};"
-                " import with a date on or after it"
+                f"rule {rule_set}/{rule_id} has a version until {row['valid_to']}; import with a date on or after it"
             )
 
 

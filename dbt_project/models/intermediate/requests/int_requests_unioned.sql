@@ -6,7 +6,7 @@
     'gateway_user_id', 'gateway_team_id', 'started_at', 'source_updated_at', 'latency_ms', 'ttft_ms', 'raw_provider',
     'raw_model', 'requested_model', 'operation', 'is_stream', 'service_tier', 'region', 'temperature', 'max_tokens',
     'prompt_id', 'metadata', 'is_metadata_unreadable', 'http_status', 'error_type', 'status', 'is_gateway_cache_hit',
-    'reported_input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens',
+    'reported_input_tokens', 'reported_total_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens',
     'is_cache_inside_input', 'output_tokens', 'reasoning_tokens', 'gateway_reported_usd', 'feedback_score', 'load_id'
 ] %}
 
@@ -92,6 +92,12 @@ final as (
             when is_usage_conflicting then 'usage_conflict'
             when is_cache_inside_input and cache_read_tokens + cache_write_tokens > coalesce(reported_input_tokens, 0)
                 then 'cache_beside_input'
+            -- Some calls are logged with a total of 0 beside their parts: that is no total.
+            when
+                reported_total_tokens > 0
+                and reported_total_tokens
+                <> known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0)
+                then 'total_mismatch'
             else 'ok'
         end as token_quality,
         service_tier,

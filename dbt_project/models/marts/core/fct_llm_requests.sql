@@ -83,7 +83,9 @@ final as (
         priced.source_instance,
         priced.source_record_id,
         priced.logical_request_id,
-        superseded_attempts.request_key is null as is_final_attempt,
+        -- Asking after a batch is no request; the batch itself is.
+        coalesce(priced.operation, '') <> 'poll'
+        and priced.request_key not in (select request_key from superseded_attempts) as is_final_attempt,
         priced.started_at,
         priced.usage_date,
         priced.provider,
@@ -140,13 +142,13 @@ final as (
             else 'list'
         end as cost_basis,
         priced.price_status,
+        priced.cost_saved_usd,
         priced.feedback_score,
         priced.loaded_at,
         priced.load_id,
         basis.basis_id
     from priced
     cross join basis
-    left join superseded_attempts on priced.request_key = superseded_attempts.request_key
 )
 
 select * from final

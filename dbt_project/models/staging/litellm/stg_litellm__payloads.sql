@@ -55,6 +55,7 @@ final as (
 
         -- usage: prompt_tokens includes cached tokens
         prompt_tokens as reported_input_tokens,
+        total_tokens as reported_total_tokens,
         coalesce(cache_read_tokens, 0) as cache_read_tokens,
         coalesce(cache_write_tokens, 0) as cache_write_tokens,
         coalesce(cache_write_1h_tokens, 0) as cache_write_1h_tokens,

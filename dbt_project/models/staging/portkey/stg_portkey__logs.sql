@@ -51,6 +51,7 @@ final as (
 
         -- usage
         req_units as reported_input_tokens,
+        total_units as reported_total_tokens,
         -- Some builds leave cached tokens out of req_units but not out of total_units: the difference is cached input.
         case when total_units > req_units + res_units then total_units - req_units - res_units else 0 end
             as cache_read_tokens,

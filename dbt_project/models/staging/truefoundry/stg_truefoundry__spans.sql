@@ -52,6 +52,7 @@ final as (
 
         -- usage: input includes cached tokens
         input_tokens as reported_input_tokens,
+        cast(null as {{ dbt.type_bigint() }}) as reported_total_tokens,
         coalesce(cache_read_input_tokens, 0) as cache_read_tokens,
         coalesce(cache_creation_input_tokens, 0) as cache_write_tokens,
         cast(0 as {{ dbt.type_bigint() }}) as cache_write_1h_tokens,
