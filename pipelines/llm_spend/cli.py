@@ -242,7 +242,7 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
                     highlight=False,
                 )
                 if report.quarantined:
-                    bar.console.print(f"  {report.quarantined} lines could not be read: see llm_spend_quarantine")
+                    bar.console.print(f"  {report.quarantined} lines could not be read: see llm_spend_raw.llm_spend__quarantine")
     return reports
 
 
