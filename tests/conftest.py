@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from llm_spend.build import BuildReport, build
 from llm_spend.demo import Truth, run_demo
 from llm_spend.load import LoadReport, load_logs

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import duckdb
 
 from llm_spend.errors import UserError
 from llm_spend.load import has_raw_tables
+from llm_spend.seeds import find_seeds
 
 _ROWS_SHOWN = 3
 _NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
@@ -30,9 +30,10 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What one build did: messages of models that failed, of tests that failed, and of tests that warn."""
+    """What one build did: models built or, behind a failure, skipped; messages of models and tests."""
 
     models: int
+    skipped: int
     tests: int
     failures: tuple[str, ...]
     failed_tests: tuple[str, ...]
@@ -42,7 +43,7 @@ class BuildReport:
     @property
     def ok(self) -> bool:
         """Whether every model was built and every test of severity error passed."""
-        return not self.failures and not self.failed_tests
+        return not self.failures and not self.failed_tests and not self.skipped
 
 
 def project_dir() -> Path:
@@ -106,14 +107,14 @@ def _disabled_optimizers() -> str:
 def prepare_project(folder: Path, seeds: Path | None) -> Path:
     """Bring the working copy up to date and lay the user's seeds over it. Only files that differ are written."""
     source, project = project_dir(), folder / "dbt_project"
-    wanted = {path.relative_to(source): path for path in _project_files(source)}
-    for name, path in _user_seeds(source, seeds).items():
-        wanted[name] = path
-    for relative, path in wanted.items():
+    wanted = {path.relative_to(source): path.read_bytes() for path in _project_files(source)}
+    if seeds is not None:
+        wanted |= find_seeds(seeds, source)
+    for relative, content in wanted.items():
         target = project / relative
-        if not target.exists() or target.read_bytes() != path.read_bytes():
+        if not target.exists() or target.read_bytes() != content:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            target.write_bytes(content)
     for path in list(_project_files(project)):
         if path.relative_to(project) not in wanted:
             path.unlink()
@@ -124,22 +125,6 @@ def _project_files(project: Path) -> Iterator[Path]:
     for path in project.rglob("*"):
         if path.is_file() and not _NOT_COPIED & set(path.relative_to(project).parts):
             yield path
-
-
-def _user_seeds(source: Path, seeds: Path | None) -> dict[Path, Path]:
-    """Seed files of the user by the place in the project that they replace."""
-    if seeds is None:
-        return {}
-    if not seeds.is_dir():
-        raise UserError(f"The seeds folder {seeds} does not exist.", "Give a folder with --seeds.")
-    known = {path.name: path.relative_to(source) for path in (source / "seeds").rglob("*.csv")}
-    found = sorted(seeds.rglob("*.csv"))
-    unknown = [path.name for path in found if path.name not in known]
-    if unknown:
-        raise UserError(
-            f"{seeds} has files that are no seeds: {', '.join(unknown)}.", f"Known: {', '.join(sorted(known))}."
-        )
-    return {known[path.name]: path for path in found}
 
 
 def _run(arguments: list[str], project: Path, environment: dict[str, str], progress: Progress) -> list[str]:
@@ -179,6 +164,7 @@ def _report(results: list[dict[str, Any]], database: Path, seconds: float) -> Bu
     warned = [result for result in tests if result["status"] == "warn"]
     return BuildReport(
         models=sum(1 for r in results if _kind(r) == "model" and r["status"] == "success"),
+        skipped=sum(1 for r in results if _kind(r) == "model" and r["status"] == "skipped"),
         tests=len(tests) - len(failed) - sum(1 for r in tests if r["status"] == "skipped"),
         failures=tuple(_message(r) for r in results if r not in tests and r["status"] == "error"),
         failed_tests=tuple(_message(r) + _offending_rows(r, database) for r in failed),

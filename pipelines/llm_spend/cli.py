@@ -146,13 +146,13 @@ def demo(
 
 @prices_app.command("generate")
 def prices_generate(
-    seeds: Annotated[Path, typer.Option(help="The folder that holds prices/.")] = Path("seeds"),
+    seeds: Seeds = None,
     check: Annotated[bool, typer.Option(help="Only say whether the seeds are up to date.")] = False,
 ) -> None:
     """Write the price and alias seeds from the pinned genai-prices package."""
     from llm_spend.prices.generate import generate
 
-    report = generate(seeds, check=check)
+    report = generate(_seeds_folder(seeds), check=check)
     for name, rows in report.rows.items():
         out.print(f"{name}: {rows:,} rows{' (stale)' if name in report.stale else ''}")
     if check and report.stale:
@@ -175,7 +175,7 @@ def quotas_check(file: Path) -> None:
 @quotas_app.command("import")
 def quotas_import(
     file: Path,
-    seeds: Annotated[Path, typer.Option(help="The folder that holds rules/.")] = Path("seeds"),
+    seeds: Seeds = None,
     valid_from: Annotated[
         str | None, typer.Option(help="YYYY-MM-DD from which a change holds; today if not given.")
     ] = None,
@@ -183,7 +183,7 @@ def quotas_import(
     """Import a rate-limit file of a gateway into the seed rules/quota_rules.csv, as dated versions."""
     from llm_spend.rules import import_
 
-    result = import_(file, seeds, valid_from=date.fromisoformat(valid_from) if valid_from else None)
+    result = import_(file, _seeds_folder(seeds), valid_from=_day(valid_from))
     out.print(
         f"{result.file}: {len(result.added)} added, {len(result.changed)} changed, {len(result.closed)} closed,"
         f" {len(result.unchanged)} unchanged."
@@ -209,6 +209,8 @@ def _sources(
         if not path:
             raise UserError(f"Where are the logs of {source}?", "Give their place with --path.")
         return [SourceSettings(source=source, path=path, instance=instance, mapping=mapping)]
+    if path or instance or mapping:
+        raise UserError("--path, --instance and --mapping need a source.", "Name it: llm-spend load portkey --path …")
     if not settings.sources:
         raise UserError("No source is named or configured.", "Name one, or list them in .dlt/config.toml.")
     return settings.sources
@@ -242,7 +244,9 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
                     highlight=False,
                 )
                 if report.quarantined:
-                    bar.console.print(f"  {report.quarantined} lines could not be read: see llm_spend_raw.llm_spend__quarantine")
+                    bar.console.print(
+                        f"  {report.quarantined} lines could not be read: see llm_spend_raw.llm_spend__quarantine"
+                    )
     return reports
 
 
@@ -275,9 +279,26 @@ def _load_code(reports: list[dict[str, Any]]) -> int:
 
 
 def _build_code(report: Any) -> int:
-    if report.failures:
+    if report.failures or report.skipped:
         return FAILED
     return UNTRUSTED if report.failed_tests else 0
+
+
+def _seeds_folder(flag: Path | None) -> Path:
+    """The folder whose seeds are written: the one that `build` would read."""
+    folder = read_settings(seeds=flag).seeds or Path("seeds")
+    if not folder.is_dir():
+        raise UserError(f"There is no seeds folder {folder} here.", "Give yours with --seeds.")
+    return folder
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{text!r} is no day.", "Write it as YYYY-MM-DD.") from error
 
 
 def _month(text: str | None) -> date | None:

@@ -55,7 +55,12 @@ def _pipeline(database: Path, memory_limit: str) -> Iterator[Any]:
     from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
     from dlt.pipeline.exceptions import PipelineStepFailed
 
-    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The folder of {database} can't be made: {error.strerror}.", "Give another --database."
+        ) from error
     with TemporaryDirectory(prefix="llm_spend_") as folder:
         credentials = DuckDbCredentials(str(database))
         credentials.global_config = {"memory_limit": memory_limit, "preserve_insertion_order": False}
@@ -233,7 +238,7 @@ def _query(database: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tup
     except duckdb.IOException as error:
         raise UserError(
             f"The database {database} can't be opened: {str(error).splitlines()[0]}",
-            "Close it in other programs.",
+            "Close it in other programs." if "lock" in str(error) else "Give a DuckDB file with --database.",
         ) from error
     with connection:
         return connection.execute(sql, parameters).fetchall()

@@ -31,7 +31,7 @@ DUCKDB_TYPES: Mapping[Kind, str] = {
 
 KIND_NAMES: Mapping[Kind, str] = {
     "text": "text",
-    "bigint": "a whole number",
+    "bigint": "a whole number of 0 or more",
     "bool": "true or false",
     "timestamp": "a timestamp",
     "money": "an amount",

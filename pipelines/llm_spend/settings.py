@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from llm_spend.errors import UserError
 
+SCHEMAS = frozenset({"llm_spend", "llm_spend_raw", "llm_spend_seeds", "llm_spend_internal"})
 CONFIG_FILES = (Path(".dlt/secrets.toml"), Path(".dlt/config.toml"))
 
 
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LLM_SPEND_", env_nested_delimiter="__", extra="ignore")
 
     destination: Literal["duckdb"] = Field("duckdb", description="Where the tables live.")
-    database: Path = Field(Path("llm_spend.duckdb"), description="The DuckDB file.")
+    database: Path = Field(Path("spend.duckdb"), description="The DuckDB file.")
     seeds: Path | None = Field(
         None, description="A folder with your own seed files; each replaces the one of the same name."
     )
@@ -46,6 +47,16 @@ class Settings(BaseSettings):
         description="Keep the text of lines that can't be read. Off, since such a line may hold prompts.",
     )
     sources: list[SourceSettings] = Field([], description="What `load` and `run` read when no source is named.")
+
+    @field_validator("database")
+    @classmethod
+    def _is_no_schema(cls, value: Path) -> Path:
+        # DuckDB calls a database by its file name, and then `llm_spend.t` could be a table or a schema of it.
+        if value.stem.lower() in SCHEMAS:
+            raise ValueError(
+                f"a file called {value.name} can't be told from the schema {value.stem}: choose another name"
+            )
+        return value
 
     @classmethod
     def settings_customise_sources(

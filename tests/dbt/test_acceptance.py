@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from llm_spend.build import build
 from llm_spend.load import load_logs
 from llm_spend.sources.generic import Mapping

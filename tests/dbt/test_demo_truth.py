@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from llm_spend.demo.truth import MEASURES, Measures
 
+from llm_spend.demo.truth import MEASURES, Measures
 from tests.conftest import DEMO_REQUESTS, Demo, query
 
 pytestmark = pytest.mark.slow

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from llm_spend.build import build
 from llm_spend.demo import run_demo
-
+from llm_spend.load import load_logs
+from llm_spend.sources import generic
 from tests.conftest import Demo, load_sources, query
 
 pytestmark = pytest.mark.slow
@@ -88,3 +90,54 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
     assert_same(database, incremental)
     teams = "select team_id, count(*) from llm_spend.fct_llm_requests group by all order by all"
     assert query(database, teams) != query(built, teams), "a changed organisation changes the owners"
+
+
+def write_log(folder: Path, name: str, rows: list[tuple[str, str, int, str]]) -> None:
+    """A log of (id, time, output tokens, squad)."""
+    lines = [f"{key},{at},100,{tokens},{squad}\n" for key, at, tokens, squad in rows]
+    (folder / name).write_text("id,ts,ctx,gen,squad\n" + "".join(lines), encoding="utf-8")
+
+
+def test_a_corrected_record_stays_corrected(tmp_path: Path) -> None:
+    """A record that moved to another day must not come back when its old day is built again."""
+    logs, database = tmp_path / "logs", tmp_path / "moved.duckdb"
+    logs.mkdir()
+    mapping = generic.Mapping.model_validate(
+        {
+            "source": "InHouse",
+            "columns": {
+                "source_record_id": "id",
+                "started_at": "ts",
+                "input_tokens": "ctx",
+                "output_tokens": "gen",
+            },
+            "defaults": {"provider": "openai", "raw_model": "gpt-4o"},
+            "metadata": ["squad"],
+        }
+    )
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    (seeds / "attribution_rules.csv").write_text(
+        "dimension,source_system,metadata_key,priority\nteam,InHouse,squad,1\n", encoding="utf-8"
+    )
+    steps = [
+        [("v", "2026-11-03 10:00:00", 20, "ads"), ("a", "2026-11-03 11:00:00", 10, "ads")],
+        [("v", "2026-11-05 10:00:00", 40, "ads")],
+        [("z", "2026-11-03 12:00:00", 10, "ads")],
+    ]
+    found = (
+        "select source_record_id, usage_date::varchar, output_tokens, team_id"
+        " from llm_spend.fct_llm_requests order by all"
+    )
+    for number, rows in enumerate(steps):
+        write_log(logs, f"{number}.csv", rows)
+        load_logs("generic", str(logs), database, mapping=mapping)
+        assert build(database, seeds=seeds, test=False).ok
+    expected = [
+        ("a", "2026-11-03", 10, "ads"),
+        ("v", "2026-11-05", 40, "ads"),
+        ("z", "2026-11-03", 10, "ads"),
+    ]
+    assert query(database, found) == expected
+    assert build(database, seeds=seeds, full_refresh=True).ok
+    assert query(database, found) == expected

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from llm_spend.load import load_logs
 from llm_spend.sources.generic import COLUMNS, TAGS, Mapping, read_mapping
 

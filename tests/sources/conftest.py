@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from llm_spend.load import LoadReport, load_logs
 from llm_spend.schema import RAW_DATASET
 

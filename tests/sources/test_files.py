@@ -10,8 +10,9 @@ from typing import Any
 
 import duckdb
 import fsspec
-import llm_spend.load
 import pytest
+
+import llm_spend.load
 from llm_spend.errors import UserError
 
 from .conftest import Warehouse
@@ -79,7 +80,10 @@ def test_what_can_be_read_is_loaded(dirty: Warehouse) -> None:
         ("broken.jsonl", [(2, "not valid JSON")]),
         ("half.jsonl", [(2, "not valid JSON")]),
         ("latin.jsonl", [(2, "not valid JSON")]),
-        ("wrong.jsonl", [(1, "req_units: not a whole number: many"), (2, "created_at: not a timestamp: noon")]),
+        (
+            "wrong.jsonl",
+            [(1, "req_units: not a whole number of 0 or more: many"), (2, "created_at: not a timestamp: noon")],
+        ),
         ("scalars.jsonl", [(number, NOTHING_KNOWN) for number in range(1, 6)]),
         ("cut.jsonl.gz", [(None, "not a whole gzip file: it ends too early")]),
         ("cut-in-its-last-bytes.jsonl.gz", [(None, "not a whole gzip file: it ends too early")]),

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from llm_spend.errors import UserError
 from llm_spend.sources.generic import Mapping, read_mapping
 
@@ -168,7 +169,7 @@ def test_rows_that_a_table_cannot_hold_are_quarantined(warehouse: Warehouse) -> 
     assert by_line == {
         (3, "Expected Number of Columns: 3 Found: 4"),
         (5, "Expected Number of Columns: 3 Found: 2"),
-        (None, "record 3: input_tokens: not a whole number: many"),
+        (None, "record 3: input_tokens: not a whole number of 0 or more: many"),
         (None, "record 4: started_at: missing"),
     }
 
@@ -184,7 +185,7 @@ def test_a_csv_that_is_not_utf8_is_left_out_whole(warehouse: Warehouse) -> None:
 def test_a_mapped_column_that_no_file_has(warehouse: Warehouse, name: str) -> None:
     path = warehouse.folder / name
     duckdb.execute(f"copy (select 1 as id, '2026-03-01' as ts, 5 as tokens) to '{path}'")
-    with pytest.raises(UserError, match=r"column tokens_in\..*Columns are id, ts, tokens\. Correct the mapping"):
+    with pytest.raises(UserError, match=r"column tokens_in\..*has id, ts, tokens\. Correct the mapping"):
         warehouse.load("generic", path, mapping=mapping(name, columns={"input_tokens": "tokens_in"}))
     assert warehouse.rows("select * from raw.llm_spend__files where source_instance = ?", name) == []
 

@@ -86,7 +86,7 @@ def test_measures(loaded: Warehouse) -> None:
 
 
 def test_a_wrong_type_is_quarantined_with_its_line(loaded: Warehouse) -> None:
-    assert loaded.quarantine("acme") == [("spans.jsonl", 8, "output_tokens: not a whole number: many")]
+    assert loaded.quarantine("acme") == [("spans.jsonl", 8, "output_tokens: not a whole number of 0 or more: many")]
 
 
 def test_no_prompt_and_no_answer_is_stored(loaded: Warehouse) -> None:

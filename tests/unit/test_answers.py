@@ -12,11 +12,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from rich.console import Console, RenderableType
+
 from llm_spend.answers import Answers, answers, render, render_status, status, to_json
 from llm_spend.answers.formats import age, percent, printable, ratio, usd
 from llm_spend.answers.month import Breakdown
 from llm_spend.errors import UserError
-from rich.console import Console, RenderableType
 
 _MEASURES = """
     requests bigint, attempts bigint, total_tokens bigint, cost_usd decimal(38, 12),

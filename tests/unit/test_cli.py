@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from llm_spend import build as build_module
 from llm_spend import cli
 from llm_spend.build import BuildReport
@@ -75,7 +76,7 @@ def test_a_build_tells_broken_from_untrusted(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = BuildReport(3, 5, failures, failed_tests, (), 1.0)
+    report = BuildReport(3, 0, 5, failures, failed_tests, (), 1.0)
     monkeypatch.setattr(build_module, "build", lambda *arguments, **options: report)
     assert run(monkeypatch, "build", "--database", "a.duckdb") == code
     shown = capsys.readouterr().err

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from llm_spend.demo import DemoReport, Truth, generate
 from llm_spend.demo.chargeback import UNITS_PER_CENT, rounded_cents, statement
 from llm_spend.demo.generate import _Job, _run, _write_days

@@ -6,8 +6,9 @@ import io
 import logging
 
 import pytest
-from llm_spend import log
 from rich.console import Console
+
+from llm_spend import log
 
 SECRETS = [
     ("Authorization: Bearer abc.DEF-123", "abc.DEF-123"),

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from llm_spend.prices.aliases import NotPortable, catalogue_aliases, portable_regex
 from llm_spend.prices.cells import EPOCH, PriceCell, price_cells
 from llm_spend.prices.dataset import AllOf, AnyOf, Catalogue, DatedPrices, Match, Model, Rate, Variant

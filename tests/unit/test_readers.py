@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of, split_glob
 from llm_spend.readers.records import LogFormat, literal_path, problem_sql, read_sql
 from llm_spend.readers.sql import (
@@ -209,3 +210,28 @@ def test_a_format_reads_only_the_fields_that_it_names() -> None:
 def test_any_file_name_is_read_as_itself(name: str) -> None:
     pattern = literal_path(name)
     assert value("x glob '" + pattern + "'", name) is True
+
+
+@pytest.mark.parametrize(
+    ("content", "layout"),
+    [
+        (b'{"id": 1}\n{"id": 2}\n', "newline_delimited"),
+        (b'{"id": 1}', "newline_delimited"),
+        (b'{"id": 1,\n "model": "x"}\n', "unstructured"),
+        (b'{\n  "id": 1\n}\n', "unstructured"),
+        (b'\xef\xbb\xbf{\n  "id": 1\n}\n', "unstructured"),
+        (b'\n[{"id": 1}]', "array"),
+        (b'{"id": 1, broken\n{"id": 2}\n', "newline_delimited"),
+        (b'{"half', "newline_delimited"),
+    ],
+)
+def test_layout_is_told_from_the_first_lines(content: bytes, layout: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(content)
+    assert layout_of(LogFile(str(path), str(path), len(content), datetime(2026, 1, 1))) == layout
+
+
+@pytest.mark.parametrize(("text", "value"), [("5", 5), ("0", 0), ("-5", None), ("many", None)])
+def test_counts_are_never_negative(text: str, value: int | None) -> None:
+    column = typed(f"'{text}'", "bigint")
+    assert duckdb.sql(f"select {column.sql}").fetchone() == (value,)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+
 from llm_spend.rules import QuotaRule, RuleFileError, SeedError, check, import_, import_rules, write_seed
 
 # As published in TrueFoundry's article on usage analytics.

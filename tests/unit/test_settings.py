@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from llm_spend.errors import UserError
 from llm_spend.settings import read_settings
 
@@ -23,7 +24,7 @@ def write(name: str, content: str) -> None:
 
 
 def test_each_place_wins_over_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_settings().database == Path("llm_spend.duckdb")
+    assert read_settings().database == Path("spend.duckdb")
     write("config.toml", '[llm_spend]\ndatabase = "config.duckdb"\nthreads = 3\n[sources]\nother = 1\n')
     assert read_settings().database == Path("config.duckdb")
     write("secrets.toml", '[llm_spend]\ndatabase = "secrets.duckdb"\n')
@@ -53,6 +54,11 @@ def test_a_wrong_setting_is_named(content: str, names: str) -> None:
     write("config.toml", content)
     with pytest.raises(UserError, match=names):
         read_settings()
+
+
+def test_a_database_is_not_called_like_a_schema() -> None:
+    with pytest.raises(UserError, match="choose another name"):
+        read_settings(database=Path("somewhere/llm_spend.duckdb"))
 
 
 def test_a_broken_file_is_named() -> None:

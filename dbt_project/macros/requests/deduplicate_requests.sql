@@ -2,15 +2,15 @@
     One row per request_key: the newest version (source_updated_at), then the one with the most tokens (a stream is
     logged with placeholder usage first), then the one loaded last.
 
-    relation: canonical requests; condition: SQL that restricts them. Duplicates are few, so only they are ranked:
+    relation: canonical requests; condition: SQL that restricts them, about `requests`. Duplicates are few, so only they are ranked:
     ranking every row would sort the whole log.
 #}
 {% macro deduplicate_requests(relation, condition) %}
     with duplicated_keys as (
-        select request_key
-        from {{ relation }}
+        select requests.request_key
+        from {{ relation }} as requests
         where {{ condition }}
-        group by request_key
+        group by requests.request_key
         having count(*) > 1
     ),
 
@@ -39,7 +39,9 @@
             requests.*,
             1 as version_rank
         from {{ relation }} as requests
-        where request_key not in (select request_key from duplicated_keys) and {{ condition }}
+        where
+            requests.request_key not in (select duplicated_keys.request_key from duplicated_keys)
+            and {{ condition }}
     )
 
     select * from singles

@@ -92,7 +92,9 @@
                 when status = 'success' and token_quality = 'missing_usage' and operation = 'poll' then 'not_billed'
                 when status = 'success' and token_quality = 'missing_usage' then 'missing_usage'
                 -- The provider may have worked, and billed, until we stopped waiting.
-                when coalesce(total_tokens, 0) = 0 and http_status in (408, 499, 504) then 'unmeasured'
+                when
+                    coalesce(total_tokens, 0) = 0 and (http_status in (408, 499, 504) or status = 'cancelled')
+                    then 'unmeasured'
                 when coalesce(total_tokens, 0) = 0 then 'not_billed'
                 when not has_price or lacks_unit_price then 'unpriced'
                 when computed_usd = 0 then 'free'

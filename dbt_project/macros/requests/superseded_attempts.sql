@@ -8,11 +8,11 @@
 {% macro superseded_attempts(relation, condition) %}
     with repeated as (
         select
-            logical_request_id,
-            usage_date
-        from {{ relation }}
+            requests.logical_request_id,
+            requests.usage_date
+        from {{ relation }} as requests
         where {{ condition }}
-        group by logical_request_id, usage_date
+        group by requests.logical_request_id, requests.usage_date
         having count(*) > 1
     ),
 
@@ -23,14 +23,14 @@
             on
                 requests.logical_request_id = repeated.logical_request_id
                 and requests.usage_date = repeated.usage_date
-        where {{ condition.replace('usage_date', 'requests.usage_date', 1) }}
+        where {{ condition }}
     ),
 
     candidate_versions as (
         select requests.*
         from {{ relation }} as requests
         inner join candidates on requests.request_key = candidates.request_key
-        where {{ condition.replace('usage_date', 'requests.usage_date', 1) }}
+        where {{ condition }}
     ),
 
     attempts as (

@@ -31,7 +31,9 @@ def open_marts(database: Path, tables: frozenset[str]) -> Iterator[duckdb.DuckDB
     except duckdb.Error as error:
         raise UserError(
             f"{database} can't be opened: {_first_line(error)}",
-            "If another program is writing to it, try again when it has finished.",
+            "Another program is writing to it: try again when it has finished."
+            if "lock" in str(error)
+            else "Give a DuckDB file with --database.",
         ) from error
     with connection:
         missing = tables - table_names(connection, MARTS)
@@ -40,7 +42,7 @@ def open_marts(database: Path, tables: frozenset[str]) -> Iterator[duckdb.DuckDB
         if missing:
             raise UserError(
                 f"{database} lacks {', '.join(sorted(missing))}: its last build did not finish.",
-                "Run `llm-spend build`.",
+                "Run `llm-spend build`; it says what stopped it.",
             )
         try:
             yield connection

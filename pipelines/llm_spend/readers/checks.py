@@ -118,7 +118,8 @@ def _check_columns(fmt: LogFormat, files: list[LogFile]) -> None:
         if missing:
             raise UserError(
                 f"No {_LAYOUT_NAMES[layout]} file of this load has the column {', '.join(missing)}.",
-                f"Columns are {', '.join(row[0] for row in described)}. Correct the mapping file.",
+                f"{paths[0]} has {', '.join(row[0] for row in described)}."
+                " Correct the mapping file, or leave such files out with a narrower --path.",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 from dlt.sources.filesystem import filesystem
 
 from llm_spend.errors import UserError
@@ -133,9 +135,20 @@ def layout_of(file: LogFile) -> Layout:
     opener = gzip.open if name.endswith(".gz") else open
     try:
         with opener(file.local_path, "rb") as stream:
-            first_line = stream.readline(1 << 16).strip()
+            start = stream.read(1 << 16).removeprefix(codecs.BOM_UTF8)
     except (OSError, EOFError):
         return "newline_delimited"
-    if first_line.startswith(b"["):
+    lines = [line.strip() for line in start.splitlines() if line.strip()]
+    if lines and lines[0].startswith(b"["):
         return "array"
-    return "unstructured" if first_line == b"{" else "newline_delimited"
+    # A document over several lines goes on; in a log the next line is a document of its own.
+    goes_on = len(lines) > 1 and lines[0].startswith(b"{") and not lines[1].startswith(b"{")
+    return "unstructured" if goes_on and not _is_json(lines[0]) else "newline_delimited"
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -95,6 +95,12 @@ def object_or_text(document: str) -> str:
     )
 
 
+def cast_text(text: str, kind: Kind) -> str:
+    """Text as a value of a kind, NULL when it is none. Whole numbers here count things, so none is negative."""
+    value = f"try_cast({text} AS {DUCKDB_TYPES[kind]})"
+    return f"CASE WHEN {value} >= 0 THEN {value} END" if kind == "bigint" else value
+
+
 def typed(text: str, kind: Kind) -> Column:
     """A column that casts text, remembering the text so that a value that can't be cast is a problem."""
     if kind in ("text", "json"):
@@ -102,4 +108,4 @@ def typed(text: str, kind: Kind) -> Column:
     text = f"nullif({text}, '')"
     if kind == "timestamp":
         return Column(kind, utc_timestamp(text), text)
-    return Column(kind, f"try_cast({text} AS {DUCKDB_TYPES[kind]})", text)
+    return Column(kind, cast_text(text, kind), text)

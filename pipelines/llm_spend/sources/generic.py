@@ -17,7 +17,7 @@ from llm_spend.errors import UserError
 from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.resources import log_resources
-from llm_spend.readers.sql import epoch_timestamp, field, json_text, quote, utc_timestamp
+from llm_spend.readers.sql import cast_text, epoch_timestamp, field, json_text, quote, utc_timestamp
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, Column, Kind
 
 COLUMNS: dict[str, Kind] = {
@@ -166,7 +166,7 @@ def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
     if kind == "text":
         return Column(kind, text)
     if kind != "timestamp":
-        return Column(kind, f"try_cast({text} AS {DUCKDB_TYPES[kind]})", text)
+        return Column(kind, cast_text(text, kind), text)
     match mapping.timestamp_format:
         case "iso":
             return Column(kind, utc_timestamp(text, mapping.timezone), text)

@@ -20,11 +20,11 @@ applicable as (
             partition by source_systems.source_system, rules.dimension
             order by
                 rules.priority,
-                case when rules.source_system = source_systems.source_system then 0 else 1 end,
+                case when rules.source_system = lower(source_systems.source_system) then 0 else 1 end,
                 rules.metadata_key
         ) as slot
     from source_systems
-    inner join rules on rules.source_system in ('*', source_systems.source_system)
+    inner join rules on rules.source_system in ('*', lower(source_systems.source_system))
 ),
 
 final as (

@@ -6,7 +6,10 @@
 ) }}
 
 {% set requests = ref('int_requests_unioned') %}
-{% set is_to_build = 'usage_date in (select usage_date from dates_to_build)' %}
+{% set is_to_build %}
+    requests.usage_date in (select usage_date from dates_to_build)
+    and requests.request_key not in (select request_key from standing_elsewhere)
+{% endset %}
 
 with basis as (
     select basis_id from {{ ref('int_basis') }}
@@ -55,6 +58,19 @@ dates_to_build as (
     union
     select usage_date from {{ this }}
     where basis_id <> (select basis_id from basis)
+),
+
+-- A record whose time was corrected stands on its new date; the old version on a date to build must not replace it.
+standing_elsewhere as (
+    select built.request_key
+    from {{ this }} as built
+    where
+        built.usage_date not in (select usage_date from dates_to_build)
+        and built.request_key in (
+            select candidates.request_key
+            from {{ requests }} as candidates
+            where candidates.usage_date in (select usage_date from dates_to_build)
+        )
 ),
 {% else %}
 {% set is_to_build = 'true' %}

@@ -1,0 +1,70 @@
+"""The user's own seed files: checked before dbt sees them, in the column order that the tables have.
+
+dbt fills an existing seed table by position and casts text later: another column order would move values into the
+wrong columns, and a date that is none would stop a model far from the file it stands in.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from pathlib import Path
+
+from llm_spend.errors import UserError
+
+_DATES = ("valid_from", "valid_to")
+
+
+def find_seeds(folder: Path, project: Path) -> dict[Path, bytes]:
+    """Content of every seed file below `folder`, by the place in the dbt project that it replaces.
+
+    Raises UserError for a folder that does not exist, a file that is no seed, or a file that is wrong.
+    """
+    if not folder.is_dir():
+        raise UserError(f"The seeds folder {folder} does not exist.", "Give a folder with --seeds.")
+    packaged = {path.name: path for path in (project / "seeds").rglob("*.csv")}
+    found = sorted(folder.rglob("*.csv"))
+    unknown = [path.name for path in found if path.name not in packaged]
+    if unknown:
+        known = ", ".join(sorted(packaged))
+        raise UserError(f"{folder} has files that are no seeds: {', '.join(unknown)}.", f"Known: {known}.")
+    return {packaged[path.name].relative_to(project): read_seed(path, packaged[path.name]) for path in found}
+
+
+def read_seed(path: Path, packaged: Path) -> bytes:
+    """A seed file in the column order of the packaged one. Raises UserError that names file, line and column."""
+    columns = _rows(packaged)[0]
+    header, *rows = _rows(path) or [[]]
+    if sorted(header) != sorted(columns):
+        raise UserError(f"{path} has the columns {', '.join(header)}.", f"They must be {', '.join(columns)}.")
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(columns)
+    for line, row in enumerate(rows, start=2):
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise UserError(f"{path}, line {line}: {len(row)} values for {len(header)} columns.", "Correct that line.")
+        values = dict(zip(header, row, strict=True))
+        for name in _DATES:
+            if values.get(name, "").strip() and not _is_date(values[name].strip()):
+                raise UserError(f"{path}, line {line}: {name} is {values[name]!r}.", "Write it as YYYY-MM-DD.")
+        writer.writerow([values[name] for name in columns])
+    return written.getvalue().encode()
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [[value.strip() for value in row] if n == 0 else row for n, row in enumerate(csv.reader(file))]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} can't be read: {error}.", "It must be CSV in UTF-8.") from error
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

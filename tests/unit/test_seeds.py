@@ -1,0 +1,47 @@
+"""Seed files of the user: any column order, and errors that name the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llm_spend.build import project_dir
+from llm_spend.errors import UserError
+from llm_spend.seeds import find_seeds
+
+MEMBERS = Path("seeds/mapping/org_members.csv")
+
+
+def write(folder: Path, content: str, name: str = "org_members.csv") -> dict[Path, bytes]:
+    (folder / name).write_text(content, encoding="utf-8")
+    return find_seeds(folder, project_dir())
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    found = write(tmp_path, "\ufeffteam_id,user_id,valid_to,valid_from\r\nsearch,ana@a.example,,2026-01-01\r\n")
+    assert found == {MEMBERS: b"user_id,team_id,valid_from,valid_to\nana@a.example,search,2026-01-01,\n"}
+
+
+def test_blank_lines_and_commas_in_values(tmp_path: Path) -> None:
+    found = write(tmp_path, 'user_id,team_id,valid_from,valid_to\n\n"a,b",search,,\n')
+    assert found[MEMBERS] == b'user_id,team_id,valid_from,valid_to\n"a,b",search,,\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("user,team,valid_from,valid_to\n", "columns user, team.*must be user_id, team_id"),
+        ("", "must be user_id"),
+        ("user_id,team_id,valid_from,valid_to\na,b,01/02/2026,\n", "line 2: valid_from is '01/02/2026'"),
+        ("user_id,team_id,valid_from,valid_to\na,b,,\nc,d\n", "line 3: 2 values for 4 columns"),
+    ],
+)
+def test_errors_name_the_place(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        write(tmp_path, content)
+
+
+def test_a_file_that_is_no_seed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no seeds: members\.csv.*org_members\.csv"):
+        write(tmp_path, "a\n", name="members.csv")
