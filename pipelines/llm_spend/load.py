@@ -121,7 +121,7 @@ def load_logs(
         with staged(new + again) as (files, _):
             if new:
                 arguments = {"mapping": mapping} if source == "generic" else {}
-                info = pipeline.run(LOG_SOURCES[source](files[: len(new)], name, **arguments))
+                info = pipeline.run(LOG_SOURCES[source].read(files[: len(new)], name, **arguments))
                 rows, quarantined = _counts(database, fmt, info.loads_ids[-1])
             unnoted = _unnoted(database, fmt, system, name)
             _note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
@@ -208,7 +208,7 @@ def _create_missing_tables(pipeline: Any, database: Path) -> None:
     existing = set(_tables(database))
     missing = [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
     if missing:
-        pipeline.run([LOG_SOURCES[name]([], "default") for name in missing])
+        pipeline.run([LOG_SOURCES[name].read([], "default") for name in missing])
 
 
 def _loaded_files(database: Path, source: str, instance: str) -> set[tuple[str, int, Any]]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources import generic, litellm, portkey, truefoundry
 
-LOG_SOURCES: Mapping[str, Callable[..., Any]] = {
-    "portkey": portkey.portkey,
-    "truefoundry": truefoundry.truefoundry,
-    "litellm": litellm.litellm,
-    "generic": generic.generic,
+
+class LogSource(NamedTuple):
+    """A source of log files: its `@dlt.source`, and its format; None where a mapping file gives it."""
+
+    read: Callable[..., Any]
+    format: LogFormat | None
+
+
+LOG_SOURCES: Mapping[str, LogSource] = {
+    "portkey": LogSource(portkey.portkey, portkey.LOGS),
+    "truefoundry": LogSource(truefoundry.truefoundry, truefoundry.SPANS),
+    "litellm": LogSource(litellm.litellm, litellm.PAYLOADS),
+    "generic": LogSource(generic.generic, None),
 }
 """Every source of log files by its name on the command line."""
 
 
 def log_format(source: str, mapping: generic.Mapping | None) -> LogFormat:
     """The log format of a source."""
-    formats: Mapping[str, LogFormat] = {
-        "portkey": portkey.LOGS,
-        "truefoundry": truefoundry.SPANS,
-        "litellm": litellm.PAYLOADS,
-    }
-    return formats.get(source) or generic.log_format(mapping)
+    return LOG_SOURCES[source].format or generic.log_format(mapping)
