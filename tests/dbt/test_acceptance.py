@@ -20,6 +20,8 @@ from llm_spend.build import build
 from llm_spend.load import load_logs
 from llm_spend.sources.generic import Mapping
 
+pytestmark = pytest.mark.slow
+
 RECORDED = Path(__file__).parents[1] / "fixtures" / "litellm" / "payloads.jsonl"
 MAY = datetime(2026, 5, 4, 10, tzinfo=UTC)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("dbt.adapters.snowflake", exc_type=ImportError)
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"

@@ -17,6 +17,8 @@ from typing import Any
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 KEPT = (
     "docs",
