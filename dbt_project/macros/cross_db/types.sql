@@ -13,10 +13,6 @@
 {% macro default__type_decimal(precision, scale) %}decimal({{ precision }}, {{ scale }}){% endmacro %}
 {% macro bigquery__type_decimal(precision, scale) %}bignumeric{% endmacro %}
 
-{% macro type_json() %}{{ return(adapter.dispatch('type_json', 'llm_spend')()) }}{% endmacro %}
-{% macro default__type_json() %}json{% endmacro %}
-{% macro snowflake__type_json() %}variant{% endmacro %}
-
 {# NULL instead of an error when the text is not of the type. dbt.safe_cast is a plain cast on DuckDB. #}
 {% macro try_cast(expression, type) %}{{ return(adapter.dispatch('try_cast', 'llm_spend')(expression, type)) }}{% endmacro %}
 {% macro default__try_cast(expression, type) %}try_cast({{ expression }} as {{ type }}){% endmacro %}
