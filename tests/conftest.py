@@ -13,6 +13,7 @@ import pytest
 
 from llm_spend.build import BuildReport, build
 from llm_spend.demo import Truth, run_demo
+from llm_spend.destinations import DuckDb
 from llm_spend.load import LoadReport, load_logs
 from llm_spend.settings import SourceSettings
 from llm_spend.sources.generic import read_mapping
@@ -41,7 +42,7 @@ def load_sources(sources: list[SourceSettings], database: Path) -> list[LoadRepo
         load_logs(
             each.source,
             each.path,
-            database,
+            DuckDb(database),
             instance=each.instance,
             mapping=read_mapping(each.mapping) if each.mapping else None,
         )
@@ -62,6 +63,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     inputs = run_demo.write(folder / "organisation", DEMO_REQUESTS, seed=7)
     database = folder / "demo.duckdb"
     loads = load_sources(inputs.sources, database)
-    report = build(database, seeds=inputs.seeds)
+    report = build(DuckDb(database), seeds=inputs.seeds)
     assert report.ok, (report.failures, report.failed_tests)
     yield Demo(folder / "organisation", inputs.seeds, database, Truth.load(inputs.truth), loads, report)

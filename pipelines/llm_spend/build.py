@@ -1,4 +1,4 @@
-"""Run dbt: a working copy of the project beside the database, with the user's own seeds laid over it.
+"""Run dbt: in a working copy of the project, with the user's own seeds laid over it.
 
 A copy, because an installed package is read-only, because dbt wants its seeds inside the project, and because two
 databases must not share one `target/`.
@@ -16,10 +16,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import duckdb
-
+from llm_spend.destinations import Destination
 from llm_spend.errors import UserError
-from llm_spend.load import has_raw_tables
+from llm_spend.schema import QUARANTINE_TABLE
 from llm_spend.seeds import find_seeds
 
 _ROWS_SHOWN = 3
@@ -55,18 +54,12 @@ def project_dir() -> Path:
     raise UserError("The dbt project is missing from this installation.", "Install llm-spend again.")
 
 
-def work_dir(database: Path) -> Path:
-    """Where the working copy for a database lies."""
-    return database.absolute().parent / ".llm_spend" / database.stem
-
-
 def build(
-    database: Path,
+    destination: Destination,
     *,
     seeds: Path | None = None,
     full_refresh: bool = False,
     threads: int = 2,
-    memory_limit: str = "4GB",
     test: bool = True,
     progress: Progress = lambda done, total, name: None,
 ) -> BuildReport:
@@ -74,34 +67,22 @@ def build(
 
     Unit tests are left out: they test the models on made-up rows, which the package's own checks do.
     """
-    if not has_raw_tables(database):
-        raise UserError(f"Nothing was loaded into {database} yet.", "Run `llm-spend load` first.")
+    schemas = destination.schemas
+    if QUARANTINE_TABLE not in destination.tables(schemas.raw):
+        raise UserError(f"Nothing was loaded into {destination.label} yet.", "Run `llm-spend load` first.")
     started = monotonic()
-    project = prepare_project(work_dir(database), seeds)
+    project = prepare_project(destination.work_dir, seeds)
     arguments = [sys.executable, "-m", "dbt.cli.main", "--log-format", "json", "build"]
     arguments += ["--project-dir", str(project), "--profiles-dir", str(project)]
+    arguments += ["--vars", json.dumps({"llm_spend_raw_schema": schemas.raw})]
     arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"])]
     arguments += ["--full-refresh"] if full_refresh else []
-    environment = {
-        **os.environ,
-        "LLM_SPEND_DATABASE": str(database.absolute()),
-        "LLM_SPEND_DESTINATION": "duckdb",
-        "LLM_SPEND_THREADS": str(threads),
-        "LLM_SPEND_MEMORY_LIMIT": memory_limit,
-        "LLM_SPEND_DISABLED_OPTIMIZERS": _disabled_optimizers(),
-    }
+    environment = {**os.environ, **destination.dbt_environment(), "LLM_SPEND_THREADS": str(threads)}
     messages = _run(arguments, project, environment, progress)
     results = _results(project)
     if results is None:
         raise UserError(f"dbt could not start: {messages[-1] if messages else 'it said nothing'}")
-    return _report(results, database, monotonic() - started)
-
-
-def _disabled_optimizers() -> str:
-    """The optimizer to do without, if this DuckDB has it; see profiles.yml."""
-    with duckdb.connect() as connection:
-        found = connection.execute("select name from duckdb_optimizers() where name = 'common_subplan'").fetchone()
-    return str(found[0]) if found else ""
+    return _report(results, destination, monotonic() - started)
 
 
 def prepare_project(folder: Path, seeds: Path | None) -> Path:
@@ -158,7 +139,7 @@ def _results(project: Path) -> list[dict[str, Any]] | None:
     return results
 
 
-def _report(results: list[dict[str, Any]], database: Path, seconds: float) -> BuildReport:
+def _report(results: list[dict[str, Any]], destination: Destination, seconds: float) -> BuildReport:
     tests = [result for result in results if _kind(result) == "test"]
     failed = [result for result in tests if result["status"] in ("fail", "error")]
     warned = [result for result in tests if result["status"] == "warn"]
@@ -167,8 +148,8 @@ def _report(results: list[dict[str, Any]], database: Path, seconds: float) -> Bu
         skipped=sum(1 for r in results if _kind(r) == "model" and r["status"] == "skipped"),
         tests=len(tests) - len(failed) - sum(1 for r in tests if r["status"] == "skipped"),
         failures=tuple(_message(r) for r in results if r not in tests and r["status"] == "error"),
-        failed_tests=tuple(_message(r) + _offending_rows(r, database) for r in failed),
-        warnings=tuple(_message(r) + _offending_rows(r, database) for r in warned),
+        failed_tests=tuple(_message(r) + _offending_rows(r, destination) for r in failed),
+        warnings=tuple(_message(r) + _offending_rows(r, destination) for r in warned),
         seconds=seconds,
     )
 
@@ -182,11 +163,13 @@ def _message(result: dict[str, Any]) -> str:
     return f"{name}: {str(result.get('message') or result['status']).strip()}"
 
 
-def _offending_rows(result: dict[str, Any], database: Path) -> str:
+def _offending_rows(result: dict[str, Any], destination: Destination) -> str:
     """The first rows that a test found, since dbt only counts them; '' when the test itself could not run."""
     if result["status"] == "error" or not result.get("compiled_code"):
         return ""
-    with duckdb.connect(str(database), read_only=True) as connection:
-        found = connection.sql(f"select * from ({result['compiled_code']}) limit {_ROWS_SHOWN}")
-        rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
-    return "".join(f"\n  {', '.join(f'{name}={value}' for name, value in row.items())}" for row in rows)
+    # A test may not end in a semicolon, but it may end in a comment.
+    with destination.reading() as connection:
+        names, rows = connection.table(f"select * from (\n{result['compiled_code']}\n) as failing limit {_ROWS_SHOWN}")
+    return "".join(
+        "\n  " + ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows
+    )

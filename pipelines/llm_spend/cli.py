@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from llm_spend import log
+from llm_spend.destinations import destination_of
 from llm_spend.errors import UserError
 from llm_spend.settings import Settings, SourceSettings, read_settings
 
@@ -37,6 +38,7 @@ app.add_typer(quotas_app, name="quotas")
 out = Console(width=None if sys.stdout.isatty() else 100)
 err = Console(stderr=True)
 
+Where = Annotated[str | None, typer.Option("--destination", help="duckdb, snowflake or bigquery.")]
 Database = Annotated[Path | None, typer.Option("--database", "-d", help="The DuckDB file.")]
 Seeds = Annotated[Path | None, typer.Option(help="A folder with your own seed files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -58,11 +60,12 @@ def load(
     path: Paths = None,
     instance: Instance = None,
     mapping: MappingFile = None,
+    destination: Where = None,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Load log files; files that have not changed since they were loaded are skipped."""
-    settings = read_settings(database=database)
+    settings = read_settings(destination=destination, database=database)
     reports = _load(settings, _sources(settings, source, path, instance, mapping), quiet=as_json)
     if as_json:
         _print_json(reports)
@@ -71,10 +74,15 @@ def load(
 
 @app.command()
 def build(
-    database: Database = None, seeds: Seeds = None, full_refresh: FullRefresh = False, as_json: Json = False
+    destination: Where = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    full_refresh: FullRefresh = False,
+    as_json: Json = False,
 ) -> None:
     """Build and test all tables with dbt."""
-    report = _build(read_settings(database=database, seeds=seeds), full_refresh, quiet=as_json)
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    report = _build(settings, full_refresh, quiet=as_json)
     if as_json:
         _print_json(asdict(report))
     raise typer.Exit(_build_code(report))
@@ -86,13 +94,14 @@ def run(
     path: Paths = None,
     instance: Instance = None,
     mapping: MappingFile = None,
+    destination: Where = None,
     database: Database = None,
     seeds: Seeds = None,
     full_refresh: FullRefresh = False,
     as_json: Json = False,
 ) -> None:
     """Load, then build: what a scheduler calls."""
-    settings = read_settings(database=database, seeds=seeds)
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
     loads = _load(settings, _sources(settings, source, path, instance, mapping), quiet=as_json)
     report = _build(settings, full_refresh, quiet=as_json)
     if as_json:
@@ -102,6 +111,7 @@ def run(
 
 @app.command()
 def answers(
+    destination: Where = None,
     database: Database = None,
     month: Annotated[str | None, typer.Option(help="YYYY-MM; the latest with usage if not given.")] = None,
     as_json: Json = False,
@@ -109,16 +119,16 @@ def answers(
     """Who used most, what costs most, who is over quota, what to charge: the month on one screen."""
     from llm_spend import answers as screen
 
-    found = screen.answers(read_settings(database=database).database, _month(month))
+    found = screen.answers(destination_of(read_settings(destination=destination, database=database)), _month(month))
     _print_json(screen.to_json(found)) if as_json else out.print(screen.render(found))
 
 
 @app.command()
-def status(database: Database = None, as_json: Json = False) -> None:
+def status(destination: Where = None, database: Database = None, as_json: Json = False) -> None:
     """What is loaded, how fresh it is, what could not be read or priced."""
     from llm_spend import answers as screen
 
-    found = screen.status(read_settings(database=database).database)
+    found = screen.status(destination_of(read_settings(destination=destination, database=database)))
     _print_json(screen.to_json(found)) if as_json else out.print(screen.render_status(found))
 
 
@@ -132,14 +142,14 @@ def demo(
     from llm_spend import answers as screen
     from llm_spend.demo import run_demo
 
-    settings = read_settings(database=folder / "demo.duckdb")
+    settings = read_settings(destination="duckdb", database=folder / "demo.duckdb")
     with _progress() as bar:
         task = bar.add_task("writing logs", total=requests)
         inputs = run_demo.write(folder / "demo", requests, seed, lambda done, total: bar.update(task, completed=done))
     settings.database.unlink(missing_ok=True)
     _load(settings, inputs.sources, quiet=False)
     report = _build(settings.model_copy(update={"seeds": inputs.seeds}), full_refresh=True, quiet=False)
-    out.print(screen.render(screen.answers(settings.database)))
+    out.print(screen.render(screen.answers(destination_of(settings))))
     out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
     raise typer.Exit(_build_code(report))
 
@@ -227,10 +237,9 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
             report = load_logs(
                 each.source,
                 each.path,
-                settings.database,
+                destination_of(settings),
                 instance=each.instance,
                 mapping=read_mapping(each.mapping) if each.mapping else None,
-                memory_limit=settings.memory_limit,
                 keep_raw_text=settings.keep_quarantined_text,
                 observe=lambda message, task=task: bar.update(task, description=message),  # type: ignore[misc]
             )
@@ -245,7 +254,8 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
                 )
                 if report.quarantined:
                     bar.console.print(
-                        f"  {report.quarantined} lines could not be read: see llm_spend_raw.llm_spend__quarantine"
+                        f"  {report.quarantined} lines could not be read:"
+                        f" see {destination_of(settings).schemas.raw}.llm_spend__quarantine"
                     )
     return reports
 
@@ -256,11 +266,10 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
     with _progress(disable=quiet) as bar:
         task = bar.add_task("building", total=None)
         report = build_tables(
-            settings.database,
+            destination_of(settings),
             seeds=settings.seeds,
             full_refresh=full_refresh,
             threads=settings.threads,
-            memory_limit=settings.memory_limit,
             progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
         )
     for message in (*report.failures, *report.failed_tests):

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import groupby
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
-import duckdb
-
+from llm_spend.destinations import Destination
 from llm_spend.errors import UserError
 from llm_spend.readers.files import LogFile, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
-from llm_spend.schema import FILES_TABLE, QUARANTINE_TABLE, RAW_DATASET
+from llm_spend.schema import FILES_TABLE, QUARANTINE_TABLE
 from llm_spend.sources import LOG_SOURCES, log_format
 from llm_spend.sources.generic import Mapping
 
@@ -41,8 +40,8 @@ class LoadReport:
 
 
 @contextmanager
-def _pipeline(database: Path, memory_limit: str) -> Iterator[Any]:
-    """A dlt pipeline into a DuckDB file, with a working folder of its own.
+def _pipeline(destination: Destination) -> Iterator[Any]:
+    """A dlt pipeline into the raw schema of a destination, with a working folder of its own.
 
     No state outlives a run: what has been loaded is read from the destination, so a run that was killed leaves
     nothing behind that could be loaded later or twice.
@@ -52,22 +51,13 @@ def _pipeline(database: Path, memory_limit: str) -> Iterator[Any]:
     # What fails here fails again: a file that changed while it was read, a full disk.
     os.environ.setdefault("LOAD__RAISE_ON_MAX_RETRIES", "1")
     import dlt  # takes seconds: commands that don't load shall not wait for it
-    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
     from dlt.pipeline.exceptions import PipelineStepFailed
 
-    try:
-        database.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The folder of {database} can't be made: {error.strerror}.", "Give another --database."
-        ) from error
     with TemporaryDirectory(prefix="llm_spend_") as folder:
-        credentials = DuckDbCredentials(str(database))
-        credentials.global_config = {"memory_limit": memory_limit, "preserve_insertion_order": False}
         pipeline = dlt.pipeline(
             "llm_spend",
-            destination=dlt.destinations.duckdb(credentials),
-            dataset_name=RAW_DATASET,
+            destination=destination.dlt_destination(),
+            dataset_name=destination.schemas.raw,
             pipelines_dir=folder,
         )
         try:
@@ -88,15 +78,14 @@ def _root_cause(error: BaseException) -> str:
 def load_logs(
     source: str,
     path: str,
-    database: Path,
+    destination: Destination,
     *,
     instance: str | None = None,
     mapping: Mapping | None = None,
-    memory_limit: str = "4GB",
     keep_raw_text: bool = False,
     observe: Observer = lambda message: None,
 ) -> LoadReport:
-    """Load log files into a DuckDB file. A file that has not changed since it was loaded is skipped.
+    """Load log files. A file that has not changed since it was loaded is skipped.
 
     Raises UserError for an unknown source, no matching file or a missing mapping.
     """
@@ -109,11 +98,11 @@ def load_logs(
     system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
-    with _pipeline(database, memory_limit) as pipeline:
-        _create_missing_tables(pipeline, database)
-        loaded = _loaded_files(database, source, name)
+    with _pipeline(destination) as pipeline:
+        _create_missing_tables(pipeline, destination)
+        loaded = _loaded_files(destination, source, name)
         new = [file for file in found if file.fingerprint not in loaded]
-        noted_late = {entry.fingerprint for entry in _unnoted(database, fmt, system, name)}
+        noted_late = {entry.fingerprint for entry in _unnoted(destination, fmt, system, name)}
         again = [file for file in found if file.fingerprint in noted_late]
         megabytes = sum(file.size_bytes for file in new) / 1e6
         observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
@@ -122,19 +111,18 @@ def load_logs(
             if new:
                 arguments = {"mapping": mapping} if source == "generic" else {}
                 info = pipeline.run(LOG_SOURCES[source].read(files[: len(new)], name, **arguments))
-                rows, quarantined = _counts(database, fmt, info.loads_ids[-1])
-            unnoted = _unnoted(database, fmt, system, name)
+                rows, quarantined = _counts(destination, fmt, info.loads_ids[-1])
+            unnoted = _unnoted(destination, fmt, system, name)
             _note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
     return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
 
 
-def _counts(database: Path, fmt: LogFormat, load_id: str) -> tuple[int, int]:
-    counted = (
-        f"select count(*), count(_problem) + (select count(*) from {RAW_DATASET}.{QUARANTINE_TABLE}"
-        f" where _dlt_load_id = $1) from {RAW_DATASET}.{fmt.table} where _dlt_load_id = $1"
-    )
-    rows, unreadable = _query(database, counted, [load_id])[0]
-    return rows, unreadable
+def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
+    raw = destination.schemas.raw
+    loaded = f"select count(*), count(_problem) from {raw}.{fmt.table} where _dlt_load_id = %s"
+    left_out = f"select count(*) from {raw}.{QUARANTINE_TABLE} where _dlt_load_id = %s"
+    rows, unreadable = destination.query(loaded, [load_id])[0]
+    return rows, unreadable + destination.query(left_out, [load_id])[0][0]
 
 
 @dataclass(frozen=True)
@@ -147,28 +135,46 @@ class _Unnoted:
     reasons: list[str]
 
 
-def _unnoted(database: Path, fmt: LogFormat, source_system: str, instance: str) -> list[_Unnoted]:
+def _unnoted(destination: Destination, fmt: LogFormat, source_system: str, instance: str) -> list[_Unnoted]:
     """What the quarantine table lacks: of the load that just ended, or of one that was killed before it noted it."""
+    raw = destination.schemas.raw
     query = f"""
-        with committed as (select load_id from {RAW_DATASET}._dlt_loads where status = 0)
-        select
-            rows._dlt_load_id, files.path, files.size_bytes, files.modified_at,
-            count(*), list(rows._problem)[:{_LINES_NOTED}]
-        from {RAW_DATASET}.{fmt.table} as rows
-        inner join {RAW_DATASET}.{FILES_TABLE} as files
-            on rows._dlt_load_id = files._dlt_load_id and rows._file = files.path
-        where rows._problem is not null and rows._source_system = ? and rows._source_instance = ?
-            and rows._dlt_load_id in (select load_id from committed)
-            and not exists (
-                select * from {RAW_DATASET}.{QUARANTINE_TABLE} as noted
-                where noted.found_in_load_id = rows._dlt_load_id and noted.file = rows._file
-                    and noted._dlt_load_id <> rows._dlt_load_id
-                    and noted._dlt_load_id in (select load_id from committed)
-            )
-        group by all
+        with committed as (select load_id from {raw}._dlt_loads where status = 0),
+
+        noted as (
+            select found_in_load_id, file
+            from {raw}.{QUARANTINE_TABLE}
+            where _dlt_load_id <> found_in_load_id and _dlt_load_id in (select load_id from committed)
+        ),
+
+        unreadable as (
+            select
+                records._dlt_load_id as load_id,
+                records._file as path,
+                records._problem as problem,
+                count(*) over (partition by records._dlt_load_id, records._file) as problems,
+                row_number() over (partition by records._dlt_load_id, records._file order by records._problem) as number
+            from {raw}.{fmt.table} as records
+            left join noted on noted.found_in_load_id = records._dlt_load_id and noted.file = records._file
+            where
+                records._problem is not null
+                and records._source_system = %s and records._source_instance = %s
+                and records._dlt_load_id in (select load_id from committed)
+                and noted.file is null
+        )
+
+        select unreadable.load_id, files.path, files.size_bytes, files.modified_at, problems, problem
+        from unreadable
+        inner join {raw}.{FILES_TABLE} as files
+            on unreadable.load_id = files._dlt_load_id and unreadable.path = files.path
+        where number <= {_LINES_NOTED}
+        order by 1, 2, number
     """
-    found = _query(database, query, [source_system, instance])
-    return [_Unnoted(load_id, (path, size, at), *noted) for load_id, path, size, at, *noted in found]
+    found = destination.query(query, [source_system, instance])
+    return [
+        _Unnoted(load_id, (path, size, at), problems, [row[5] for row in records])
+        for (load_id, path, size, at, problems), records in groupby(found, key=lambda row: row[:5])
+    ]
 
 
 def _note_unreadable(
@@ -203,42 +209,19 @@ def _note_unreadable(
         pipeline.run(quarantine_records(records))
 
 
-def _create_missing_tables(pipeline: Any, database: Path) -> None:
+def _create_missing_tables(pipeline: Any, destination: Destination) -> None:
     """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
-    existing = set(_tables(database))
+    existing = destination.tables(destination.schemas.raw)
     missing = [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
     if missing:
         pipeline.run([LOG_SOURCES[name].read([], "default") for name in missing])
 
 
-def _loaded_files(database: Path, source: str, instance: str) -> set[tuple[str, int, Any]]:
+def _loaded_files(destination: Destination, source: str, instance: str) -> set[tuple[str, int, Any]]:
+    raw = destination.schemas.raw
     committed = (
-        f"select path, size_bytes, modified_at from {RAW_DATASET}.{FILES_TABLE}"
-        f" where source = ? and source_instance = ?"
-        f" and _dlt_load_id in (select load_id from {RAW_DATASET}._dlt_loads where status = 0)"
+        f"select path, size_bytes, modified_at from {raw}.{FILES_TABLE}"
+        f" where source = %s and source_instance = %s"
+        f" and _dlt_load_id in (select load_id from {raw}._dlt_loads where status = 0)"
     )
-    return {(path, size, modified_at) for path, size, modified_at in _query(database, committed, [source, instance])}
-
-
-def _tables(database: Path) -> list[str]:
-    if not database.exists():
-        return []
-    listed = "select table_name from information_schema.tables where table_schema = ?"
-    return [row[0] for row in _query(database, listed, [RAW_DATASET])]
-
-
-def has_raw_tables(database: Path) -> bool:
-    """Whether anything was ever loaded into the database."""
-    return QUARANTINE_TABLE in _tables(database)
-
-
-def _query(database: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    try:
-        connection = duckdb.connect(str(database), read_only=True)
-    except duckdb.IOException as error:
-        raise UserError(
-            f"The database {database} can't be opened: {str(error).splitlines()[0]}",
-            "Close it in other programs." if "lock" in str(error) else "Give a DuckDB file with --database.",
-        ) from error
-    with connection:
-        return connection.execute(sql, parameters).fetchall()
+    return {(path, size, at) for path, size, at in destination.query(committed, [source, instance])}

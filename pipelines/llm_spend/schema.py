@@ -1,6 +1,6 @@
 """The raw contract: the type of every column that the pipelines write, said once.
 
-A raw table is `<source>__<entity>` in the dataset `llm_spend_raw`. Timestamps are naive and mean UTC; money is
+A raw table is `<source>__<entity>` in the raw schema of the destination. Timestamps are naive and mean UTC; money is
 decimal(38, 12) in the currency and unit of the source (staging converts); `json` columns keep a JSON document.
 """
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # dlt takes seconds to import, and most commands don't need i
 
 Kind = Literal["text", "bigint", "bool", "timestamp", "money", "decimal", "json"]
 
-RAW_DATASET = "llm_spend_raw"
 FILES_TABLE = "llm_spend__files"
 QUARANTINE_TABLE = "llm_spend__quarantine"
 

@@ -35,8 +35,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LLM_SPEND_", env_nested_delimiter="__", extra="ignore")
 
-    destination: Literal["duckdb"] = Field("duckdb", description="Where the tables live.")
-    database: Path = Field(Path("spend.duckdb"), description="The DuckDB file.")
+    destination: Literal["duckdb", "snowflake", "bigquery"] = Field(
+        "duckdb", description="Where the tables live: `duckdb`, `snowflake` or `bigquery`."
+    )
+    database: Path = Field(Path("spend.duckdb"), description="The DuckDB file; not used on a warehouse.")
+    schema_name: str = Field(
+        "llm_spend",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="On a warehouse, the schema of the public tables; the others are called after it: `…_raw`,"
+        " `…_seeds`, `…_internal`. In a DuckDB file it is always `llm_spend`.",
+    )
     seeds: Path | None = Field(
         None, description="A folder with your own seed files; each replaces the one of the same name."
     )

@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from llm_spend.build import build
+from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.sources.generic import Mapping
 
@@ -150,23 +151,36 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
     (root / "payloads.jsonl").write_text(lines(PAYLOADS))
     # The same window again, in another file: a second export overlaps the first.
     (root / "payloads-again.jsonl").write_text(lines(PAYLOADS[::-1]))
-    load_logs("litellm", str(root / "payloads*.jsonl"), database, instance="proxy")
-    load_logs("litellm", str(RECORDED), database, instance="recorded")
+    load_logs("litellm", str(root / "payloads*.jsonl"), DuckDb(database), instance="proxy")
+    load_logs("litellm", str(RECORDED), DuckDb(database), instance="recorded")
 
     generic = {"source": "app", "defaults": {"provider": "openai", "raw_model": "gpt-4o-mini"}}
     columns = {"source_record_id": "id", "started_at": "ts", "input_tokens": "in"}
     (root / "e45.jsonl").write_text(lines(repeated_messages()))
-    load_logs("generic", str(root / "e45.jsonl"), database, mapping=Mapping(columns=columns, instance="e45", **generic))
+    load_logs(
+        "generic",
+        str(root / "e45.jsonl"),
+        DuckDb(database),
+        mapping=Mapping(columns=columns, instance="e45", **generic),
+    )
     day = datetime(2026, 4, 1)
     (root / "f67.csv").write_text(
         "ts,in\n" + "".join(f"{day + timedelta(seconds=n)},30\n" for n in range(SMALL_REQUESTS))
     )
     without_ids = {name: column for name, column in columns.items() if name != "source_record_id"}
     load_logs(
-        "generic", str(root / "f67.csv"), database, mapping=Mapping(columns=without_ids, instance="f67", **generic)
+        "generic",
+        str(root / "f67.csv"),
+        DuckDb(database),
+        mapping=Mapping(columns=without_ids, instance="f67", **generic),
     )
     (root / "g74.jsonl").write_text(lines([{"id": "g74", "ts": "2026-10-31T23:30:00-07:00", "in": 10}]))
-    load_logs("generic", str(root / "g74.jsonl"), database, mapping=Mapping(columns=columns, instance="g74", **generic))
+    load_logs(
+        "generic",
+        str(root / "g74.jsonl"),
+        DuckDb(database),
+        mapping=Mapping(columns=columns, instance="g74", **generic),
+    )
     # A load that was killed: its rows are in the raw table, but the load is not in the list of loads.
     with duckdb.connect(str(database)) as connection:
         connection.execute(
@@ -174,7 +188,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
             " select * replace ('killed' as id, 'killed' as _dlt_load_id) from llm_spend_raw.litellm__payloads limit 1"
         )
 
-    report = build(database)
+    report = build(DuckDb(database))
     assert report.ok, [*report.failures, *report.failed_tests]
     with duckdb.connect(str(database), read_only=True) as connection:
         yield connection

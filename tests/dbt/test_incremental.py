@@ -10,6 +10,7 @@ import pytest
 
 from llm_spend.build import build
 from llm_spend.demo import run_demo
+from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.sources import generic
 from tests.conftest import Demo, load_sources, query
@@ -63,19 +64,19 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
         if each.source != "litellm"
     ]
     load_sources(first, database)
-    assert build(database, seeds=demo.seeds, test=False).ok
+    assert build(DuckDb(database), seeds=demo.seeds, test=False).ok
     before = query(database, "select count(*) from llm_spend.fct_llm_requests")
 
     # The rest overlaps: late rows, rows exported again, grown versions of rows that are already priced.
     load_sources(run_demo.sources(demo.folder), database)
-    assert build(database, seeds=demo.seeds).ok
+    assert build(DuckDb(database), seeds=demo.seeds).ok
     assert query(database, "select count(*) from llm_spend.fct_llm_requests") > before
     assert_same(database, demo.database)
 
     built = snapshot(database, tmp_path)
     again = load_sources(run_demo.sources(demo.folder), database)
     assert sum(report.rows for report in again) == 0
-    assert build(database, seeds=demo.seeds, test=False).ok
+    assert build(DuckDb(database), seeds=demo.seeds, test=False).ok
     assert_same(database, built)
     arrival = "select request_key, load_id, loaded_at from llm_spend.fct_llm_requests order by all"
     assert query(database, arrival) == query(built, arrival)
@@ -84,9 +85,9 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
     shutil.copytree(demo.seeds, seeds)
     members = (seeds / "org_members.csv").read_text(encoding="utf-8").splitlines()
     (seeds / "org_members.csv").write_text("\n".join(members[:-40]) + "\n", encoding="utf-8")
-    assert build(database, seeds=seeds, test=False).ok
+    assert build(DuckDb(database), seeds=seeds, test=False).ok
     incremental = snapshot(database, tmp_path)
-    assert build(database, seeds=seeds, full_refresh=True, test=False).ok
+    assert build(DuckDb(database), seeds=seeds, full_refresh=True, test=False).ok
     assert_same(database, incremental)
     teams = "select team_id, count(*) from llm_spend.fct_llm_requests group by all order by all"
     assert query(database, teams) != query(built, teams), "a changed organisation changes the owners"
@@ -131,13 +132,13 @@ def test_a_corrected_record_stays_corrected(tmp_path: Path) -> None:
     )
     for number, rows in enumerate(steps):
         write_log(logs, f"{number}.csv", rows)
-        load_logs("generic", str(logs), database, mapping=mapping)
-        assert build(database, seeds=seeds, test=False).ok
+        load_logs("generic", str(logs), DuckDb(database), mapping=mapping)
+        assert build(DuckDb(database), seeds=seeds, test=False).ok
     expected = [
         ("a", "2026-11-03", 10, "ads"),
         ("v", "2026-11-05", 40, "ads"),
         ("z", "2026-11-03", 10, "ads"),
     ]
     assert query(database, found) == expected
-    assert build(database, seeds=seeds, full_refresh=True).ok
+    assert build(DuckDb(database), seeds=seeds, full_refresh=True).ok
     assert query(database, found) == expected

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.sources.generic import COLUMNS, TAGS, Mapping, read_mapping
 
@@ -22,7 +23,9 @@ def test_the_example_gives_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(log)
     (tmp_path / "mapping.yml").write_text(mapping)
     database = tmp_path / "example.duckdb"
-    report = load_logs("generic", str(tmp_path / "log.jsonl"), database, mapping=read_mapping(tmp_path / "mapping.yml"))
+    report = load_logs(
+        "generic", str(tmp_path / "log.jsonl"), DuckDb(database), mapping=read_mapping(tmp_path / "mapping.yml")
+    )
     assert (report.instance, report.rows, report.quarantined) == ("eu", 2, 0)
     expected = [json.loads(line) for line in result.splitlines()]
     with duckdb.connect(str(database), read_only=True) as connection:
@@ -46,7 +49,7 @@ def test_the_mapping_of_the_trace_reads_files_like_it(tmp_path: Path) -> None:
     (tmp_path / "trace.csv").write_bytes("\r\n".join(rows).encode())
     mapping = read_mapping(DOCS / "examples" / "azure-llm-trace.yml")
     database = tmp_path / "trace.duckdb"
-    report = load_logs("generic", str(tmp_path / "trace.csv"), database, mapping=mapping)
+    report = load_logs("generic", str(tmp_path / "trace.csv"), DuckDb(database), mapping=mapping)
     assert (report.instance, report.rows, report.quarantined) == ("code-completion", 2, 0)
     with duckdb.connect(str(database), read_only=True) as connection:
         found = connection.execute(

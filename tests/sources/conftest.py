@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from llm_spend.destinations import DuckDb
 from llm_spend.load import LoadReport, load_logs
-from llm_spend.schema import RAW_DATASET
 
 
 @dataclass
@@ -38,11 +38,11 @@ class Warehouse:
         return path
 
     def load(self, source: str, path: Path | str, **options: Any) -> LoadReport:
-        return load_logs(source, str(path), self.database, **options)
+        return load_logs(source, str(path), DuckDb(self.database), **options)
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.database), read_only=True) as connection:
-            return connection.execute(sql.replace("raw.", f"{RAW_DATASET}."), parameters).fetchall()
+            return connection.execute(sql.replace("raw.", "llm_spend_raw."), parameters).fetchall()
 
     def quarantine(self, instance: str) -> list[tuple[str, int | None, str]]:
         """File name, line and reason of everything that was noted as unreadable."""

@@ -13,6 +13,7 @@ import fsspec
 import pytest
 
 import llm_spend.load
+from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 
 from .conftest import Warehouse
@@ -155,7 +156,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     log_file = tmp_path / "log.jsonl"
     log_file.write_text(line("1"))
     with pytest.raises(UserError, match=r"notes\.duckdb can't be opened"):
-        llm_spend.load.load_logs("portkey", str(log_file), database)
+        llm_spend.load.load_logs("portkey", str(log_file), DuckDb(database))
 
 
 @pytest.fixture
@@ -247,7 +248,7 @@ def test_a_file_of_another_kind_does_not_flood_the_quarantine(warehouse: Warehou
 
 def test_every_raw_table_is_there_after_the_first_load(warehouse: Warehouse, tmp_path: Path) -> None:
     database = tmp_path / "new.duckdb"
-    llm_spend.load.load_logs("portkey", str(warehouse.write("first.jsonl", line("1"))), database)
+    llm_spend.load.load_logs("portkey", str(warehouse.write("first.jsonl", line("1"))), DuckDb(database))
     with duckdb.connect(str(database), read_only=True) as connection:
         tables = {row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()}
     assert tables >= {
@@ -259,5 +260,5 @@ def test_every_raw_table_is_there_after_the_first_load(warehouse: Warehouse, tmp
         "llm_spend__quarantine",
         "_dlt_loads",
     }
-    assert llm_spend.load.has_raw_tables(database)
-    assert not llm_spend.load.has_raw_tables(tmp_path / "none.duckdb")
+    assert "llm_spend__quarantine" in DuckDb(database).tables("llm_spend_raw")
+    assert not DuckDb(tmp_path / "none.duckdb").tables("llm_spend_raw")

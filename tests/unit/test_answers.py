@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from llm_spend.answers import Answers, answers, render, render_status, status, to_json
 from llm_spend.answers.formats import age, percent, printable, ratio, usd
 from llm_spend.answers.month import Breakdown
+from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 
 _MEASURES = """
@@ -229,7 +230,7 @@ def database(empty: Path) -> Path:
 
 @pytest.fixture
 def october(database: Path) -> Answers:
-    return answers(database)
+    return answers(DuckDb(database))
 
 
 def _screen(shown: RenderableType, width: int = 100) -> str:
@@ -285,7 +286,7 @@ def test_top_others_and_unallocated(october: Answers) -> None:
 
 
 def test_an_unknown_cost_stays_unknown_and_comes_last(database: Path) -> None:
-    parts = answers(database, top=8).teams.parts
+    parts = answers(DuckDb(database), top=8).teams.parts
     assert [part.name for part in parts][-2:] == ["theta", None]
     assert parts[-2].usage.cost_usd is None
     assert parts[-2].share_of_cost is None
@@ -325,7 +326,7 @@ def test_statements_add_up_to_the_bill(october: Answers) -> None:
 def test_statements_that_miss_the_bill_are_not_called_the_bill(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("delete from llm_spend.llm_chargeback_statements where team_id = 'alpha'")
-    found = answers(database)
+    found = answers(DuckDb(database))
     assert not found.chargeback.is_whole
     assert "The total is not the bill of $19.22" in _screen(render(found))
 
@@ -334,7 +335,7 @@ def test_long_statements_are_cut_with_the_rest_in_one_row(database: Path) -> Non
     with duckdb.connect(str(database)) as connection:
         rows = [("2026-10-01", "cc-3", f"t{i:02}", "0.01", "0.0005", 0) for i in range(30)]
         _insert(connection, "llm_chargeback_statements", rows)
-    found = answers(database)
+    found = answers(DuckDb(database))
     assert len(found.chargeback.statements) == 34
     assert "14 more statements" in _screen(render(found))
 
@@ -358,7 +359,7 @@ def test_unallocated_with_reasons(october: Answers) -> None:
 def test_unallocated_usage_without_a_known_cost_is_not_free(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("update llm_spend.fct_llm_requests set team_id = 'alpha' where request_key = 'r2'")
-    team = answers(database).unallocated.dimensions[1]
+    team = answers(DuckDb(database)).unallocated.dimensions[1]
     assert (team.attempts, team.cost_usd, team.share_of_cost) == (2, None, None)
 
 
@@ -380,7 +381,7 @@ def test_names_out_of_logs_are_only_text(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         name = "[bold]x[/bold]\x1b[2J:smile:"
         connection.execute("update llm_spend.llm_usage_by_user_daily set user_id = ? where user_id = 'alpha'", [name])
-    screen = _screen(render(answers(database)))
+    screen = _screen(render(answers(DuckDb(database))))
     assert "[bold]x[/bold]?[2J:smile:" in screen
 
 
@@ -394,7 +395,7 @@ def test_json_is_exact(october: Answers) -> None:
 
 
 def test_any_day_names_its_month(database: Path) -> None:
-    september = answers(database, date(2026, 9, 17))
+    september = answers(DuckDb(database), date(2026, 9, 17))
     assert september.month == date(2026, 9, 1)
     assert september.total.cost_usd == Decimal("0.5")
     assert september.previous_cost_usd is None
@@ -406,14 +407,14 @@ def test_december_ends_with_the_year(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         _insert(connection, "llm_usage_by_team_daily", [("2026-12-31", "alpha", None, 1, 1, 1, "1", 0, 0)])
         _insert(connection, "llm_usage_by_team_daily", [("2027-01-01", "alpha", None, 1, 1, 1, "2", 0, 0)])
-    assert answers(database, date(2026, 12, 31)).total.cost_usd == 1
-    january = answers(database)
+    assert answers(DuckDb(database), date(2026, 12, 31)).total.cost_usd == 1
+    january = answers(DuckDb(database))
     assert (january.total.cost_usd, january.previous_cost_usd) == (2, 1)
 
 
 def test_a_month_without_usage(database: Path) -> None:
     with pytest.raises(UserError, match=r"no usage in July 2026.*from 2026-09-30 to 2026-10-31"):
-        answers(database, date(2026, 7, 1))
+        answers(DuckDb(database), date(2026, 7, 1))
 
 
 def test_a_month_in_which_nothing_has_a_price(empty: Path) -> None:
@@ -421,7 +422,7 @@ def test_a_month_in_which_nothing_has_a_price(empty: Path) -> None:
         _insert(connection, "llm_usage_by_team_daily", [("2026-10-01", "alpha", None, 2, 2, 9, None, 2, 9)])
         _insert(connection, "llm_chargeback_statements", [("2026-10-01", "cc", "alpha", None, None, 2)])
         _insert(connection, "llm_chargeback_lines", [("2026-10-01", "openai", None, None, False)])
-    found = answers(empty)
+    found = answers(DuckDb(empty))
     assert (found.total.cost_usd, found.chargeback.total_usd, found.chargeback.is_whole) == (None, None, True)
     assert "$0.00" not in _screen(render(found)).split("What belongs to nobody?")[0]
 
@@ -429,38 +430,38 @@ def test_a_month_in_which_nothing_has_a_price(empty: Path) -> None:
 @pytest.mark.parametrize("ask", [answers, status])
 def test_what_the_user_has_to_do_first(ask: Any, empty: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Nothing was loaded"):
-        ask(empty)
+        ask(DuckDb(empty))
     with pytest.raises(UserError, match="There is no database"):
-        ask(tmp_path / "none.duckdb")
+        ask(DuckDb(tmp_path / "none.duckdb"))
     text = tmp_path / "text.duckdb"
     text.write_text("not a database, but long enough to look like one" * 200)
     with pytest.raises(UserError, match="can't be opened"):
-        ask(text)
+        ask(DuckDb(text))
     other = tmp_path / "other.duckdb"
     with duckdb.connect(str(other)) as connection:
         connection.execute("create table t (a int)")
     with pytest.raises(UserError, match="Nothing was loaded"):
-        ask(other)
+        ask(DuckDb(other))
     with duckdb.connect(str(other)) as connection:
         connection.execute("create schema llm_spend_raw; create table llm_spend_raw.llm_spend__files (a int)")
     with pytest.raises(UserError, match="llm-spend build"):
-        ask(other)
+        ask(DuckDb(other))
 
 
 def test_half_built_and_outdated_marts(empty: Path) -> None:
     with duckdb.connect(str(empty)) as connection:
         connection.execute("drop table llm_spend.llm_quota_rules")
     with pytest.raises(UserError, match="lacks llm_quota_rules"):
-        answers(empty)
+        answers(DuckDb(empty))
     with duckdb.connect(str(empty)) as connection:
         connection.execute("create table llm_spend.llm_quota_rules (a int)")
         connection.execute("insert into llm_spend.llm_usage_by_team_daily (usage_date) values ('2026-10-01')")
     with pytest.raises(UserError, match="not those of this version"):
-        answers(empty)
+        answers(DuckDb(empty))
 
 
 def test_status_per_source(database: Path) -> None:
-    found = status(database, now=datetime(2026, 11, 3, 9))
+    found = status(DuckDb(database), now=datetime(2026, 11, 3, 9))
     litellm, portkey = found.sources
     assert (portkey.files, portkey.size_bytes, portkey.loads) == (4, 150, 2)
     assert portkey.last_loaded_at == datetime(2026, 11, 2)
@@ -473,7 +474,7 @@ def test_status_per_source(database: Path) -> None:
 
 
 def test_status_screen(database: Path) -> None:
-    screen = _screen(render_status(status(database, now=datetime(2026, 11, 3, 9))))
+    screen = _screen(render_status(status(DuckDb(database), now=datetime(2026, 11, 3, 9))))
     assert max(len(line) for line in screen.splitlines()) <= 100
     row = next(line for line in screen.splitlines() if line.startswith("portkey / ws"))
     assert row.split()[3:] == [
@@ -499,7 +500,7 @@ def test_status_says_what_is_not_built_yet(database: Path, empty: Path) -> None:
         connection.execute("create table llm_spend_raw._dlt_loads (load_id text, status bigint)")
         connection.execute("insert into llm_spend_raw.llm_spend__files values ('1'), ('2'), ('3'), ('3'), ('broken')")
         connection.execute("insert into llm_spend_raw._dlt_loads values ('1', 0), ('2', 0), ('3', 0), ('broken', 1)")
-    found = status(database)
+    found = status(DuckDb(database))
     assert found.loads_not_built == 1
     assert "1 load is not in the tables yet: run `llm-spend build`." in _screen(render_status(found))
 

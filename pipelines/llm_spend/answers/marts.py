@@ -1,74 +1,73 @@
-"""Open the marts of a DuckDB file for reading, or say what the user has to do first."""
+"""Open the marts for reading, wherever they are, or say what the user has to do first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
-import duckdb
-
+from llm_spend.destinations.base import Connection, Destination, Row, Schemas
 from llm_spend.errors import UserError
-from llm_spend.schema import FILES_TABLE, RAW_DATASET
+from llm_spend.schema import FILES_TABLE
 
-MARTS = "llm_spend"
+MARTS, RAW = Schemas().public, Schemas().raw
+
+
+class Marts:
+    """An open connection to the marts, asked in DuckDB's SQL with the schema names of a DuckDB file."""
+
+    def __init__(self, destination: Destination, connection: Connection) -> None:
+        self._destination = destination
+        self._connection = connection
+
+    def rows(self, sql: str, *parameters: Any) -> list[Row]:
+        """The rows of a query; `?` marks a parameter."""
+        if self._destination.name != "duckdb":
+            sql = _translated(sql, self._destination)
+        return self._connection.rows(sql.replace("?", "%s"), parameters)
+
+
+def _translated(sql: str, destination: Destination) -> str:
+    import sqlglot
+    from sqlglot import exp
+
+    names = {MARTS: destination.schemas.public, RAW: destination.schemas.raw}
+    statement = sqlglot.parse_one(sql, read="duckdb")
+    for table in statement.find_all(exp.Table):
+        if table.db:
+            table.set("db", exp.to_identifier(names[table.db]))
+    return statement.sql(dialect=destination.name)
 
 
 @contextmanager
-def open_marts(database: Path, tables: frozenset[str]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a database that has the given marts.
+def open_marts(destination: Destination, tables: frozenset[str]) -> Iterator[Marts]:
+    """The given marts of a destination.
 
-    Raises UserError when the file is missing, busy or no database, when nothing was loaded, when the marts
-    were never built, and when they are not those of this version.
+    Raises UserError when the destination can't be read, when nothing was loaded, when the marts were never built,
+    and when they are not those of this version.
     """
-    if not database.exists():
-        raise UserError(
-            f"There is no database {database}.",
-            "Run `llm-spend load` first, or give another with --database.",
-        )
-    try:
-        connection = duckdb.connect(str(database), read_only=True)
-    except duckdb.Error as error:
-        raise UserError(
-            f"{database} can't be opened: {_first_line(error)}",
-            "Another program is writing to it: try again when it has finished."
-            if "lock" in str(error)
-            else "Give a DuckDB file with --database.",
-        ) from error
-    with connection:
-        missing = tables - table_names(connection, MARTS)
+    with destination.reading() as connection:
+        missing = tables - destination.tables(destination.schemas.public)
         if missing == tables:
-            raise _not_built(connection, database)
+            raise _not_built(destination)
         if missing:
             raise UserError(
-                f"{database} lacks {', '.join(sorted(missing))}: its last build did not finish.",
+                f"{destination.label} lacks {', '.join(sorted(missing))}: its last build did not finish.",
                 "Run `llm-spend build`; it says what stopped it.",
             )
-        try:
-            yield connection
-        except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise UserError(
-                f"The tables in {database} are not those of this version: {_first_line(error)}",
-                "Run `llm-spend build`.",
-            ) from error
+        yield Marts(destination, connection)
 
 
-def table_names(connection: duckdb.DuckDBPyConnection, schema: str) -> frozenset[str]:
-    """Names of the tables and views in a schema; none when the schema is not there."""
-    listed = "select table_name from information_schema.tables where table_schema = ?"
-    return frozenset(row[0] for row in connection.execute(listed, [schema]).fetchall())
+def nothing_loaded(destination: Destination) -> UserError:
+    """The error for a destination without any usage."""
+    return UserError(
+        f"Nothing was loaded into {destination.label} yet.", "Run `llm-spend load` first, then `llm-spend build`."
+    )
 
 
-def nothing_loaded(database: Path) -> UserError:
-    """The error for a database without any usage."""
-    return UserError(f"Nothing was loaded into {database} yet.", "Run `llm-spend load` first, then `llm-spend build`.")
-
-
-def _not_built(connection: duckdb.DuckDBPyConnection, database: Path) -> UserError:
-    if FILES_TABLE not in table_names(connection, RAW_DATASET):
-        return nothing_loaded(database)
-    return UserError(f"Logs were loaded into {database}, but its tables were not built yet.", "Run `llm-spend build`.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+def _not_built(destination: Destination) -> UserError:
+    if FILES_TABLE not in destination.tables(destination.schemas.raw):
+        return nothing_loaded(destination)
+    return UserError(
+        f"Logs were loaded into {destination.label}, but its tables were not built yet.", "Run `llm-spend build`."
+    )

@@ -1,4 +1,4 @@
-"""The questions that people bring, answered from the public marts of a DuckDB file.
+"""The questions that people bring, answered from the public marts.
 
 Only queries and typed rows. Amounts are exact USD, times are UTC. The parts of a breakdown (the top names,
 the others, the unallocated) add up to its total.
@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
-import duckdb
-
 from llm_spend.answers.formats import month_name, ratio
-from llm_spend.answers.marts import MARTS, nothing_loaded, open_marts
+from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
+from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
 
 UNALLOCATED = "(unallocated)"
@@ -214,15 +212,15 @@ class Answers:
 
 @dataclass(frozen=True)
 class _Month:
-    """A connection, and the month to ask about: `start` included, `end` not."""
+    """The marts, and the month to ask them about: `start` included, `end` not."""
 
-    connection: duckdb.DuckDBPyConnection
+    marts: Marts
     start: date
     end: date
     top: int = 5
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self.connection.execute(sql, parameters).fetchall()
+        return self.marts.rows(sql, *parameters)
 
 
 _SUMS = """
@@ -232,14 +230,14 @@ _SUMS = """
 """
 
 
-def answers(database: Path, month: date | None = None, *, top: int = 5) -> Answers:
+def answers(destination: Destination, month: date | None = None, *, top: int = 5) -> Answers:
     """Answer everything for one month: the one that `month` lies in, or the latest with usage.
 
     Raises UserError when there is nothing to answer from, or no usage in that month.
     """
-    with open_marts(database, _TABLES) as connection:
-        start = _chosen_month(connection, database, month)
-        asked = _Month(connection, start, _next_month(start), top)
+    with open_marts(destination, _TABLES) as marts:
+        start = _chosen_month(marts, destination, month)
+        asked = _Month(marts, start, _next_month(start), top)
         first, last = asked.rows(
             f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM} where usage_date >= ? and usage_date < ?",
             asked.start,
@@ -253,7 +251,7 @@ def answers(database: Path, month: date | None = None, *, top: int = 5) -> Answe
             last_usage_date=last,
             total=teams.total,
             previous_month=previous,
-            previous_cost_usd=_total(_Month(connection, previous, start), _TEAM).cost_usd,
+            previous_cost_usd=_total(_Month(marts, previous, start), _TEAM).cost_usd,
             users=_breakdown(asked, _USER, "user_id", ranked_by="tokens"),
             features=_breakdown(asked, _FEATURE, "feature_id"),
             teams=teams,
@@ -274,17 +272,18 @@ _MODEL_NAME = """
 """
 
 
-def _chosen_month(connection: duckdb.DuckDBPyConnection, database: Path, month: date | None) -> date:
-    found = connection.execute(f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM}").fetchall()
-    first, last = found[0]
+def _chosen_month(marts: Marts, destination: Destination, month: date | None) -> date:
+    first, last = marts.rows(f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM}")[0]
     if last is None:
-        raise nothing_loaded(database)
+        raise nothing_loaded(destination)
     if month is None:
         return _month_start(last)
     start = _month_start(month)
     used = f"select 1 from {MARTS}.{_TEAM} where usage_date >= ? and usage_date < ? limit 1"
-    if not connection.execute(used, [start, _next_month(start)]).fetchall():
-        raise UserError(f"{database} has no usage in {month_name(start)}.", f"It has usage from {first} to {last}.")
+    if not marts.rows(used, start, _next_month(start)):
+        raise UserError(
+            f"{destination.label} has no usage in {month_name(start)}.", f"It has usage from {first} to {last}."
+        )
     return start
 
 

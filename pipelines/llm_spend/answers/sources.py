@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-
-import duckdb
 
 from llm_spend.answers.formats import ratio
-from llm_spend.answers.marts import MARTS, nothing_loaded, open_marts, table_names
+from llm_spend.answers.marts import MARTS, RAW, Marts, nothing_loaded, open_marts
+from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
-from llm_spend.schema import FILES_TABLE, RAW_DATASET
+from llm_spend.schema import FILES_TABLE
 
 _HEALTH, _HISTORY = "llm_source_health", "llm_load_history"
 
@@ -49,24 +47,26 @@ class Status:
     loads_not_built: int | None
 
 
-def status(database: Path, *, now: datetime | None = None) -> Status:
+def status(destination: Destination, *, now: datetime | None = None) -> Status:
     """The state of every source instance; `now` is a naive UTC time.
 
     Raises UserError when nothing was loaded, or the tables were not built since.
     """
     as_of = now or datetime.now(UTC).replace(tzinfo=None)
-    with open_marts(database, frozenset({_HEALTH, _HISTORY})) as connection:
-        sources = tuple(_sources(connection, as_of))
-        not_built = _loads_not_built(connection)
+    with open_marts(destination, frozenset({_HEALTH, _HISTORY})) as marts:
+        sources = tuple(_sources(marts, as_of))
+        not_built = _loads_not_built(marts, destination)
     if not sources:
         if not_built:
-            raise UserError(f"Logs were loaded into {database} since its tables were built.", "Run `llm-spend build`.")
-        raise nothing_loaded(database)
+            raise UserError(
+                f"Logs were loaded into {destination.label} since its tables were built.", "Run `llm-spend build`."
+            )
+        raise nothing_loaded(destination)
     return Status(as_of, sources, not_built)
 
 
-def _sources(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> list[SourceStatus]:
-    rows = connection.execute(
+def _sources(marts: Marts, as_of: datetime) -> list[SourceStatus]:
+    rows = marts.rows(
         f"""
         with loads as (
             select
@@ -100,7 +100,7 @@ def _sources(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Sou
             on health.source_system = loads.source and health.source_instance = loads.source_instance
         order by 1, 2
         """
-    ).fetchall()
+    )
     return [
         SourceStatus(
             source=source,
@@ -128,15 +128,15 @@ def _sources(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Sou
     ]  # fmt: skip
 
 
-def _loads_not_built(connection: duckdb.DuckDBPyConnection) -> int | None:
-    if not {FILES_TABLE, "_dlt_loads"} <= table_names(connection, RAW_DATASET):
+def _loads_not_built(marts: Marts, destination: Destination) -> int | None:
+    if not {FILES_TABLE, "_dlt_loads"} <= destination.tables(destination.schemas.raw):
         return None
     newer = f"""
         select count(distinct files._dlt_load_id)
-        from {RAW_DATASET}.{FILES_TABLE} as files
-        inner join {RAW_DATASET}._dlt_loads as packages
+        from {RAW}.{FILES_TABLE} as files
+        inner join {RAW}._dlt_loads as packages
             on files._dlt_load_id = packages.load_id and packages.status = 0
         where files._dlt_load_id not in (select load_id from {MARTS}.{_HISTORY})
     """
-    found: int = connection.execute(newer).fetchall()[0][0]
+    found: int = marts.rows(newer)[0][0]
     return found

@@ -44,6 +44,11 @@ class LogFormat:
         return {**{name: column.kind for name, column in self.columns.items()}, **LOG_LINEAGE}
 
     @property
+    def event_time(self) -> str:
+        """The column that says when a record happened."""
+        return next(name for name, column in self.columns.items() if column.kind == "timestamp" and column.required)
+
+    @property
     def fields(self) -> list[str]:
         """The fields that the expressions of the format refer to as `r."field"`."""
         sources = [column.sql for column in self.columns.values()]
@@ -142,6 +147,18 @@ def select_sql(
     selection = ",\n  ".join(f"{sql} AS {identifier(name)}" for name, sql in expressions.items())
     where = f"\nWHERE ({fmt.keep}) OR ({problem}) IS NOT NULL" if fmt.keep else ""
     return f"SELECT\n  {selection}\nFROM {read_sql(fmt, layout, paths)}{where}"
+
+
+def json_lines_sql(fmt: LogFormat, select: str, path: str) -> str:
+    """A statement that writes the rows of a SELECT as gzip or plain JSON lines, without loss: decimals as text."""
+    exact = ", ".join(
+        f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}"
+        for name, kind in fmt.kinds.items()
+        if kind in ("money", "decimal")
+    )
+    replaced = f" REPLACE ({exact})" if exact else ""
+    compression = "gzip" if path.endswith(".gz") else "none"
+    return f"COPY (SELECT *{replaced} FROM ({select})) TO {quote(path)} (FORMAT json, COMPRESSION {compression})"
 
 
 def empty_sql(fmt: LogFormat) -> str:

@@ -1,0 +1,93 @@
+"""What a destination has to offer: to dlt, to dbt, and to the few queries of our own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """The schemas (BigQuery: datasets) of one installation; all are named after the public one."""
+
+    public: str = "llm_spend"
+
+    @property
+    def raw(self) -> str:
+        """Where the pipelines write."""
+        return f"{self.public}_raw"
+
+    @property
+    def internal(self) -> str:
+        """Where dbt keeps staging and intermediate models."""
+        return f"{self.public}_internal"
+
+    @property
+    def seeds(self) -> str:
+        """Where dbt keeps the seeds."""
+        return f"{self.public}_seeds"
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every schema, raw first."""
+        return (self.raw, self.seeds, self.internal, self.public)
+
+
+class Connection(ABC):
+    """An open connection for reading."""
+
+    @abstractmethod
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:
+        """Column names, lower case, and rows of a query; `%s` marks a parameter. Timestamps are naive and mean UTC."""
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """The rows of a query."""
+        return self.table(sql, parameters)[1]
+
+
+class Destination(ABC):
+    """A DuckDB file or a warehouse. Connections are opened when they are used, never before."""
+
+    name: ClassVar[str]
+    """Of the destination for dlt, of the adapter for dbt, of the dialect for SQL."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        self.schemas = schemas
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What messages call it."""
+
+    @property
+    @abstractmethod
+    def work_dir(self) -> Path:
+        """Where the working copy of the dbt project lies."""
+
+    @abstractmethod
+    def dlt_destination(self) -> Any:
+        """The dlt destination. Raises UserError when it can't be used as configured."""
+
+    @abstractmethod
+    def dbt_environment(self) -> Mapping[str, str]:
+        """What `profiles.yml` reads from the environment."""
+
+    @contextmanager
+    @abstractmethod
+    def reading(self) -> Iterator[Connection]:
+        """A connection for queries. Raises UserError when it can't be opened."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """The rows of one query."""
+        with self.reading() as connection:
+            return connection.rows(sql, parameters)
+
+    @abstractmethod
+    def tables(self, schema: str) -> frozenset[str]:
+        """Names of tables and views in a schema, lower case; none when it is not there."""

@@ -1,0 +1,104 @@
+"""A DuckDB file: the embedded default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from llm_spend.destinations.base import Connection, Destination, Row, Schemas
+from llm_spend.errors import UserError
+
+
+class _DuckDbConnection(Connection):
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:
+        found = self._connection.execute(sql.replace("%s", "?") if parameters else sql, parameters)
+        return [column[0].lower() for column in found.description or ()], found.fetchall()
+
+
+class DuckDb(Destination):
+    """One file; `memory_limit` is what DuckDB may take before it uses the disk."""
+
+    name = "duckdb"
+
+    def __init__(self, database: Path, memory_limit: str = "4GB") -> None:
+        super().__init__(Schemas())
+        self.database = database
+        self.memory_limit = memory_limit
+
+    @property
+    def label(self) -> str:
+        return str(self.database)
+
+    @property
+    def work_dir(self) -> Path:
+        return self.database.absolute().parent / ".llm_spend" / self.database.stem
+
+    def dlt_destination(self) -> Any:
+        import dlt
+        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+        try:
+            self.database.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The folder of {self.database} can't be made: {error.strerror}.", "Give another --database."
+            ) from error
+        credentials = DuckDbCredentials(str(self.database))
+        credentials.global_config = {"memory_limit": self.memory_limit, "preserve_insertion_order": False}
+        return dlt.destinations.duckdb(credentials)
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        return {
+            "LLM_SPEND_DESTINATION": self.name,
+            "LLM_SPEND_DATABASE": str(self.database.absolute()),
+            "LLM_SPEND_MEMORY_LIMIT": self.memory_limit,
+            "LLM_SPEND_DISABLED_OPTIMIZERS": _disabled_optimizers(),
+        }
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        if not self.database.exists():
+            raise UserError(
+                f"There is no database {self.database}.", "Run `llm-spend load` first, or give another with --database."
+            )
+        try:
+            connection = duckdb.connect(str(self.database), read_only=True)
+        except duckdb.Error as error:
+            raise UserError(
+                f"{self.database} can't be opened: {_first_line(error)}",
+                "Another program is writing to it: try again when it has finished."
+                if "lock" in str(error)
+                else "Give a DuckDB file with --database.",
+            ) from error
+        with connection:
+            try:
+                yield _DuckDbConnection(connection)
+            except (duckdb.BinderException, duckdb.CatalogException) as error:
+                raise UserError(
+                    f"The tables in {self.database} are not those of this version: {_first_line(error)}",
+                    "Run `llm-spend build`.",
+                ) from error
+
+    def tables(self, schema: str) -> frozenset[str]:
+        if not self.database.exists():
+            return frozenset()
+        listed = "select lower(table_name) from information_schema.tables where table_schema = %s"
+        return frozenset(row[0] for row in self.query(listed, [schema]))
+
+
+def _disabled_optimizers() -> str:
+    """The optimizer to do without, if this DuckDB has it; see profiles.yml."""
+    with duckdb.connect() as connection:
+        found = connection.execute("select name from duckdb_optimizers() where name = 'common_subplan'").fetchone()
+    return str(found[0]) if found else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
