@@ -8,6 +8,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     if name.startswith("type_"):
         return lambda *arguments: "decimal(38, 12)"
+    if name == "union_distinct":
+        return lambda: "union distinct"
+    if name in ("replace_by_key", "partition_by_date", "cluster_columns"):
+        return lambda *arguments: None
     if name == "price_cell_columns":
         return lambda relation, **others: f"select price_id from {relation}"
     return lambda *arguments, **others: f"{name}({arguments[0]})"

@@ -1,19 +1,22 @@
-{# All timestamps of this project are naive and mean UTC, so a cast to date is the UTC date whatever the session's zone. #}
+{#
+    All timestamps of this project mean UTC (see type_timestamp), so a cast to date is the UTC date whatever the zone of
+    the session.
+#}
 {% macro month_start(expression) %}cast({{ dbt.date_trunc('month', expression) }} as date){% endmacro %}
 
-{# A naive UTC timestamp from a timestamp that carries a zone. #}
+{# A timestamp of this project from one that carries a zone. #}
 {% macro utc_timestamp(expression) %}{{ return(adapter.dispatch('utc_timestamp', 'llm_spend')(expression)) }}{% endmacro %}
 {% macro default__utc_timestamp(expression) %}cast({{ expression }} at time zone 'UTC' as timestamp){% endmacro %}
 {% macro snowflake__utc_timestamp(expression) %}convert_timezone('UTC', {{ expression }})::timestamp_ntz{% endmacro %}
-{% macro bigquery__utc_timestamp(expression) %}datetime({{ expression }}, 'UTC'){% endmacro %}
+{% macro bigquery__utc_timestamp(expression) %}{{ expression }}{% endmacro %}
 
 {# Milliseconds between two timestamps, as a whole number. #}
 {% macro milliseconds_between(first, second) %}{{ return(adapter.dispatch('milliseconds_between', 'llm_spend')(first, second)) }}{% endmacro %}
 {% macro default__milliseconds_between(first, second) %}date_diff('millisecond', {{ first }}, {{ second }}){% endmacro %}
 {% macro snowflake__milliseconds_between(first, second) %}datediff('millisecond', {{ first }}, {{ second }}){% endmacro %}
-{% macro bigquery__milliseconds_between(first, second) %}datetime_diff({{ second }}, {{ first }}, millisecond){% endmacro %}
+{% macro bigquery__milliseconds_between(first, second) %}timestamp_diff({{ second }}, {{ first }}, millisecond){% endmacro %}
 
 {# A timestamp some minutes earlier. #}
 {% macro minutes_before(expression, minutes) %}{{ return(adapter.dispatch('minutes_before', 'llm_spend')(expression, minutes)) }}{% endmacro %}
 {% macro default__minutes_before(expression, minutes) %}{{ expression }} - interval '{{ minutes }} minutes'{% endmacro %}
-{% macro bigquery__minutes_before(expression, minutes) %}datetime_sub({{ expression }}, interval {{ minutes }} minute){% endmacro %}
+{% macro bigquery__minutes_before(expression, minutes) %}timestamp_sub({{ expression }}, interval {{ minutes }} minute){% endmacro %}

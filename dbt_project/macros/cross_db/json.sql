@@ -1,3 +1,9 @@
+{# A JSON column as it was written: where nothing was written, a warehouse may have kept the JSON null of the file. #}
+{% macro stored_json(column) %}{{ return(adapter.dispatch('stored_json', 'llm_spend')(column)) }}{% endmacro %}
+{% macro default__stored_json(column) %}{{ column }}{% endmacro %}
+{% macro snowflake__stored_json(column) %}strip_null_value({{ column }}){% endmacro %}
+{% macro bigquery__stored_json(column) %}case when json_type({{ column }}) <> 'null' then {{ column }} end{% endmacro %}
+
 {#
     Metadata as something that can be asked for a key many times: parsing the document once makes a lookup cheap.
     The pipelines write metadata as one object with distinct keys, or NULL.

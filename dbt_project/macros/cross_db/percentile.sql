@@ -4,5 +4,5 @@
     cast(percentile_cont({{ percent / 100 }}) within group (order by cast({{ expression }} as double)) as {{ type_decimal(18, 3) }})
 {%- endmacro %}
 {% macro bigquery__percentile(expression, percent) -%}
-    round(cast(approx_quantiles({{ expression }}, 1000)[offset({{ percent * 10 }})] as bignumeric), 3)
+    cast(round(cast(approx_quantiles({{ expression }}, 1000)[offset({{ percent * 10 }})] as bignumeric), 3) as bignumeric)
 {%- endmacro %}

@@ -20,7 +20,7 @@
 case when {{ denominator }} > 0 then cast(round({{ numerator }} / {{ denominator }}, 6) as {{ llm_spend.type_decimal(18, 6) }}) end
 {%- endmacro %}
 {% macro bigquery__whole_ratio(numerator, denominator) -%}
-case when {{ denominator }} > 0 then round(cast({{ numerator }} as bignumeric) / cast({{ denominator }} as bignumeric), 6) end
+case when {{ denominator }} > 0 then cast(round(cast({{ numerator }} as bignumeric) / cast({{ denominator }} as bignumeric), 6) as bignumeric) end
 {%- endmacro %}
 {% macro duckdb__whole_ratio(numerator, denominator) -%}
 case when {{ denominator }} > 0 then cast(

@@ -17,3 +17,9 @@
 {% macro try_cast(expression, type) %}{{ return(adapter.dispatch('try_cast', 'llm_spend')(expression, type)) }}{% endmacro %}
 {% macro default__try_cast(expression, type) %}try_cast({{ expression }} as {{ type }}){% endmacro %}
 {% macro bigquery__try_cast(expression, type) %}safe_cast({{ expression }} as {{ type }}){% endmacro %}
+
+{# A time of the UTC clock: without a zone, except on BigQuery, whose TIMESTAMP is an instant and shows as UTC. #}
+{% macro type_timestamp() %}{{ return(adapter.dispatch('type_timestamp', 'llm_spend')()) }}{% endmacro %}
+{% macro default__type_timestamp() %}timestamp{% endmacro %}
+{# Plain TIMESTAMP is what an account parameter says it is. #}
+{% macro snowflake__type_timestamp() %}timestamp_ntz{% endmacro %}

@@ -19,7 +19,8 @@
         select
             *,
             row_number() over (
-                partition by {{ key | join(', ') }}, valid_from order by {{ (columns + ['stated_valid_to']) | join(', ') }}
+                partition by {{ key | join(', ') }}, valid_from
+                order by {% for column in columns %}coalesce({{ column }}, ''), {% endfor %}stated_valid_to
             ) as copy_number
         from typed
     ),

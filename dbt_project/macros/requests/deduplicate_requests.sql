@@ -20,7 +20,7 @@
             row_number() over (
                 partition by requests.request_key
                 order by
-                    coalesce(requests.source_updated_at, cast('1900-01-01' as {{ dbt.type_timestamp() }})) desc,
+                    coalesce(requests.source_updated_at, cast('1900-01-01' as {{ llm_spend.type_timestamp() }})) desc,
                     coalesce(requests.total_tokens, -1) desc,
                     requests.load_id desc,
                     -- Copies in one load that still differ: any order will do, as long as it is always the same.

@@ -9,7 +9,7 @@
         true
     {%- else -%}
         loaded_at >= (
-            select coalesce({{ minutes_before('max(loaded_at)', 1440) }}, cast('1900-01-01' as {{ dbt.type_timestamp() }}))
+            select coalesce({{ minutes_before('max(loaded_at)', 1440) }}, cast('1900-01-01' as {{ llm_spend.type_timestamp() }}))
             from {{ relation }}
         )
     {%- endif -%}

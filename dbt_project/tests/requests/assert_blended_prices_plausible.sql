@@ -47,7 +47,7 @@ ranges as (
             model_days.channel = prices.channel
             and model_days.model_id = prices.model_id
             and model_days.usage_date >= prices.first_date
-            and model_days.usage_date < prices.valid_to
+            and cast(model_days.usage_date as {{ type_timestamp() }}) < prices.valid_to
     group by model_days.usage_date, model_days.channel, model_days.model_id
 ),
 

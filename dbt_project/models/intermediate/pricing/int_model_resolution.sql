@@ -1,5 +1,5 @@
-{% set beginning = "cast('1970-01-01' as " ~ dbt.type_timestamp() ~ ")" %}
-{% set open_end = "cast('9999-12-31' as " ~ dbt.type_timestamp() ~ ")" %}
+{% set beginning = "cast('1970-01-01' as " ~ llm_spend.type_timestamp() ~ ")" %}
+{% set open_end = "cast('9999-12-31' as " ~ llm_spend.type_timestamp() ~ ")" %}
 with
 
 model_names as (
@@ -35,7 +35,7 @@ listed_aliases as (
 prices as (
 
     select provider, channel, model_id from {{ ref('stg_prices__model_prices') }}
-    union
+    {{ llm_spend.union_distinct() }}
     select provider, channel, model_id from {{ ref('stg_prices__price_overrides') }}
 
 ),
@@ -80,6 +80,8 @@ aliases as (
 names as (
 
     select
+        -- A provider or a model can be missing, so the name itself is no key to join by.
+        row_number() over (order by source_system, raw_provider, raw_model) as name_number,
         source_system,
         raw_provider,
         raw_model,
@@ -94,17 +96,17 @@ names as (
 provider_candidates as (
 
     select
-        names.*,
+        names.name_number,
         provider_names.provider,
         provider_names.channel,
         row_number() over (
-            partition by names.source_system, names.raw_provider, names.raw_model
+            partition by names.name_number
             order by
                 case when provider_names.raw_provider = names.provider_name then 0 else 1 end,
                 case when provider_names.source_system = names.system_name then 0 else 1 end
         ) as choice
     from names
-    left join provider_names
+    inner join provider_names
         on
             provider_names.source_system in (names.system_name, '*')
             and (
@@ -120,15 +122,12 @@ provider_candidates as (
 identified as (
 
     select
-        source_system,
-        raw_provider,
-        raw_model,
-        provider_name,
-        model_name,
-        provider,
-        channel
-    from provider_candidates
-    where choice = 1
+        names.*,
+        provider_candidates.provider,
+        provider_candidates.channel
+    from names
+    left join provider_candidates
+        on names.name_number = provider_candidates.name_number and provider_candidates.choice = 1
 
 ),
 
@@ -136,9 +135,7 @@ identified as (
 deployed as (
 
     select
-        identified.source_system,
-        identified.raw_provider,
-        identified.raw_model,
+        identified.name_number,
         deployments.model_id,
         deployments.valid_from,
         deployments.valid_to
@@ -155,25 +152,20 @@ deployed as (
 
 instants as (
 
-    select source_system, raw_provider, raw_model, {{ beginning }} as instant from identified
-    union
-    select source_system, raw_provider, raw_model, valid_from as instant from deployed
-    union
-    select source_system, raw_provider, raw_model, valid_to as instant from deployed where valid_to < {{ open_end }}
+    select name_number, {{ beginning }} as instant from identified
+    {{ llm_spend.union_distinct() }}
+    select name_number, valid_from as instant from deployed
+    {{ llm_spend.union_distinct() }}
+    select name_number, valid_to as instant from deployed where valid_to < {{ open_end }}
 
 ),
 
 spans as (
 
     select
-        source_system,
-        raw_provider,
-        raw_model,
+        name_number,
         instant as valid_from,
-        coalesce(
-            lead(instant) over (partition by source_system, raw_provider, raw_model order by instant),
-            {{ open_end }}
-        ) as valid_to
+        coalesce(lead(instant) over (partition by name_number order by instant), {{ open_end }}) as valid_to
     from instants
 
 ),
@@ -184,15 +176,13 @@ span_candidates as (
         spans.*,
         deployed.model_id as deployed_model_id,
         row_number() over (
-            partition by spans.source_system, spans.raw_provider, spans.raw_model, spans.valid_from
+            partition by spans.name_number, spans.valid_from
             order by deployed.valid_from desc, deployed.model_id
         ) as choice
     from spans
     left join deployed
         on
-            spans.source_system = deployed.source_system
-            and coalesce(spans.raw_provider, '') = coalesce(deployed.raw_provider, '')
-            and coalesce(spans.raw_model, '') = coalesce(deployed.raw_model, '')
+            spans.name_number = deployed.name_number
             and spans.valid_from >= deployed.valid_from
             and spans.valid_from < deployed.valid_to
 
@@ -212,11 +202,7 @@ named as (
         span_candidates.deployed_model_id,
         coalesce(lower(span_candidates.deployed_model_id), identified.model_name) as lookup_name
     from identified
-    inner join span_candidates
-        on
-            identified.source_system = span_candidates.source_system
-            and coalesce(identified.raw_provider, '') = coalesce(span_candidates.raw_provider, '')
-            and coalesce(identified.raw_model, '') = coalesce(span_candidates.raw_model, '')
+    inner join span_candidates on identified.name_number = span_candidates.name_number
     where span_candidates.choice = 1
 
 ),

@@ -99,7 +99,7 @@ cells as (
 instants as (
 
     select channel, model_id, valid_from as instant from cells
-    union
+    {{ llm_spend.union_distinct() }}
     select channel, model_id, valid_to as instant from cells
 
 ),

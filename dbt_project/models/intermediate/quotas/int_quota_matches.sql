@@ -95,9 +95,9 @@ final as (
         counter_subject_type,
         counter_subject,
         case window_unit
-            when 'minute' then cast({{ dbt.date_trunc('minute', 'started_at') }} as {{ dbt.type_timestamp() }})
-            when 'hour' then cast({{ dbt.date_trunc('hour', 'started_at') }} as {{ dbt.type_timestamp() }})
-            when 'day' then cast({{ dbt.date_trunc('day', 'started_at') }} as {{ dbt.type_timestamp() }})
+            when 'minute' then cast({{ dbt.date_trunc('minute', 'started_at') }} as {{ llm_spend.type_timestamp() }})
+            when 'hour' then cast({{ dbt.date_trunc('hour', 'started_at') }} as {{ llm_spend.type_timestamp() }})
+            when 'day' then cast({{ dbt.date_trunc('day', 'started_at') }} as {{ llm_spend.type_timestamp() }})
         end as window_start,
         request_key,
         started_at,

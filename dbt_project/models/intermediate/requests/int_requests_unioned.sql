@@ -1,6 +1,5 @@
 {{ config(materialized='view') }}
 
-{% set sources = ['stg_portkey__logs', 'stg_truefoundry__spans', 'stg_litellm__payloads', 'stg_generic__requests'] %}
 {% set columns = [
     'source_system', 'source_instance', 'source_record_id', 'logical_request_id', 'api_key_id', 'virtual_account',
     'gateway_user_id', 'gateway_team_id', 'started_at', 'source_updated_at', 'latency_ms', 'ttft_ms', 'raw_provider',
@@ -10,30 +9,23 @@
     'is_cache_inside_input', 'output_tokens', 'reasoning_tokens', 'gateway_reported_usd', 'feedback_score', 'load_id'
 ] %}
 
-with
-{% for source in sources %}
-{{ source }} as (
-    select * from {{ ref(source) }}
-),
-{% endfor %}
-
-packages as (
-    select * from {{ ref('stg_loads__packages') }}
-),
-
-unioned as (
-    {% for source in sources %}
-    select {{ columns | join(', ') }} from {{ source }}
+with unioned as (
+    {% for name in var('llm_spend_request_models') -%}
+    select {{ columns | join(', ') }} from {{ request_model(name) }}
     {{ 'union all' if not loop.last }}
-    {% endfor %}
+    {% endfor -%}
+),
+
+loads as (
+    select * from {{ ref('int_loads') }}
 ),
 
 committed as (
     select
         unioned.*,
-        packages.loaded_at
+        loads.loaded_at
     from unioned
-    inner join packages on unioned.load_id = packages.load_id
+    inner join loads on unioned.load_id = loads.load_id
 ),
 
 -- A success that reports no token at all did not report its usage: streams without usage look like that.

@@ -1,7 +1,9 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
+    incremental_strategy=llm_spend.replace_by_key(),
     unique_key='request_key',
+    partition_by=llm_spend.partition_by_date('usage_date'),
+    cluster_by=llm_spend.cluster_columns(['team_id', 'model_id']),
     on_schema_change='fail'
 ) }}
 
@@ -16,7 +18,7 @@ with basis as (
 ),
 
 packages as (
-    select * from {{ ref('stg_loads__packages') }}
+    select * from {{ ref('int_loads') }}
 ),
 
 {% if is_incremental() %}
@@ -52,10 +54,10 @@ new_requests as (
 -- were priced or attributed on another basis.
 dates_to_build as (
     select usage_date from new_requests
-    union
+    {{ llm_spend.union_distinct() }}
     select usage_date from {{ this }}
     where request_key in (select request_key from new_requests)
-    union
+    {{ llm_spend.union_distinct() }}
     select usage_date from {{ this }}
     where basis_id <> (select basis_id from basis)
 ),
@@ -76,7 +78,7 @@ standing_elsewhere as (
 {% set is_to_build = 'true' %}
 {% endif %}
 
-superseded_attempts as (
+superseded as (
     {{ superseded_attempts(requests, is_to_build) }}
 ),
 
@@ -100,8 +102,7 @@ final as (
         priced.source_record_id,
         priced.logical_request_id,
         -- Asking after a batch is no request; the batch itself is.
-        coalesce(priced.operation, '') <> 'poll'
-        and priced.request_key not in (select request_key from superseded_attempts) as is_final_attempt,
+        coalesce(priced.operation, '') <> 'poll' and superseded.request_key is null as is_final_attempt,
         priced.started_at,
         priced.usage_date,
         priced.provider,
@@ -165,6 +166,7 @@ final as (
         basis.basis_id
     from priced
     cross join basis
+    left join superseded on priced.request_key = superseded.request_key
 )
 
 select * from final

@@ -22,7 +22,7 @@ quarantined as (
 
 sources as (
     select source_system, source_instance from arrived
-    union
+    {{ llm_spend.union_distinct() }}
     select source_system, source_instance from quarantined
 ),
 

@@ -67,13 +67,13 @@ final as (
         breached_windows.limit_to,
         breached_windows.window_start,
         breached_windows.window_end,
-        cast(crossings.started_at as {{ dbt.type_timestamp() }}) as breached_at,
+        cast(crossings.started_at as {{ llm_spend.type_timestamp() }}) as breached_at,
         crossings.request_key as breach_request_key,
         breached_windows.used,
         breached_windows.used - breached_windows.limit_to as overage,
         breached_windows.observed_blocks,
-        cast(detections.detected_at as {{ dbt.type_timestamp() }}) as detected_at,
-        cast(null as {{ dbt.type_timestamp() }}) as voided_at,
+        cast(detections.detected_at as {{ llm_spend.type_timestamp() }}) as detected_at,
+        cast(null as {{ llm_spend.type_timestamp() }}) as voided_at,
         breached_windows.rule_key
     from breached_windows
     inner join crossings

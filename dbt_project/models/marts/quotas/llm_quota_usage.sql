@@ -38,7 +38,7 @@ final as (
         case rules.window_unit
             {%- for unit in ['minute', 'hour', 'day'] %}
             when '{{ unit }}'
-                then cast({{ dbt.dateadd(unit, 1, 'windows.window_start') }} as {{ dbt.type_timestamp() }})
+                then cast({{ dbt.dateadd(unit, 1, 'windows.window_start') }} as {{ llm_spend.type_timestamp() }})
             {%- endfor %}
         end as window_end,
         windows.used,

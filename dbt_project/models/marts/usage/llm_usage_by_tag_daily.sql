@@ -21,7 +21,8 @@ measured as (
         tag_value,
         {{ usage_measures() }}
     from tags
-    where tag_value is not null and tag_value <> ''
+    -- A nested document is no tag, and reads differently on every warehouse.
+    where tag_value <> '' and substr(tag_value, 1, 1) not in ('{', '[')
     group by usage_date, tag_key, tag_value
 ),
 

@@ -16,7 +16,7 @@ final as (
 
         -- times
         started_at,
-        cast(null as {{ dbt.type_timestamp() }}) as source_updated_at,
+        cast(null as {{ llm_spend.type_timestamp() }}) as source_updated_at,
         cast(latency_ms as {{ type_decimal(18, 3) }}) as latency_ms,
         cast(ttft_ms as {{ type_decimal(18, 3) }}) as ttft_ms,
 
@@ -31,7 +31,7 @@ final as (
         cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
         max_tokens,
         prompt_id,
-        metadata,
+        {{ stored_json('metadata') }} as metadata,
         _metadata_error as is_metadata_unreadable,
 
         -- how it ended

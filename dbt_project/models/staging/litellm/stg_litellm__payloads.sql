@@ -38,7 +38,7 @@ final as (
         cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
         max_tokens,
         cast(null as {{ dbt.type_string() }}) as prompt_id,
-        metadata,
+        {{ stored_json('metadata') }} as metadata,
         _metadata_error as is_metadata_unreadable,
 
         -- how it ended

@@ -17,7 +17,7 @@ final as (
 
         -- times
         created_at as started_at,
-        cast(null as {{ dbt.type_timestamp() }}) as source_updated_at,
+        cast(null as {{ llm_spend.type_timestamp() }}) as source_updated_at,
         -- For a stream Portkey's response time is the time to the first chunk.
         cast(case when stream_mode then null else response_time end as {{ type_decimal(18, 3) }}) as latency_ms,
         cast(case when stream_mode then response_time end as {{ type_decimal(18, 3) }}) as ttft_ms,
@@ -33,7 +33,7 @@ final as (
         cast(null as {{ type_decimal(9, 4) }}) as temperature,
         cast(null as {{ dbt.type_bigint() }}) as max_tokens,
         prompt_slug as prompt_id,
-        metadata,
+        {{ stored_json('metadata') }} as metadata,
         _metadata_error as is_metadata_unreadable,
 
         -- how it ended

@@ -1,6 +1,6 @@
 with
 
-source as (
+seed_rows as (
 
     select * from {{ ref('provider_names') }}
 
@@ -13,7 +13,7 @@ final as (
         lower(trim(raw_provider)) as raw_provider,
         lower(trim(provider)) as provider,
         lower(trim(channel)) as channel
-    from source
+    from seed_rows
 
 )
 

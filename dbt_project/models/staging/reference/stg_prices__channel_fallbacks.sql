@@ -1,6 +1,6 @@
 with
 
-source as (
+seed_rows as (
 
     select * from {{ ref('channel_fallbacks') }}
 
@@ -12,7 +12,7 @@ final as (
         lower(trim(channel)) as channel,
         lower(trim(fallback_channel)) as fallback_channel,
         cast(fallback_order as {{ dbt.type_bigint() }}) as fallback_order
-    from source
+    from seed_rows
 
 )
 

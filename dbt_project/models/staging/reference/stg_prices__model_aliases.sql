@@ -1,6 +1,6 @@
 with
 
-source as (
+seed_rows as (
 
     select * from {{ ref('model_aliases') }}
 
@@ -16,7 +16,7 @@ final as (
         lower(trim(pattern)) as pattern,
         nullif(lower(trim(excluded_pattern)), '') as excluded_pattern,
         cast(catalogue_order as {{ dbt.type_bigint() }}) as catalogue_order
-    from source
+    from seed_rows
 
 )
 

@@ -2,7 +2,7 @@
 
 with
 
-source as (
+seed_rows as (
 
     select * from {{ ref('model_prices') }}
 
@@ -10,7 +10,7 @@ source as (
 
 final as (
 
-    {{ llm_spend.price_cell_columns('source', reason=no_text, source_url=no_text) }}
+    {{ llm_spend.price_cell_columns('seed_rows', reason=no_text, source_url=no_text) }}
 
 )
 

@@ -1,6 +1,6 @@
 with
 
-source as (
+seed_rows as (
 
     select * from {{ ref('price_overrides') }}
 
@@ -8,7 +8,7 @@ source as (
 
 final as (
 
-    {{ llm_spend.price_cell_columns('source', reason="nullif(reason, '')", source_url="nullif(source_url, '')") }}
+    {{ llm_spend.price_cell_columns('seed_rows', reason="nullif(reason, '')", source_url="nullif(source_url, '')") }}
 
 )
 

@@ -17,7 +17,7 @@ final as (
 
         -- times
         {{ adapter.quote('timestamp') }} as started_at,
-        cast(null as {{ dbt.type_timestamp() }}) as source_updated_at,
+        cast(null as {{ llm_spend.type_timestamp() }}) as source_updated_at,
         cast(
             coalesce(latency_in_ms, duration_ns * cast('0.000001' as {{ type_decimal(7, 6) }}))
             as {{ type_decimal(18, 3) }}
@@ -40,7 +40,7 @@ final as (
         cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
         max_tokens,
         cast(null as {{ dbt.type_string() }}) as prompt_id,
-        metadata,
+        {{ stored_json('metadata') }} as metadata,
         _metadata_error as is_metadata_unreadable,
 
         -- how it ended
