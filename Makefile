@@ -6,7 +6,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint docs prices constraints clean
+.PHONY: help setup demo test check lint docs emulators prices constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,7 +29,7 @@ setup: $(VENV)/.dev ## Set up .venv for development
 demo: $(VENV)/.user ## The main job on a synthetic organisation, on DuckDB
 	$(BIN)/llm-spend demo
 
-test: $(VENV)/.dev lint ## Every check
+test: $(VENV)/.dev lint emulators ## Every check
 	$(BIN)/pytest
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
@@ -48,6 +48,15 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/
 	$(BIN)/python tests/docs/generate_settings.py
 	UPDATE_README=1 $(BIN)/pytest tests/docs/test_readme.py -k queries
 
+# Each has a venv of its own: their pins conflict. "sync" installs the pins and nothing else.
+EMULATORS := .emulators
+emulators: $(addprefix $(EMULATORS)/,snowflake/.installed bigquery/.installed googlesql/.installed) ## Set up the emulators of the warehouse tests
+
+$(EMULATORS)/%/.installed: tests/warehouses/emulators/requirements-%.txt $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python $<
+	@touch $@
+
 prices: $(VENV)/.dev ## Write the price seeds from the pinned genai-prices
 	$(BIN)/llm-spend prices generate
 
@@ -56,4 +65,4 @@ constraints: $(BIN)/uv ## Pin what everybody installs, after a change of pyproje
 		--extra dev --extra s3 --extra gs --extra az pyproject.toml -o constraints.txt
 
 clean: ## Remove everything that was made
-	rm -rf $(VENV) data dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(EMULATORS) data dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache

@@ -13,7 +13,7 @@ import pytest
 
 from llm_spend.build import BuildReport, build
 from llm_spend.demo import Truth, run_demo
-from llm_spend.destinations import DuckDb
+from llm_spend.destinations import Destination, DuckDb
 from llm_spend.load import LoadReport, load_logs
 from llm_spend.settings import SourceSettings
 from llm_spend.sources.generic import read_mapping
@@ -36,13 +36,13 @@ class Demo:
     built: BuildReport
 
 
-def load_sources(sources: list[SourceSettings], database: Path) -> list[LoadReport]:
-    """Load every source into a database."""
+def load_sources(sources: list[SourceSettings], destination: Destination) -> list[LoadReport]:
+    """Load every source into a destination."""
     return [
         load_logs(
             each.source,
             each.path,
-            DuckDb(database),
+            destination,
             instance=each.instance,
             mapping=read_mapping(each.mapping) if each.mapping else None,
         )
@@ -62,7 +62,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     inputs = run_demo.write(folder / "organisation", DEMO_REQUESTS, seed=7)
     database = folder / "demo.duckdb"
-    loads = load_sources(inputs.sources, database)
+    loads = load_sources(inputs.sources, DuckDb(database))
     report = build(DuckDb(database), seeds=inputs.seeds)
     assert report.ok, (report.failures, report.failed_tests)
     yield Demo(folder / "organisation", inputs.seeds, database, Truth.load(inputs.truth), loads, report)

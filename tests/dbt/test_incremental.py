@@ -63,18 +63,18 @@ def test_days_loaded_one_after_the_other_give_the_same_tables(demo: Demo, tmp_pa
         for each in run_demo.sources(demo.folder)
         if each.source != "litellm"
     ]
-    load_sources(first, database)
+    load_sources(first, DuckDb(database))
     assert build(DuckDb(database), seeds=demo.seeds, test=False).ok
     before = query(database, "select count(*) from llm_spend.fct_llm_requests")
 
     # The rest overlaps: late rows, rows exported again, grown versions of rows that are already priced.
-    load_sources(run_demo.sources(demo.folder), database)
+    load_sources(run_demo.sources(demo.folder), DuckDb(database))
     assert build(DuckDb(database), seeds=demo.seeds).ok
     assert query(database, "select count(*) from llm_spend.fct_llm_requests") > before
     assert_same(database, demo.database)
 
     built = snapshot(database, tmp_path)
-    again = load_sources(run_demo.sources(demo.folder), database)
+    again = load_sources(run_demo.sources(demo.folder), DuckDb(database))
     assert sum(report.rows for report in again) == 0
     assert build(DuckDb(database), seeds=demo.seeds, test=False).ok
     assert_same(database, built)

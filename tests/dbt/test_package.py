@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from llm_spend.demo import Truth, run_demo
+from llm_spend.destinations import DuckDb
 from tests.conftest import load_sources, query
 from tests.dbt.test_demo_truth import FACT_MEASURES, measures
 
@@ -149,7 +150,9 @@ class Loaded:
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     folder = tmp_path_factory.mktemp("loaded")
     inputs = run_demo.write(folder / "organisation", 1000, seed=7)
-    load_sources([each for each in inputs.sources if (each.source, each.instance) in LOADED], folder / "raw.duckdb")
+    load_sources(
+        [each for each in inputs.sources if (each.source, each.instance) in LOADED], DuckDb(folder / "raw.duckdb")
+    )
     with duckdb.connect(str(folder / "lake.duckdb")) as lake:
         lake.execute(f"attach '{folder / 'raw.duckdb'}' as loaded (read_only)")
         lake.execute("create schema landing")

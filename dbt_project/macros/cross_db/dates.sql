@@ -10,6 +10,11 @@
 {% macro snowflake__utc_timestamp(expression) %}convert_timezone('UTC', {{ expression }})::timestamp_ntz{% endmacro %}
 {% macro bigquery__utc_timestamp(expression) %}{{ expression }}{% endmacro %}
 
+{# A date as text, YYYY-MM-DD; on Snowflake a cast writes it as a parameter of the session says. #}
+{% macro date_text(expression) %}{{ return(adapter.dispatch('date_text', 'llm_spend')(expression)) }}{% endmacro %}
+{% macro default__date_text(expression) %}cast({{ expression }} as {{ dbt.type_string() }}){% endmacro %}
+{% macro snowflake__date_text(expression) %}to_char({{ expression }}, 'YYYY-MM-DD'){% endmacro %}
+
 {# Milliseconds between two timestamps, as a whole number. #}
 {% macro milliseconds_between(first, second) %}{{ return(adapter.dispatch('milliseconds_between', 'llm_spend')(first, second)) }}{% endmacro %}
 {% macro default__milliseconds_between(first, second) %}date_diff('millisecond', {{ first }}, {{ second }}){% endmacro %}

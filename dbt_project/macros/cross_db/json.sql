@@ -42,7 +42,14 @@
         {{ columns | join(', ') }},
         tag_key,
         json_value({{ map }}[tag_key]) as tag_value
-    from {{ relation }}, unnest(json_keys({{ map }}, 1)) as tag_key
+    from (
+        select
+            {{ columns | join(', ') }},
+            {{ map }},
+            -- json_keys gives a path, in which a key with a dot or a quote is in quotes.
+            case when starts_with(key_path, '"') then json_value(parse_json(key_path)) else key_path end as tag_key
+        from {{ relation }}, unnest(json_keys({{ map }}, 1)) as key_path
+    )
 {% endmacro %}
 
 {# The element of a JSON array that has exactly one, as text; NULL otherwise. #}

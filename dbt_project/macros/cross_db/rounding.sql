@@ -17,15 +17,15 @@
 #}
 {% macro whole_ratio(numerator, denominator) %}{{ return(adapter.dispatch('whole_ratio', 'llm_spend')(numerator, denominator)) }}{% endmacro %}
 {% macro default__whole_ratio(numerator, denominator) -%}
-case when {{ denominator }} > 0 then cast(round({{ numerator }} / {{ denominator }}, 6) as {{ llm_spend.type_decimal(18, 6) }}) end
+case when ({{ denominator }}) > 0 then cast(round(({{ numerator }}) / ({{ denominator }}), 6) as {{ llm_spend.type_decimal(18, 6) }}) end
 {%- endmacro %}
 {% macro bigquery__whole_ratio(numerator, denominator) -%}
-case when {{ denominator }} > 0 then cast(round(cast({{ numerator }} as bignumeric) / cast({{ denominator }} as bignumeric), 6) as bignumeric) end
+case when ({{ denominator }}) > 0 then cast(round(cast({{ numerator }} as bignumeric) / cast({{ denominator }} as bignumeric), 6) as bignumeric) end
 {%- endmacro %}
 {% macro duckdb__whole_ratio(numerator, denominator) -%}
-case when {{ denominator }} > 0 then cast(
+case when ({{ denominator }}) > 0 then cast(
     sign({{ numerator }}) * cast(
-        (abs(cast({{ numerator }} as hugeint)) * 2000000 + {{ denominator }}) // (cast({{ denominator }} as hugeint) * 2) as decimal(38, 0)
+        (abs(cast({{ numerator }} as hugeint)) * 2000000 + ({{ denominator }})) // (cast({{ denominator }} as hugeint) * 2) as decimal(38, 0)
     ) * cast('0.000001' as decimal(6, 6)) as decimal(18, 6)
 ) end
 {%- endmacro %}

@@ -57,8 +57,8 @@ class Destination(ABC):
     name: ClassVar[str]
     """Of the destination for dlt, of the adapter for dbt, of the dialect for SQL."""
 
-    def __init__(self, schemas: Schemas) -> None:
-        self.schemas = schemas
+    def __init__(self, schemas: Schemas | None = None) -> None:
+        self.schemas = schemas or Schemas()
 
     @property
     @abstractmethod
@@ -87,6 +87,10 @@ class Destination(ABC):
         """The rows of one query."""
         with self.reading() as connection:
             return connection.rows(sql, parameters)
+
+    @abstractmethod
+    def execute(self, *statements: str) -> None:
+        """Run statements that give no rows, over one connection. Raises UserError when it can't be opened."""
 
     @abstractmethod
     def tables(self, schema: str) -> frozenset[str]:

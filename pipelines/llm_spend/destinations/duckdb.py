@@ -68,15 +68,7 @@ class DuckDb(Destination):
             raise UserError(
                 f"There is no database {self.database}.", "Run `llm-spend load` first, or give another with --database."
             )
-        try:
-            connection = duckdb.connect(str(self.database), read_only=True)
-        except duckdb.Error as error:
-            raise UserError(
-                f"{self.database} can't be opened: {_first_line(error)}",
-                "Another program is writing to it: try again when it has finished."
-                if "lock" in str(error)
-                else "Give a DuckDB file with --database.",
-            ) from error
+        connection = self._open(read_only=True)
         with connection:
             try:
                 yield _DuckDbConnection(connection)
@@ -85,6 +77,22 @@ class DuckDb(Destination):
                     f"The tables in {self.database} are not those of this version: {_first_line(error)}",
                     "Run `llm-spend build`.",
                 ) from error
+
+    def execute(self, *statements: str) -> None:
+        with self._open(read_only=False) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self.database), read_only=read_only)
+        except duckdb.Error as error:
+            raise UserError(
+                f"{self.database} can't be opened: {_first_line(error)}",
+                "Another program is writing to it: try again when it has finished."
+                if "lock" in str(error)
+                else "Give a DuckDB file with --database.",
+            ) from error
 
     def tables(self, schema: str) -> frozenset[str]:
         if not self.database.exists():

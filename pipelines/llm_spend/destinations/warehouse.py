@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from llm_spend.destinations.base import Connection, Destination, Row
+from llm_spend.destinations.base import Connection, Destination, Row, Schemas
 from llm_spend.errors import UserError
 
 
@@ -30,13 +30,17 @@ class Warehouse(Destination):
     title: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
 
+    def __init__(self, schemas: Schemas | None = None, folder: Path = Path(".llm_spend")) -> None:
+        super().__init__(schemas)
+        self._folder = folder
+
     @property
     def label(self) -> str:
         return f"{self.title} (schema {self.schemas.public})"
 
     @property
     def work_dir(self) -> Path:
-        return Path(".llm_spend").absolute() / f"{self.name}-{self.schemas.public}"
+        return self._folder.absolute() / f"{self.name}-{self.schemas.public}"
 
     def dlt_destination(self) -> Any:
         missing = [module for module in self.modules if not _is_installed(module)]
@@ -68,7 +72,6 @@ class Warehouse(Destination):
             yield _WarehouseConnection(dataset.sql_client)
 
     def execute(self, *statements: str) -> None:
-        """Run statements that give no rows, over one connection."""
         with self._dataset() as dataset, dataset:
             for statement in statements:
                 dataset.sql_client.execute_sql(statement)

@@ -73,7 +73,7 @@ cents as (
 final as (
     select
         billing_period,
-        cast(billing_period as {{ dbt.type_string() }})
+        {{ llm_spend.date_text('billing_period') }}
         {%- for column in key_columns %}
         || '|' || replace(replace({{ column }}, '%', '%25'), '|', '%7C')
         {%- endfor %} as line_id,

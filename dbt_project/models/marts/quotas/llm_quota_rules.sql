@@ -31,7 +31,7 @@ typed as (
 keyed as (
     select
         typed.*,
-        rule_set || '|' || rule_id || '|' || cast(valid_from as {{ dbt.type_string() }}) as rule_key
+        rule_set || '|' || rule_id || '|' || {{ llm_spend.date_text('valid_from') }} as rule_key
     from typed
 ),
 

@@ -16,7 +16,7 @@ final as (
         {{ json_only_element('subject_teams') }} as gateway_team_id,
 
         -- times
-        {{ adapter.quote('timestamp') }} as started_at,
+        spans.timestamp as started_at,
         cast(null as {{ llm_spend.type_timestamp() }}) as source_updated_at,
         cast(
             coalesce(latency_in_ms, duration_ns * cast('0.000001' as {{ type_decimal(7, 6) }}))

@@ -1,0 +1,169 @@
+"""One organisation, taken through the same months in DuckDB, Snowflake and BigQuery."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from llm_spend.build import build, project_dir
+from llm_spend.demo import run_demo
+from llm_spend.demo.pricing import PRICES
+from llm_spend.destinations import BigQuery, Destination, DuckDb, Snowflake
+from llm_spend.settings import SourceSettings
+from tests.conftest import load_sources
+from tests.warehouses.compare import Table, read_bigquery, read_duckdb, read_snowflake
+from tests.warehouses.servers import bigquery_server, snowflake_server
+
+REQUESTS = 1_500
+
+Tables = dict[str, Table]
+
+
+@dataclass
+class History:
+    """A destination and what its public tables held after each step; `manifests`: what dbt had compiled by then."""
+
+    destination: Destination
+    read: Callable[[str], Table]
+    tables: dict[str, Tables] = field(default_factory=dict)
+    manifests: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """Logs of a demo organisation, and one of its days as the gateway exported it again.
+
+    `few_prices`: the seeds, with prices of its own models only, since the emulators take seconds to seed thousands.
+    """
+
+    sources: list[SourceSettings]
+    first_months: list[SourceSettings]
+    restated_day: SourceSettings
+    seeds: Path
+    few_prices: Path
+
+
+@pytest.fixture(scope="session")
+def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    folder = tmp_path_factory.mktemp("organisation")
+    inputs = run_demo.write(folder, REQUESTS, seed=7)
+    first_months = [
+        each.model_copy(update={"path": each.path.replace("/*.jsonl.gz", "/*2026-0[89]*.jsonl.gz")})
+        for each in inputs.sources
+        if each.source != "litellm"
+    ]
+    restated_day = _restate(inputs.sources[0], folder / "restated")
+    few_prices = _with_few_prices(inputs.seeds, folder / "few_prices")
+    return Organisation(inputs.sources, first_months, restated_day, inputs.seeds, few_prices)
+
+
+def _with_few_prices(seeds: Path, folder: Path) -> Path:
+    shutil.copytree(seeds, folder)
+    for name in ("model_prices.csv", "model_aliases.csv"):
+        with (project_dir() / "seeds" / "prices" / name).open(newline="") as packaged:
+            header, *rows = csv.reader(packaged)
+        with (folder / name).open("w", newline="") as few:
+            models = header.index("model_id")
+            csv.writer(few).writerows([header, *(row for row in rows if row[models] in PRICES)])
+    return folder
+
+
+def _restate(source: SourceSettings, folder: Path) -> SourceSettings:
+    """The newest day of September with every request a little larger: what was known of it was not the end of it."""
+    day = max(Path(source.path).parent.glob("*2026-09*.jsonl.gz"))
+    folder.mkdir()
+    with gzip.open(day, "rt") as lines, gzip.open(folder / day.name, "wt") as restated:
+        for line in lines:
+            try:
+                record = json.loads(line)
+                restated.write(json.dumps({**record, "res_units": record["res_units"] + 7, "total_units": None}) + "\n")
+            except (ValueError, KeyError, TypeError):
+                restated.write(line)
+    return source.model_copy(update={"path": f"{folder}/*.gz"})
+
+
+Step = Callable[[Destination], bool]
+
+
+def steps(organisation: Organisation) -> dict[str, Step]:
+    """What happens to a destination, in this order, by the name of the state that it ends in."""
+
+    def run(sources: list[SourceSettings], *, is_last: bool = False) -> Step:
+        seeds = organisation.seeds if is_last else organisation.few_prices
+
+        def step(destination: Destination) -> bool:
+            load_sources(sources, destination)
+            report = build(destination, seeds=seeds, full_refresh=is_last, test=is_last)
+            assert report.ok, (report.failures, report.failed_tests)
+            return report.ok
+
+        return step
+
+    return {
+        "first": run(organisation.first_months),
+        "second": run(organisation.sources),
+        "restated": run([organisation.restated_day]),
+        "rerun": run([*organisation.sources, organisation.restated_day]),
+        "refreshed": run([], is_last=True),
+    }
+
+
+def take_through(destination: Destination, organisation: Organisation, read: Callable[[str], Table]) -> History:
+    """All steps, with a copy of every public table after each."""
+    history = History(destination, read)
+    for name, step in steps(organisation).items():
+        step(destination)
+        history.tables[name] = {table: read(table) for table in destination.tables(destination.schemas.public)}
+        compiled = destination.work_dir / name
+        compiled.mkdir()
+        for file in ("manifest.json", "run_results.json"):
+            shutil.copy(destination.work_dir / "dbt_project" / "target" / file, compiled)
+        history.manifests[name] = compiled / "manifest.json"
+    return history
+
+
+@pytest.fixture(scope="session")
+def in_duckdb(organisation: Organisation, tmp_path_factory: pytest.TempPathFactory) -> History:
+    destination = DuckDb(tmp_path_factory.mktemp("duckdb") / "spend.duckdb")
+
+    def read(table: str) -> Table:
+        with duckdb.connect(str(destination.database), read_only=True) as connection:
+            return read_duckdb(connection, f"llm_spend.{table}")
+
+    return take_through(destination, organisation, read)
+
+
+@pytest.fixture(scope="session")
+def in_snowflake(organisation: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    import snowflake.connector
+
+    folder = tmp_path_factory.mktemp("snowflake")
+    with snowflake_server(folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        with snowflake.connector.connect(**server.connection) as connection:
+            yield take_through(
+                Snowflake(folder=folder), organisation, lambda table: read_snowflake(connection, f"llm_spend.{table}")
+            )
+
+
+@pytest.fixture(scope="session")
+def in_bigquery(organisation: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    from google.cloud import bigquery
+
+    folder = tmp_path_factory.mktemp("bigquery")
+    with bigquery_server(folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        client = bigquery.Client(server.project)
+        yield take_through(
+            BigQuery(folder=folder), organisation, lambda table: read_bigquery(client, f"llm_spend.{table}")
+        )
