@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from tests.conftest import Demo
+from tests.warehouses.servers import snowflake_server
 
 README = Path("README.md")
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
@@ -66,16 +67,18 @@ def test_commands_run_as_written(demo: Demo, tmp_path: Path) -> None:
     for file in sorted((demo.folder / "portkey" / "ws-product").glob("*.gz"))[:3]:
         shutil.copy(file, exports)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    expected_codes = {"llm-spend load": {0, 3}}
+    expected_codes = {"llm-spend load": {0, 3}, "llm-spend run": {0, 3}}
     ran = []
-    for command in commands(README):
-        if command.startswith("make "):
-            continue
-        done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        allowed = next((codes for start, codes in expected_codes.items() if command.startswith(start)), {0})
-        assert done.returncode in allowed, (command, done.stdout, done.stderr)
-        ran.append(command)
-    assert len(ran) >= 3
+    with snowflake_server() as server:
+        environment |= server.environment
+        for command in commands(README):
+            if command.startswith("make "):
+                continue
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            allowed = next((codes for start, codes in expected_codes.items() if command.startswith(start)), {0})
+            assert done.returncode in allowed, (command, done.stdout, done.stderr)
+            ran.append(command)
+    assert len(ran) >= 5
 
 
 @pytest.mark.slow
