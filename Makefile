@@ -30,7 +30,7 @@ demo: $(VENV)/.user ## The main job on a synthetic organisation, on DuckDB
 	$(BIN)/llm-spend demo
 
 test: $(VENV)/.dev lint emulators ## Every check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
 	$(BIN)/ruff check .

@@ -24,6 +24,15 @@ os.environ["DO_NOT_TRACK"] = "1"
 DEMO_REQUESTS = 20_000
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `pytest -n`, one process a file and a warehouse, since they share what takes long; the longest first."""
+    for item in items:
+        in_warehouse = "/warehouses/" in str(item.path)
+        warehouse = "bigquery" if "bigquery" in item.name else "snowflake"
+        item.add_marker(pytest.mark.xdist_group(warehouse if in_warehouse else str(item.path)))
+    items.sort(key=lambda item: "/warehouses/" not in str(item.path))
+
+
 @dataclass(frozen=True)
 class Demo:
     """A demo organisation on disk, and the database it was loaded and built into in one go."""

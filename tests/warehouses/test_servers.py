@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -248,7 +250,7 @@ def test_tables_views_and_merges_of_dbt_keep_every_digit(warehouse: Warehouse):
     warehouse.query(
         "merge into work.facts as old using work.facts__dbt_tmp as new on old.id = new.id"
         " when matched then update set cost = new.cost"
-        " when not matched then insert (id, cost) values (new.id, new.cost)"
+        " when not matched then insert (id, cost) values (id, cost)"
     )
     warehouse.query("create or replace view work.halves as select id, cost / 2 as half from work.facts")
     assert warehouse.query("select id, half from work.halves order by id") == [
@@ -355,6 +357,17 @@ def test_the_script_of_insert_overwrite(warehouse: Warehouse):
         " when not matched then insert (d, n) values (d, n);"
     )
     assert warehouse.query("select extract(day from d), n from work.days order by d") == [(1, 1), (2, 7), (3, 8)]
+
+
+@ON_BIGQUERY
+def test_what_the_emulator_lacks_is_not_an_outage(warehouse: Warehouse):
+    assert isinstance(warehouse.server, BigQueryServer)
+    url = f"{warehouse.server.url}/bigquery/v2/projects/{warehouse.server.project}/queries"
+    query = urllib.request.Request(url, b'{"query": "select ml.predict(1)"}', {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        urllib.request.urlopen(query)
+    assert answer.value.code == 400
+    assert "not supported by bqemulator" in json.load(answer.value)["error"]["message"]
 
 
 @ON_BIGQUERY

@@ -249,9 +249,9 @@ def values_as_answered() -> None:
 
 
 def merge_of_duckdb() -> None:
-    """MERGE takes any source and condition; the emulator, which takes MERGE apart, does not, and DuckDB has MERGE too.
+    """MERGE may insert a column of the source by its bare name, as dbt does; the emulator calls it ambiguous.
 
-    The numbers of rows that it answers are 0.
+    DuckDB has MERGE itself. The numbers of rows that are answered are 0.
     """
 
     def merge(tree: exp.Expression) -> list[exp.Expression]:
