@@ -24,13 +24,12 @@ os.environ["DO_NOT_TRACK"] = "1"
 DEMO_REQUESTS = 20_000
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `pytest -n`, one process a file and a warehouse, since they share what takes long; the longest first."""
+    """Mark what needs the BigQuery server: `make test` runs it beside everything else, since it takes longest."""
     for item in items:
-        in_warehouse = "/warehouses/" in str(item.path)
-        warehouse = "bigquery" if "bigquery" in item.name else "snowflake"
-        item.add_marker(pytest.mark.xdist_group(warehouse if in_warehouse else str(item.path)))
-    items.sort(key=lambda item: "/warehouses/" not in str(item.path))
+        if "/warehouses/" in str(item.path) and "bigquery" in item.name:
+            item.add_marker("bigquery")
 
 
 @dataclass(frozen=True)
