@@ -6,7 +6,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint docs emulators prices constraints clean test-bigquery test-others
+.PHONY: help setup demo test check lint docs emulators prices constraints clean test-warehouses test-others
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -30,13 +30,13 @@ demo: $(VENV)/.user ## The main job on a synthetic organisation, on DuckDB
 	$(BIN)/llm-spend demo
 
 test: $(VENV)/.dev lint emulators ## Every check
-	$(MAKE) --jobs 2 --output-sync=target test-bigquery test-others
+	$(MAKE) --jobs 2 --output-sync=target test-warehouses test-others
 
-test-bigquery:
-	$(BIN)/pytest -m bigquery tests/warehouses
+test-warehouses:
+	$(BIN)/pytest tests/warehouses
 
 test-others:
-	$(BIN)/pytest -m 'not bigquery'
+	$(BIN)/pytest --ignore tests/warehouses
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
 	$(BIN)/ruff check .

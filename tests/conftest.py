@@ -24,14 +24,6 @@ os.environ["DO_NOT_TRACK"] = "1"
 DEMO_REQUESTS = 20_000
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the BigQuery server: `make test` runs it beside everything else, since it takes longest."""
-    for item in items:
-        if "/warehouses/" in str(item.path) and "bigquery" in item.name:
-            item.add_marker("bigquery")
-
-
 @dataclass(frozen=True)
 class Demo:
     """A demo organisation on disk, and the database it was loaded and built into in one go."""

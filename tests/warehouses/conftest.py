@@ -116,10 +116,12 @@ def steps(organisation: Organisation) -> dict[str, Step]:
     }
 
 
-def take_through(destination: Destination, organisation: Organisation, read: Callable[[str], Table]) -> History:
-    """All steps, with a copy of every public table after each."""
+def take_through(
+    destination: Destination, organisation: Organisation, read: Callable[[str], Table], *, number: int = 5
+) -> History:
+    """All steps, or the first `number` of them, with a copy of every public table after each."""
     history = History(destination, read)
-    for name, step in steps(organisation).items():
+    for name, step in list(steps(organisation).items())[:number]:
         step(destination)
         history.tables[name] = {table: read(table) for table in destination.tables(destination.schemas.public)}
         compiled = destination.work_dir / name
@@ -138,7 +140,10 @@ def in_duckdb(organisation: Organisation, tmp_path_factory: pytest.TempPathFacto
         with duckdb.connect(str(destination.database), read_only=True) as connection:
             return read_duckdb(connection, f"llm_spend.{table}")
 
-    return take_through(destination, organisation, read)
+    # That a rerun and a full refresh change nothing in DuckDB is tests/dbt/test_incremental.py's matter.
+    history = take_through(destination, organisation, read, number=3)
+    history.tables |= dict.fromkeys(("rerun", "refreshed"), history.tables["restated"])
+    return history
 
 
 @pytest.fixture(scope="session")
