@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -46,6 +46,7 @@ FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build everyth
 Source = Annotated[str | None, typer.Argument(help="portkey, truefoundry, litellm or generic; none: all configured.")]
 Paths = Annotated[str | None, typer.Option("--path", help="Files, wildcard or bucket URL (s3://, gs://, az://).")]
 Instance = Annotated[str | None, typer.Option(help="Which workspace, tenant or proxy the logs are from.")]
+ExportFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the export.")]
 MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Mapping file of a generic log.")]
 
 
@@ -133,6 +134,19 @@ def status(destination: Where = None, database: Database = None, as_json: Json =
 
 
 @app.command()
+def doctor(destination: Where = None, database: Database = None, seeds: Seeds = None, as_json: Json = False) -> None:
+    """Say what is missing before `load` and `build` can work, and how to get it. Leaves everything as it was."""
+    from llm_spend.doctor import examine, render
+
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    with _progress(disable=as_json) as bar:
+        task = bar.add_task("", total=None)
+        checks = list(examine(settings, lambda name: bar.update(task, description=f"checking {name}")))
+    _print_json([asdict(check) for check in checks]) if as_json else out.print(*map(render, checks), sep="\n")
+    raise typer.Exit(FAILED if any(check.status == "failed" for check in checks) else 0)
+
+
+@app.command()
 def demo(
     requests: Annotated[int, typer.Option(help="How many requests the organisation made.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Another seed, another organisation.")] = 7,
@@ -152,6 +166,42 @@ def demo(
     out.print(screen.render(screen.answers(destination_of(settings))))
     out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
     raise typer.Exit(_build_code(report))
+
+
+@app.command("export")
+def export_raw(
+    folder: ExportFolder, destination: Where = None, database: Database = None, as_json: Json = False
+) -> None:
+    """Write what was loaded into a DuckDB file to an empty folder, to import it elsewhere."""
+    from llm_spend.transfer import export_tables
+
+    settings = read_settings(destination=destination, database=database)
+    report = _moved(export_tables, settings, folder, quiet=as_json)
+    _print_json(asdict(report)) if as_json else out.print(
+        f"{report.total:,} rows of {report.loads:,} loads exported to {folder} in {report.seconds:.1f} s.",
+        "It holds all that your logs hold: keep it as safe as them.",
+        sep="\n",
+        highlight=False,
+    )
+
+
+@app.command("import")
+def import_raw(
+    folder: ExportFolder, destination: Where = None, database: Database = None, as_json: Json = False
+) -> None:
+    """Load an export, with the load ids and times that it has: the tables built from it come out the same."""
+    from llm_spend.transfer import import_tables
+
+    settings = read_settings(destination=destination, database=database)
+    report = _moved(import_tables, settings, folder, quiet=as_json)
+    next_step = "llm-spend build --full-refresh" if report.built_before else "llm-spend build"
+    _print_json(asdict(report)) if as_json else out.print(
+        f"{report.total:,} rows of {report.loads:,} loads imported into {destination_of(settings).label}"
+        f" in {report.seconds:.1f} s.",
+        f"Next: {next_step}",
+        sep="\n",
+        highlight=False,
+    )
 
 
 @prices_app.command("generate")
@@ -258,6 +308,13 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
                         f" see {destination_of(settings).schemas.raw}.llm_spend__quarantine"
                     )
     return reports
+
+
+def _moved(move: Callable[..., Any], settings: Settings, folder: Path, *, quiet: bool) -> Any:
+    """The report of an export or import, with its progress shown."""
+    with _progress(disable=quiet) as bar:
+        task = bar.add_task("", total=None)
+        return move(destination_of(settings), folder, lambda message: bar.update(task, description=message))
 
 
 def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:

@@ -40,7 +40,7 @@ class LoadReport:
 
 
 @contextmanager
-def _pipeline(destination: Destination) -> Iterator[Any]:
+def open_pipeline(destination: Destination) -> Iterator[Any]:
     """A dlt pipeline into the raw schema of a destination, with a working folder of its own.
 
     No state outlives a run: what has been loaded is read from the destination, so a run that was killed leaves
@@ -98,8 +98,8 @@ def load_logs(
     system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
-    with _pipeline(destination) as pipeline:
-        _create_missing_tables(pipeline, destination)
+    with open_pipeline(destination) as pipeline:
+        create_missing_tables(pipeline, destination)
         loaded = _loaded_files(destination, source, name)
         new = [file for file in found if file.fingerprint not in loaded]
         noted_late = {entry.fingerprint for entry in _unnoted(destination, fmt, system, name)}
@@ -209,7 +209,7 @@ def _note_unreadable(
         pipeline.run(quarantine_records(records))
 
 
-def _create_missing_tables(pipeline: Any, destination: Destination) -> None:
+def create_missing_tables(pipeline: Any, destination: Destination) -> None:
     """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
     existing = destination.tables(destination.schemas.raw)
     missing = [name for name in LOG_SOURCES if log_format(name, None).table not in existing]

@@ -15,6 +15,7 @@ class BigQuery(Warehouse):
     name = "bigquery"
     title = "BigQuery"
     modules = ("google.cloud.bigquery", "dbt.adapters.bigquery")
+    other_login = " Or log in with `gcloud auth application-default login`."
 
     def _factory(self) -> Any:
         import dlt
@@ -22,6 +23,12 @@ class BigQuery(Warehouse):
         # Rows come over REST: the few that we read are not worth another client library.
         warnings.filterwarnings("ignore", message="Cannot create BigQuery Storage client")
         return dlt.destinations.bigquery()
+
+    def _client_errors(self) -> tuple[type[Exception], ...]:
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+
+        return (GoogleAPIError, GoogleAuthError)
 
     def _dbt_credentials(self, config: Any) -> Mapping[str, str | None]:
         credentials = config.credentials

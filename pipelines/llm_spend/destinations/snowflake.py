@@ -21,6 +21,11 @@ class Snowflake(Warehouse):
         # Staged copies of logs are nobody's business once they are in their table.
         return dlt.destinations.snowflake(keep_staged_files=False)
 
+    def _client_errors(self) -> tuple[type[Exception], ...]:
+        from snowflake.connector.errors import Error
+
+        return (Error,)
+
     def _dbt_credentials(self, config: Any) -> Mapping[str, str | None]:
         credentials = config.credentials
         connection = credentials.query or {}

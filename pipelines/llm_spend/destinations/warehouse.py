@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import time
 from typing import Any, ClassVar
+
+import orjson
 
 from llm_spend.destinations.base import Connection, Destination, Row, Schemas
 from llm_spend.errors import UserError
+from llm_spend.schema import Kind, hints
 
 
 class _WarehouseConnection(Connection):
@@ -24,11 +30,52 @@ class _WarehouseConnection(Connection):
             return names, [tuple(map(_naive_utc, row)) for row in cursor.fetchall()]
 
 
+class Session(_WarehouseConnection):
+    """An open connection that may change things: with it `llm-spend doctor` tries what is allowed."""
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__(dataset.sql_client)
+        self._dataset = dataset
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that gives no rows."""
+        self._client.execute_sql(statement)
+
+    def has_schema(self, schema: str) -> bool:
+        """Whether a schema is there, as far as this user can see."""
+        with self._client.with_alternative_dataset_name(schema):
+            return bool(self._client.has_dataset())
+
+    def create_schema(self, schema: str) -> None:
+        """Create a schema as a load does: on BigQuery in the location that is configured."""
+        with self._client.with_alternative_dataset_name(schema):
+            self._client.create_dataset()
+
+    def load(self, table: str, columns: Mapping[str, Kind], row: Mapping[str, Any]) -> None:
+        """Load a row into a table of the raw schema as a load does, but without a record of it."""
+        from dlt.common.schema.utils import new_table
+
+        client = self._dataset.destination_client
+        client.schema.update_table(new_table(table, columns=list(hints(columns).values())))
+        load_table = client.prepare_load_table(table)
+        load_id = str(time())
+        with TemporaryDirectory(prefix="llm_spend_") as folder:
+            path = Path(folder) / f"{table}.1.0.jsonl.gz"
+            path.write_bytes(gzip.compress(orjson.dumps(row)))
+            job = client.create_load_job(load_table, str(path), load_id)
+            job.set_run_vars(load_id=load_id, schema=client.schema, load_table=load_table)
+            job.run_managed(client, None)
+        if job.state() != "completed":
+            raise job.exception() or RuntimeError(job.failed_message())
+
+
 class Warehouse(Destination):
     """A destination whose credentials are dlt's: `[destination.<name>.credentials]` or the environment."""
 
     title: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
+    other_login: ClassVar[str] = ""
+    """Another way to log in than by credentials in dlt's configuration, for an error message."""
 
     def __init__(self, schemas: Schemas | None = None, folder: Path = Path(".llm_spend")) -> None:
         super().__init__(schemas)
@@ -54,6 +101,10 @@ class Warehouse(Destination):
     def _factory(self) -> Any: ...
 
     @abstractmethod
+    def _client_errors(self) -> tuple[type[Exception], ...]:
+        """What the client library raises and dlt leaves as it is: no network, a wrong password."""
+
+    @abstractmethod
     def _dbt_credentials(self, config: Any) -> Mapping[str, str | None]:
         """Variables of `profiles.yml` from dlt's resolved configuration; None for what is not set."""
 
@@ -71,6 +122,12 @@ class Warehouse(Destination):
         with self._dataset() as dataset, dataset:
             yield _WarehouseConnection(dataset.sql_client)
 
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A connection for trying what is allowed. Raises UserError when it can't be opened."""
+        with self._dataset() as dataset, dataset:
+            yield Session(dataset)
+
     def execute(self, *statements: str) -> None:
         with self._dataset() as dataset, dataset:
             for statement in statements:
@@ -80,7 +137,6 @@ class Warehouse(Destination):
     def _dataset(self) -> Iterator[Any]:
         import dlt
         from dlt.common.configuration.exceptions import ConfigurationException
-        from dlt.common.exceptions import DltException
         from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
         try:
@@ -89,15 +145,20 @@ class Warehouse(Destination):
             raise UserError(
                 f"{self.title} is not configured: {_missing_fields(error)}.",
                 f"Give it in [destination.{self.name}.credentials] of .dlt/secrets.toml, or as"
-                f" DESTINATION__{self.name.upper()}__CREDENTIALS__<NAME> in the environment.",
+                f" DESTINATION__{self.name.upper()}__CREDENTIALS__<NAME> in the environment.{self.other_login}",
             ) from error
-        except DatabaseUndefinedRelation:
+        except (UserError, DatabaseUndefinedRelation):
             raise
-        except DltException as error:
+        except self._refusals() as error:
             raise UserError(
                 f"{self.title} refused: {str(error).strip().splitlines()[0]}",
                 f"`llm-spend doctor --destination {self.name}` says what is missing.",
             ) from error
+
+    def _refusals(self) -> tuple[type[Exception], ...]:
+        from dlt.common.exceptions import DltException
+
+        return (DltException, *self._client_errors())
 
     def tables(self, schema: str) -> frozenset[str]:
         from dlt.destinations.exceptions import DatabaseUndefinedRelation
@@ -120,8 +181,17 @@ def _is_installed(module: str) -> bool:
 
 
 def _missing_fields(error: Exception) -> str:
-    fields = getattr(error, "fields", None)
-    return f"{', '.join(fields)} missing" if fields else str(error).strip().splitlines()[0]
+    traces = getattr(error, "traces", None)
+    if traces:
+        return f"{', '.join(_innermost(traces))} missing"
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def _innermost(traces: Mapping[str, Any]) -> Iterator[str]:
+    """Fields that dlt did not find. Where there are several kinds of credentials, those of the first."""
+    for name, tries in traces.items():
+        nested = [each.traces for each in tries if hasattr(each, "traces")]
+        yield from _innermost(nested[0]) if nested else [name]
 
 
 def _naive_utc(value: Any) -> Any:

@@ -7,7 +7,7 @@ Numbers reach us as the shortest text of the double they parse to, which is the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,9 @@ Layout = Literal["newline_delimited", "array", "unstructured", "csv", "parquet"]
 
 _FIELD = re.compile(r'\br\."((?:[^"]|"")+)"')
 _MAX_OBJECT_BYTES = 128 * 1024 * 1024
+
+# Snowflake copies several files at the same time; BigQuery takes no compressed file above 4 GB.
+_MAX_FILE_SIZE = "250MB"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,15 @@ def parquet_sql(paths: Sequence[str]) -> str:
     return f"read_parquet({_list(paths)}, union_by_name=true, filename=true)"
 
 
+def json_lines_table(path: str, names: Iterable[str]) -> str:
+    """The table function that reads fields of a file of JSON lines as text."""
+    columns = ", ".join(f"{identifier(name)}: 'VARCHAR'" for name in names)
+    return (
+        f"read_json({_list([path])}, format='newline_delimited', maximum_object_size={_MAX_OBJECT_BYTES},"
+        f" columns={{{columns}}})"
+    )
+
+
 def literal_path(path: str) -> str:
     """The path of one file, whatever its name: in brackets a wildcard stands for itself."""
     return re.sub(r"([*?\[])", r"[\1]", path)
@@ -149,16 +161,19 @@ def select_sql(
     return f"SELECT\n  {selection}\nFROM {read_sql(fmt, layout, paths)}{where}"
 
 
-def json_lines_sql(fmt: LogFormat, select: str, path: str) -> str:
-    """A statement that writes the rows of a SELECT as gzip or plain JSON lines, without loss: decimals as text."""
+def json_lines_sql(kinds: Mapping[str, Kind], select: str, folder: str, *, compressed: bool) -> str:
+    """A statement that writes the rows of a SELECT as files of JSON lines, without loss: decimals as text."""
     exact = ", ".join(
         f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}"
-        for name, kind in fmt.kinds.items()
+        for name, kind in kinds.items()
         if kind in ("money", "decimal")
     )
     replaced = f" REPLACE ({exact})" if exact else ""
-    compression = "gzip" if path.endswith(".gz") else "none"
-    return f"COPY (SELECT *{replaced} FROM ({select})) TO {quote(path)} (FORMAT json, COMPRESSION {compression})"
+    compression, extension = ("gzip", "jsonl.gz") if compressed else ("none", "jsonl")
+    return (
+        f"COPY (SELECT *{replaced} FROM ({select})) TO {quote(folder)} (FORMAT json, COMPRESSION {compression},"
+        f" FILE_EXTENSION '{extension}', FILE_SIZE_BYTES '{_MAX_FILE_SIZE}')"
+    )
 
 
 def empty_sql(fmt: LogFormat) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -10,13 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dlt
-import duckdb
 from dlt.destinations.adapters import bigquery_adapter
 from dlt.extract import DltResource
 
 from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
 from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of
-from llm_spend.readers.records import LogFormat, empty_sql, json_lines_sql, select_sql
+from llm_spend.readers.handover import hand_over
+from llm_spend.readers.records import LogFormat, empty_sql, select_sql
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, hints
 
 
@@ -55,35 +54,12 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     def rows() -> Iterator[Any]:
         load_id = dlt.current.load_package_state()["load_id"]
         with TemporaryDirectory(prefix="llm_spend_") as folder:
-            write = _write_model if _runs_duckdb() else _write_json_lines
             for number, select in enumerate(statements(load_id)):
-                yield write(fmt, select, Path(folder) / str(number))
+                yield from hand_over(fmt.kinds, select, Path(folder) / str(number))
 
     resource = dlt.resource(rows, name=fmt.table, columns=hints(fmt.kinds), write_disposition="append")
     # The models read whole days, and new loads: on BigQuery, where a query costs what it scans, these are found so.
     return bigquery_adapter(resource, partition=fmt.event_time, cluster=["_dlt_load_id"])
-
-
-def _runs_duckdb() -> bool:
-    return bool(dlt.current.pipeline().destination.destination_name == "duckdb")
-
-
-def _write_model(_: LogFormat, select: str, path: Path) -> Any:
-    """One statement that the destination runs: the rows never pass through Python."""
-    model = path.with_suffix(".model")
-    model.write_text(f"dialect: duckdb\n{select}\n", encoding="utf-8")
-    return dlt.mark.with_file_import(str(model), "model")
-
-
-def _write_json_lines(fmt: LogFormat, select: str, path: Path) -> Any:
-    """The rows as a file that a warehouse copies in. Not Parquet: there a JSON column is text to both warehouses."""
-    plain = dlt.config.get("normalize.data_writer.disable_compression", bool)
-    lines = path.with_suffix(".jsonl" if plain else ".jsonl.gz")
-    with duckdb.connect(config={"preserve_insertion_order": False}) as connection:
-        rows = connection.execute(json_lines_sql(fmt, select, str(lines))).fetchall()[0][0]
-    if not rows:  # what DuckDB leaves of a file without rows is no whole gzip file
-        lines.write_bytes(b"" if plain else gzip.compress(b""))
-    return dlt.mark.with_file_import(str(lines), "jsonl")
 
 
 def _roots(files: list[LogFile]) -> tuple[str, str]:
