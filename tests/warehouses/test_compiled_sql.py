@@ -1,4 +1,7 @@
-"""What an emulator lets pass: the SQL that dbt compiled, checked without one, in both branches of is_incremental()."""
+"""What an emulator lets pass: the SQL that dbt compiled, checked without one, in both branches of is_incremental().
+
+The last test leaves a wrong table behind: what reads live tables is in files that run before this one.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,6 @@ def test_a_wrong_number_fails_the_comparison(fixture: str, in_duckdb: History, r
     assert _run_changed(history, "coalesce(is_gateway_cache_hit, false)", "false").returncode == 0
     found = differences(in_duckdb.tables["refreshed"][MODEL], history.read(MODEL), ARRIVAL)
     assert any(".total_tokens" in message for message in found)
-    assert _run_changed(history, "is_final_attempt", "is_final_attempt").returncode == 0, "as it was"
 
 
 def _run_changed(history: History, right: str, wrong: str) -> subprocess.CompletedProcess[str]:
