@@ -108,6 +108,7 @@ def test_nothing_changes_on_the_way(exported: Exported, tmp_path: Path) -> None:
         assert completed(new, table) == completed(exported.database, table)
     loads, imported = completed(exported.database, LOADS_TABLE), completed(new, LOADS_TABLE)
     assert set(loads) < set(imported)
+    assert query(new, "select * from llm_spend_raw._dlt_loads where status <> 0") == []
     own = ", ".join(f"'{row[0]}'" for row in set(imported) - set(loads))
     for table in EXPORTED.keys() - {LOADS_TABLE}:
         assert query(new, f"select * from llm_spend_raw.{table} where _dlt_load_id in ({own})") == []
@@ -240,6 +241,12 @@ def test_what_can_not_be_exported(exported: Exported, tmp_path: Path) -> None:
     assert not (tmp_path / "export").exists()
     with pytest.raises(UserError, match="is not empty"):
         export_tables(DuckDb(exported.database), exported.folder)
+    strange = tmp_path / "strange.duckdb"
+    shutil.copy(exported.database, strange)
+    with duckdb.connect(str(strange)) as connection:
+        connection.execute("alter table llm_spend_raw.portkey__logs add column mine uuid")
+    with pytest.raises(UserError, match="portkey__logs has columns that are none of ours: mine UUID"):
+        export_tables(DuckDb(strange), tmp_path / "export")
     with pytest.raises(UserError, match="can't be a folder"):
         export_tables(DuckDb(exported.database), exported.database)
 
