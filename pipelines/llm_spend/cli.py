@@ -179,7 +179,7 @@ def export_raw(
     report = _moved(export_tables, settings, folder, quiet=as_json)
     _print_json(asdict(report)) if as_json else out.print(
         f"{report.total:,} rows of {report.loads:,} loads exported to {folder} in {report.seconds:.1f} s.",
-        "It holds all that your logs hold: keep it as safe as them.",
+        "It names users as the database does: keep it as safe.",
         sep="\n",
         highlight=False,
     )
