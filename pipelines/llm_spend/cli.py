@@ -13,16 +13,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from llm_spend import log
-from llm_spend.destinations import destination_of
 from llm_spend.errors import UserError
 from llm_spend.settings import Settings, SourceSettings, read_settings
+
+if TYPE_CHECKING:
+    from llm_spend.destinations import Destination
 
 FAILED, QUARANTINED, UNTRUSTED = 1, 3, 4
 
@@ -120,7 +122,7 @@ def answers(
     """Who used most, what costs most, who is over quota, what to charge: the month on one screen."""
     from llm_spend import answers as screen
 
-    found = screen.answers(destination_of(read_settings(destination=destination, database=database)), _month(month))
+    found = screen.answers(_destination(read_settings(destination=destination, database=database)), _month(month))
     _print_json(screen.to_json(found)) if as_json else out.print(screen.render(found))
 
 
@@ -129,7 +131,7 @@ def status(destination: Where = None, database: Database = None, as_json: Json =
     """What is loaded, how fresh it is, what could not be read or priced."""
     from llm_spend import answers as screen
 
-    found = screen.status(destination_of(read_settings(destination=destination, database=database)))
+    found = screen.status(_destination(read_settings(destination=destination, database=database)))
     _print_json(screen.to_json(found)) if as_json else out.print(screen.render_status(found))
 
 
@@ -163,7 +165,7 @@ def demo(
     settings.database.unlink(missing_ok=True)
     _load(settings, inputs.sources, quiet=False)
     report = _build(settings.model_copy(update={"seeds": inputs.seeds}), full_refresh=True, quiet=False)
-    out.print(screen.render(screen.answers(destination_of(settings))))
+    out.print(screen.render(screen.answers(_destination(settings))))
     out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
     raise typer.Exit(_build_code(report))
 
@@ -196,7 +198,7 @@ def import_raw(
     report = _moved(import_tables, settings, folder, quiet=as_json)
     next_step = "llm-spend build --full-refresh" if report.built_before else "llm-spend build"
     _print_json(asdict(report)) if as_json else out.print(
-        f"{report.total:,} rows of {report.loads:,} loads imported into {destination_of(settings).label}"
+        f"{report.total:,} rows of {report.loads:,} loads imported into {_destination(settings).label}"
         f" in {report.seconds:.1f} s.",
         f"Next: {next_step}",
         sep="\n",
@@ -261,6 +263,12 @@ def main() -> None:
         sys.exit(FAILED)
 
 
+def _destination(settings: Settings) -> Destination:
+    from llm_spend.destinations import destination_of  # DuckDB takes its time to import: help shall not wait for it
+
+    return destination_of(settings)
+
+
 def _sources(
     settings: Settings, source: str | None, path: str | None, instance: str | None, mapping: Path | None
 ) -> list[SourceSettings]:
@@ -280,6 +288,7 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
     from llm_spend.load import load_logs
     from llm_spend.sources.generic import read_mapping
 
+    destination = _destination(settings)
     reports = []
     with _progress(disable=quiet) as bar:
         for each in sources:
@@ -287,7 +296,7 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
             report = load_logs(
                 each.source,
                 each.path,
-                destination_of(settings),
+                destination,
                 instance=each.instance,
                 mapping=read_mapping(each.mapping) if each.mapping else None,
                 keep_raw_text=settings.keep_quarantined_text,
@@ -305,7 +314,7 @@ def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> 
                 if report.quarantined:
                     bar.console.print(
                         f"  {report.quarantined} lines could not be read:"
-                        f" see {destination_of(settings).schemas.raw}.llm_spend__quarantine"
+                        f" see {destination.schemas.raw}.llm_spend__quarantine"
                     )
     return reports
 
@@ -314,7 +323,7 @@ def _moved(move: Callable[..., Any], settings: Settings, folder: Path, *, quiet:
     """The report of an export or import, with its progress shown."""
     with _progress(disable=quiet) as bar:
         task = bar.add_task("", total=None)
-        return move(destination_of(settings), folder, lambda message: bar.update(task, description=message))
+        return move(_destination(settings), folder, lambda message: bar.update(task, description=message))
 
 
 def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
@@ -323,7 +332,7 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
     with _progress(disable=quiet) as bar:
         task = bar.add_task("building", total=None)
         report = build_tables(
-            destination_of(settings),
+            _destination(settings),
             seeds=settings.seeds,
             full_refresh=full_refresh,
             threads=settings.threads,

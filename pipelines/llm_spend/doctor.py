@@ -26,7 +26,7 @@ from llm_spend.build import project_dir
 from llm_spend.destinations import DuckDb, destination_of
 from llm_spend.destinations.rights import Rights, rights_of
 from llm_spend.destinations.warehouse import Session, Warehouse
-from llm_spend.errors import UserError
+from llm_spend.errors import UserError, first_line
 from llm_spend.log import redact
 from llm_spend.readers.files import find_files
 from llm_spend.schema import Kind
@@ -107,7 +107,7 @@ class _Checkup:
         except UserError as error:
             return Check(name, "failed", self._public(error.problem), self._public(remedy or error.remedy))
         except Exception as error:  # whatever a client library raises: the other checks are still to be run
-            return Check(name, "failed", self._public(_first_line(error)), self._public(remedy))
+            return Check(name, "failed", self._public(first_line(error)), self._public(remedy))
 
     def _public(self, text: str) -> str:
         for secret in self.secrets:
@@ -117,11 +117,6 @@ class _Checkup:
 
 class _NotPossibleError(Exception):
     """Something can't be checked here."""
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _duckdb(checkup: _Checkup, destination: DuckDb) -> Iterator[Check]:
@@ -297,7 +292,7 @@ def _writable_tables(session: Session, destination: Warehouse, schema: str) -> s
         try:
             session.execute(f"insert into {schema}.{name} select * from {schema}.{name} where false")
         except Exception as error:
-            raise RuntimeError(f"{name}: {_first_line(error)}") from error
+            raise RuntimeError(f"{name}: {first_line(error)}") from error
     return f"{len(present)} tables can be written to"
 
 
@@ -335,7 +330,7 @@ def _independent_of_zone(session: Session, table: str) -> str:
     try:
         session.execute(f"alter session set timezone = '{zone}'")
     except Exception as error:
-        raise _NotPossibleError(f"a session can't have another zone here: {_first_line(error)}") from error
+        raise _NotPossibleError(f"a session can't have another zone here: {first_line(error)}") from error
     hour = "to_char({}, 'YYYY-MM-DD HH24')"
     instant = "convert_timezone('UTC', arrived_at)::timestamp_ntz"
     try:

@@ -10,3 +10,9 @@ class UserError(Exception):
         super().__init__(f"{problem} {remedy}".strip())
         self.problem = problem
         self.remedy = remedy
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, without its explanations; its kind when it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

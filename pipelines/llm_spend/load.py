@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from llm_spend.destinations import Destination
-from llm_spend.errors import UserError
+from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
@@ -72,7 +72,7 @@ def open_pipeline(destination: Destination) -> Iterator[Any]:
 def _root_cause(error: BaseException) -> str:
     while cause := error.__cause__ or error.__context__:
         error = cause
-    return str(error).strip().splitlines()[0]
+    return first_line(error)
 
 
 def load_logs(
@@ -121,8 +121,9 @@ def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int
     raw = destination.schemas.raw
     loaded = f"select count(*), count(_problem) from {raw}.{fmt.table} where _dlt_load_id = %s"
     left_out = f"select count(*) from {raw}.{QUARANTINE_TABLE} where _dlt_load_id = %s"
-    rows, unreadable = destination.query(loaded, [load_id])[0]
-    return rows, unreadable + destination.query(left_out, [load_id])[0][0]
+    with destination.reading() as connection:
+        rows, unreadable = connection.rows(loaded, [load_id])[0]
+        return rows, unreadable + connection.rows(left_out, [load_id])[0][0]
 
 
 @dataclass(frozen=True)

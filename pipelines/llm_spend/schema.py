@@ -1,4 +1,4 @@
-"""The raw contract: the type of every column that the pipelines write, said once.
+"""The raw contract: the schemas, and the type of every column that the pipelines write, said once.
 
 A raw table is `<source>__<entity>` in the raw schema of the destination. Timestamps are naive and mean UTC; money is
 decimal(38, 12) in the currency and unit of the source (staging converts); `json` columns keep a JSON document.
@@ -14,6 +14,34 @@ if TYPE_CHECKING:  # dlt takes seconds to import, and most commands don't need i
     from dlt.common.schema.typing import TColumnSchema
 
 Kind = Literal["text", "bigint", "bool", "timestamp", "money", "decimal", "json"]
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """The schemas (BigQuery: datasets) of one installation; all are named after the public one."""
+
+    public: str = "llm_spend"
+
+    @property
+    def raw(self) -> str:
+        """Where the pipelines write."""
+        return f"{self.public}_raw"
+
+    @property
+    def internal(self) -> str:
+        """Where dbt keeps staging and intermediate models."""
+        return f"{self.public}_internal"
+
+    @property
+    def seeds(self) -> str:
+        """Where dbt keeps the seeds."""
+        return f"{self.public}_seeds"
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every schema, raw first."""
+        return (self.raw, self.seeds, self.internal, self.public)
+
 
 FILES_TABLE = "llm_spend__files"
 QUARANTINE_TABLE = "llm_spend__quarantine"

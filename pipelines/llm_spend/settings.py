@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from llm_spend.errors import UserError
+from llm_spend.schema import Schemas
 
-SCHEMAS = frozenset({"llm_spend", "llm_spend_raw", "llm_spend_seeds", "llm_spend_internal"})
 CONFIG_FILES = (Path(".dlt/secrets.toml"), Path(".dlt/config.toml"))
 
 
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     database: Path = Field(Path("spend.duckdb"), description="The DuckDB file; not used on a warehouse.")
     schema_name: str = Field(
-        "llm_spend",
+        Schemas().public,
         pattern=r"^[a-z][a-z0-9_]*$",
         description="On a warehouse, the schema of the public tables; the others are called after it: `…_raw`,"
         " `…_seeds`, `…_internal`. In a DuckDB file it is always `llm_spend`.",
@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_no_schema(cls, value: Path) -> Path:
         # DuckDB calls a database by its file name, and then `llm_spend.t` could be a table or a schema of it.
-        if value.stem.lower() in SCHEMAS:
+        if value.stem.lower() in Schemas().all:
             raise ValueError(
                 f"a file called {value.name} can't be told from the schema {value.stem}: choose another name"
             )

@@ -26,7 +26,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 
 from llm_spend.destinations import Destination
 from llm_spend.destinations.base import Connection
-from llm_spend.errors import UserError
+from llm_spend.errors import UserError, first_line
 from llm_spend.load import create_missing_tables, open_pipeline
 from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import json_lines_table
@@ -106,7 +106,8 @@ def export_tables(destination: Destination, folder: Path, observe: Observer = la
         )
     started = monotonic()
     with destination.reading() as connection:
-        names = [name for name in EXPORTED if name in destination.tables(destination.schemas.raw)]
+        present = connection.tables(destination.schemas.raw)
+        names = [name for name in EXPORTED if name in present]
         if LOADS_TABLE not in names:
             raise UserError(f"Nothing was loaded into {destination.label} yet.", "There is nothing to export.")
         _make_empty(folder)
@@ -118,7 +119,7 @@ def export_tables(destination: Destination, folder: Path, observe: Observer = la
                 tables.append(_export(connection, destination.schemas.raw, name, folder))
         except duckdb.IOException as error:
             raise UserError(
-                f"The export stopped: {_first_line(error)}", f"Empty {folder} and export again when that is solved."
+                f"The export stopped: {first_line(error)}", f"Empty {folder} and export again when that is solved."
             ) from error
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -225,7 +226,7 @@ def _read_manifest(folder: Path) -> Manifest:
             "Give the folder that `llm-spend export` wrote. An export that was interrupted must be made again.",
         ) from error
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise UserError(f"{path} is damaged: {_first_line(error)}", "Export again.") from error
+        raise UserError(f"{path} is damaged: {first_line(error)}", "Export again.") from error
     names = {table.name for table in manifest.tables}
     if LOADS_TABLE not in names:
         raise UserError(f"{path} is damaged: {LOADS_TABLE} is not in it.", "Export again.")
@@ -255,7 +256,7 @@ def _query(sql: str, path: Path) -> list[tuple[Any, ...]]:
             return connection.execute(sql).fetchall()
         except duckdb.Error as error:
             raise UserError(
-                f"{path} is damaged: {_first_line(error)}", "Copy the folder of the export once more, or export again."
+                f"{path} is damaged: {first_line(error)}", "Copy the folder of the export once more, or export again."
             ) from error
 
 
@@ -296,27 +297,34 @@ def _refuse_known_loads(destination: Destination, load_ids: list[str], folder: P
 
 def _delete_leftovers(destination: Destination, tables: list[ExportedTable], load_ids: list[str]) -> None:
     """Remove what an interrupted import left: rows of these loads, of which the destination has no record."""
-    for table in tables:
-        if _arrived(destination, table, load_ids):
-            destination.execute(*(f"delete {rows}" for rows in _rows_of_loads(destination, table, load_ids)))
+    arrived = _arrived(destination, tables, load_ids)
+    left = [table for table in tables if arrived[table.name]]
+    if left:
+        destination.execute(*(f"delete {rows}" for table in left for rows in _of_loads(destination, table, load_ids)))
 
 
 def _check_arrival(destination: Destination, tables: list[ExportedTable], load_ids: list[str]) -> None:
+    arrived = _arrived(destination, tables, load_ids)
     for table in tables:
-        arrived = _arrived(destination, table, load_ids)
-        if arrived != table.rows:
+        if arrived[table.name] != table.rows:
             raise UserError(
-                f"Of {table.rows:,} rows of {table.name} {arrived:,} arrived in {destination.label}.",
+                f"Of {table.rows:,} rows of {table.name} {arrived[table.name]:,} arrived in {destination.label}.",
                 "Nothing of this import counts: import again.",
             )
 
 
-def _arrived(destination: Destination, table: ExportedTable, load_ids: list[str]) -> int:
-    counts = [f"select count(*) {rows}" for rows in _rows_of_loads(destination, table, load_ids)]
-    return sum(destination.query(count)[0][0] for count in counts)
+def _arrived(destination: Destination, tables: list[ExportedTable], load_ids: list[str]) -> dict[str, int]:
+    """How many rows of these loads each table has."""
+    with destination.reading() as connection:
+        return {
+            table.name: sum(
+                connection.rows(f"select count(*) {rows}")[0][0] for rows in _of_loads(destination, table, load_ids)
+            )
+            for table in tables
+        }
 
 
-def _rows_of_loads(destination: Destination, table: ExportedTable, load_ids: list[str]) -> Iterator[str]:
+def _of_loads(destination: Destination, table: ExportedTable, load_ids: list[str]) -> Iterator[str]:
     """`from … where …`, as often as it takes to name all loads."""
     for start in range(0, len(load_ids), _IDS_AT_ONCE):
         listed = ", ".join(map(quote, load_ids[start : start + _IDS_AT_ONCE]))
@@ -334,7 +342,3 @@ def _source(folder: Path, table: ExportedTable) -> Any:
         return dlt.resource(rows, name=table.name, columns=columns, write_disposition="append")
 
     return source()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

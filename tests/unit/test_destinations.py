@@ -58,6 +58,9 @@ class Recorded(Connection):
         self.asked.append((sql, tuple(parameters)))  # type: ignore[call-overload]
         return [], []
 
+    def tables(self, schema: str) -> frozenset[str]:
+        return frozenset()
+
 
 @pytest.mark.parametrize(
     ("destination", "every"),

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from llm_spend.destinations.base import Connection, Destination, Row, Schemas
+from llm_spend.destinations.base import Connection, Destination, Row
 from llm_spend.errors import UserError
-from llm_spend.schema import FILES_TABLE
+from llm_spend.schema import FILES_TABLE, Schemas
 
 MARTS, RAW = Schemas().public, Schemas().raw
 
@@ -25,6 +25,10 @@ class Marts:
         if self._destination.name != "duckdb":
             sql = _translated(sql, self._destination)
         return self._connection.rows(sql.replace("?", "%s"), parameters)
+
+    def raw_tables(self) -> frozenset[str]:
+        """Names of what the pipelines wrote."""
+        return self._connection.tables(self._destination.schemas.raw)
 
 
 def _translated(sql: str, destination: Destination) -> str:
@@ -47,15 +51,16 @@ def open_marts(destination: Destination, tables: frozenset[str]) -> Iterator[Mar
     and when they are not those of this version.
     """
     with destination.reading() as connection:
-        missing = tables - destination.tables(destination.schemas.public)
+        marts = Marts(destination, connection)
+        missing = tables - connection.tables(destination.schemas.public)
         if missing == tables:
-            raise _not_built(destination)
+            raise _not_built(destination, marts)
         if missing:
             raise UserError(
                 f"{destination.label} lacks {', '.join(sorted(missing))}: its last build did not finish.",
                 "Run `llm-spend build`; it says what stopped it.",
             )
-        yield Marts(destination, connection)
+        yield marts
 
 
 def nothing_loaded(destination: Destination) -> UserError:
@@ -65,8 +70,8 @@ def nothing_loaded(destination: Destination) -> UserError:
     )
 
 
-def _not_built(destination: Destination) -> UserError:
-    if FILES_TABLE not in destination.tables(destination.schemas.raw):
+def _not_built(destination: Destination, marts: Marts) -> UserError:
+    if FILES_TABLE not in marts.raw_tables():
         return nothing_loaded(destination)
     return UserError(
         f"Logs were loaded into {destination.label}, but its tables were not built yet.", "Run `llm-spend build`."

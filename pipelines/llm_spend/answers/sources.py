@@ -55,7 +55,7 @@ def status(destination: Destination, *, now: datetime | None = None) -> Status:
     as_of = now or datetime.now(UTC).replace(tzinfo=None)
     with open_marts(destination, frozenset({_HEALTH, _HISTORY})) as marts:
         sources = tuple(_sources(marts, as_of))
-        not_built = _loads_not_built(marts, destination)
+        not_built = _loads_not_built(marts)
     if not sources:
         if not_built:
             raise UserError(
@@ -128,8 +128,8 @@ def _sources(marts: Marts, as_of: datetime) -> list[SourceStatus]:
     ]  # fmt: skip
 
 
-def _loads_not_built(marts: Marts, destination: Destination) -> int | None:
-    if not {FILES_TABLE, "_dlt_loads"} <= destination.tables(destination.schemas.raw):
+def _loads_not_built(marts: Marts) -> int | None:
+    if not {FILES_TABLE, "_dlt_loads"} <= marts.raw_tables():
         return None
     newer = f"""
         select count(distinct files._dlt_load_id)

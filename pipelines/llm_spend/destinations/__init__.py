@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from llm_spend.destinations.base import Destination, Schemas
+from llm_spend.destinations.base import Destination
 from llm_spend.destinations.bigquery import BigQuery
 from llm_spend.destinations.duckdb import DuckDb
 from llm_spend.destinations.snowflake import Snowflake
+from llm_spend.schema import Schemas
 from llm_spend.settings import Settings
 
 __all__ = ["BigQuery", "Destination", "DuckDb", "Schemas", "Snowflake", "destination_of"]

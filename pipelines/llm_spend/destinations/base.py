@@ -5,38 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from llm_spend.schema import Schemas
+
 Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Schemas:
-    """The schemas (BigQuery: datasets) of one installation; all are named after the public one."""
-
-    public: str = "llm_spend"
-
-    @property
-    def raw(self) -> str:
-        """Where the pipelines write."""
-        return f"{self.public}_raw"
-
-    @property
-    def internal(self) -> str:
-        """Where dbt keeps staging and intermediate models."""
-        return f"{self.public}_internal"
-
-    @property
-    def seeds(self) -> str:
-        """Where dbt keeps the seeds."""
-        return f"{self.public}_seeds"
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every schema, raw first."""
-        return (self.raw, self.seeds, self.internal, self.public)
 
 
 class Connection(ABC):
@@ -49,6 +23,10 @@ class Connection(ABC):
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """The rows of a query."""
         return self.table(sql, parameters)[1]
+
+    @abstractmethod
+    def tables(self, schema: str) -> frozenset[str]:
+        """Names of tables and views in a schema, lower case; none when it is not there."""
 
 
 class Destination(ABC):
@@ -92,6 +70,7 @@ class Destination(ABC):
     def execute(self, *statements: str) -> None:
         """Run statements that give no rows, over one connection. Raises UserError when it can't be opened."""
 
-    @abstractmethod
     def tables(self, schema: str) -> frozenset[str]:
         """Names of tables and views in a schema, lower case; none when it is not there."""
+        with self.reading() as connection:
+            return connection.tables(schema)

@@ -9,8 +9,9 @@ from typing import Any
 
 import duckdb
 
-from llm_spend.destinations.base import Connection, Destination, Row, Schemas
-from llm_spend.errors import UserError
+from llm_spend.destinations.base import Connection, Destination, Row
+from llm_spend.errors import UserError, first_line
+from llm_spend.schema import Schemas
 
 
 class _DuckDbConnection(Connection):
@@ -20,6 +21,10 @@ class _DuckDbConnection(Connection):
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:
         found = self._connection.execute(sql.replace("%s", "?") if parameters else sql, parameters)
         return [column[0].lower() for column in found.description or ()], found.fetchall()
+
+    def tables(self, schema: str) -> frozenset[str]:
+        listed = "select lower(table_name) from information_schema.tables where table_schema = %s"
+        return frozenset(row[0] for row in self.rows(listed, [schema]))
 
 
 class DuckDb(Destination):
@@ -74,7 +79,7 @@ class DuckDb(Destination):
                 yield _DuckDbConnection(connection)
             except (duckdb.BinderException, duckdb.CatalogException) as error:
                 raise UserError(
-                    f"The tables in {self.database} are not those of this version: {_first_line(error)}",
+                    f"The tables in {self.database} are not those of this version: {first_line(error)}",
                     "Run `llm-spend build`.",
                 ) from error
 
@@ -88,17 +93,14 @@ class DuckDb(Destination):
             return duckdb.connect(str(self.database), read_only=read_only)
         except duckdb.Error as error:
             raise UserError(
-                f"{self.database} can't be opened: {_first_line(error)}",
+                f"{self.database} can't be opened: {first_line(error)}",
                 "Another program is writing to it: try again when it has finished."
                 if "lock" in str(error)
                 else "Give a DuckDB file with --database.",
             ) from error
 
     def tables(self, schema: str) -> frozenset[str]:
-        if not self.database.exists():
-            return frozenset()
-        listed = "select lower(table_name) from information_schema.tables where table_schema = %s"
-        return frozenset(row[0] for row in self.query(listed, [schema]))
+        return super().tables(schema) if self.database.exists() else frozenset()
 
 
 def _disabled_optimizers() -> str:
@@ -106,7 +108,3 @@ def _disabled_optimizers() -> str:
     with duckdb.connect() as connection:
         found = connection.execute("select name from duckdb_optimizers() where name = 'common_subplan'").fetchone()
     return str(found[0]) if found else ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -15,26 +15,35 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llm_spend.destinations.base import Connection, Destination, Row, Schemas
-from llm_spend.errors import UserError
-from llm_spend.schema import Kind, hints
+from llm_spend.destinations.base import Connection, Destination, Row
+from llm_spend.errors import UserError, first_line
+from llm_spend.schema import Kind, Schemas, hints
 
 
 class _WarehouseConnection(Connection):
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, tables_sql: Callable[[str], str]) -> None:
         self._client = client
+        self._tables_sql = tables_sql
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:
         with self._client.execute_query(sql, *parameters) as cursor:
             names = [column[0].lower() for column in cursor.description]
             return names, [tuple(map(_naive_utc, row)) for row in cursor.fetchall()]
 
+    def tables(self, schema: str) -> frozenset[str]:
+        from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+        try:
+            return frozenset(row[0] for row in self.rows(self._tables_sql(schema)))
+        except DatabaseUndefinedRelation:
+            return frozenset()
+
 
 class Session(_WarehouseConnection):
     """An open connection that may change things: with it `llm-spend doctor` tries what is allowed."""
 
-    def __init__(self, dataset: Any) -> None:
-        super().__init__(dataset.sql_client)
+    def __init__(self, dataset: Any, tables_sql: Callable[[str], str]) -> None:
+        super().__init__(dataset.sql_client, tables_sql)
         self._dataset = dataset
 
     def execute(self, statement: str) -> None:
@@ -120,18 +129,18 @@ class Warehouse(Destination):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._dataset() as dataset, dataset:
-            yield _WarehouseConnection(dataset.sql_client)
+            yield _WarehouseConnection(dataset.sql_client, self._tables_sql)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """A connection for trying what is allowed. Raises UserError when it can't be opened."""
         with self._dataset() as dataset, dataset:
-            yield Session(dataset)
+            yield Session(dataset, self._tables_sql)
 
     def execute(self, *statements: str) -> None:
-        with self._dataset() as dataset, dataset:
+        with self.session() as session:
             for statement in statements:
-                dataset.sql_client.execute_sql(statement)
+                session.execute(statement)
 
     @contextmanager
     def _dataset(self) -> Iterator[Any]:
@@ -151,7 +160,7 @@ class Warehouse(Destination):
             raise
         except self._refusals() as error:
             raise UserError(
-                f"{self.title} refused: {str(error).strip().splitlines()[0]}",
+                f"{self.title} refused: {first_line(error)}",
                 f"`llm-spend doctor --destination {self.name}` says what is missing.",
             ) from error
 
@@ -159,14 +168,6 @@ class Warehouse(Destination):
         from dlt.common.exceptions import DltException
 
         return (DltException, *self._client_errors())
-
-    def tables(self, schema: str) -> frozenset[str]:
-        from dlt.destinations.exceptions import DatabaseUndefinedRelation
-
-        try:
-            return frozenset(row[0] for row in self.query(self._tables_sql(schema)))
-        except DatabaseUndefinedRelation:
-            return frozenset()
 
     @abstractmethod
     def _tables_sql(self, schema: str) -> str:
@@ -184,7 +185,7 @@ def _missing_fields(error: Exception) -> str:
     traces = getattr(error, "traces", None)
     if traces:
         return f"{', '.join(_innermost(traces))} missing"
-    return str(error).strip().splitlines()[0].rstrip(".")
+    return first_line(error).rstrip(".")
 
 
 def _innermost(traces: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import duckdb
 
-from llm_spend.errors import UserError
+from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, layout_of
 from llm_spend.readers.records import Layout, LogFormat, csv_sql, parquet_sql, read_sql
 
@@ -76,7 +76,7 @@ def _unreadable_file(fmt: LogFormat, file: LogFile) -> str | None:
     except OSError as error:
         raise UserError(f"{file.url} can't be opened: {error.strerror or error}.") from error
     except duckdb.Error as error:
-        problem = str(error).splitlines()[0].replace(file.local_path, file.url)
+        problem = first_line(error).replace(file.local_path, file.url)
         return f"can't be read as {_LAYOUT_NAMES[layout]}: {problem[:300]}"
     return None
 
