@@ -6,7 +6,7 @@ import csv
 import gzip
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,12 @@ class Organisation:
     few_prices: Path
 
 
+def set_environment(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
+    """What clients of a server read from the environment."""
+    for name, value in environment.items():
+        patch.setenv(name, value)
+
+
 @pytest.fixture(scope="session")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     folder = tmp_path_factory.mktemp("organisation")
@@ -90,7 +96,7 @@ def _restate(source: SourceSettings, folder: Path) -> SourceSettings:
     return source.model_copy(update={"path": f"{folder}/*.gz"})
 
 
-Step = Callable[[Destination], bool]
+Step = Callable[[Destination], None]
 
 
 def steps(organisation: Organisation) -> dict[str, Step]:
@@ -99,11 +105,10 @@ def steps(organisation: Organisation) -> dict[str, Step]:
     def run(sources: list[SourceSettings], *, is_last: bool = False) -> Step:
         seeds = organisation.seeds if is_last else organisation.few_prices
 
-        def step(destination: Destination) -> bool:
+        def step(destination: Destination) -> None:
             load_sources(sources, destination)
             report = build(destination, seeds=seeds, full_refresh=is_last, test=is_last)
             assert report.ok, (report.failures, report.failed_tests)
-            return report.ok
 
         return step
 
@@ -152,8 +157,7 @@ def in_snowflake(organisation: Organisation, tmp_path_factory: pytest.TempPathFa
 
     folder = tmp_path_factory.mktemp("snowflake")
     with snowflake_server(folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+        set_environment(patch, server.environment)
         with snowflake.connector.connect(**server.connection) as connection:
             yield take_through(
                 Snowflake(folder=folder), organisation, lambda table: read_snowflake(connection, f"llm_spend.{table}")
@@ -166,8 +170,7 @@ def in_bigquery(organisation: Organisation, tmp_path_factory: pytest.TempPathFac
 
     folder = tmp_path_factory.mktemp("bigquery")
     with bigquery_server(folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+        set_environment(patch, server.environment)
         client = bigquery.Client(server.project)
         yield take_through(
             BigQuery(folder=folder), organisation, lambda table: read_bigquery(client, f"llm_spend.{table}")

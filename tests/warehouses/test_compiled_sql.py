@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.warehouses.compare import differences
 from tests.warehouses.conftest import History
 from tests.warehouses.servers import VENVS
 from tests.warehouses.static import check_googlesql, check_sqlglot
+from tests.warehouses.static.project import compiled_nodes
 from tests.warehouses.test_matrix import ARRIVAL
 
 pytestmark = pytest.mark.slow
@@ -56,22 +56,15 @@ def test_a_broken_model_fails_the_static_checks(
     route: str, right: str, wrong: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     fixture, check = ROUTES[route]
-    manifest = tmp_path / "manifest.json"
-    content = _compiled(request.getfixturevalue(fixture).manifests[FIRST])
-    node = content["nodes"][f"model.llm_spend.{MODEL}"]
-    assert right in node["compiled_code"]
-    node["compiled_code"] = node["compiled_code"].replace(right, wrong)
-    manifest.write_text(json.dumps(content))
-    assert any(MODEL in problem for problem in check(manifest, None))
-
-
-def _compiled(manifest: Path) -> dict[str, Any]:
-    """A manifest with the compiled SQL of every node in it."""
-    content: dict[str, Any] = json.loads(manifest.read_text())
-    for result in json.loads(manifest.with_name("run_results.json").read_text())["results"]:
-        if result["unique_id"] in content["nodes"]:
-            content["nodes"][result["unique_id"]]["compiled_code"] = result["compiled_code"]
-    return content
+    whole: Path = request.getfixturevalue(fixture).manifests[FIRST]
+    broken = shutil.copytree(whole.parent, tmp_path / "broken") / whole.name
+    model = f"model.llm_spend.{MODEL}"
+    compiled = compiled_nodes(whole)[model]["compiled_code"]
+    assert right in compiled
+    content = json.loads(broken.read_text())
+    content["nodes"][model]["compiled_code"] = compiled.replace(right, wrong)
+    broken.write_text(json.dumps(content))
+    assert any(MODEL in problem for problem in check(broken, None))
 
 
 @pytest.mark.parametrize("fixture", ["in_snowflake", "in_bigquery"])

@@ -12,6 +12,7 @@ from llm_spend.destinations import BigQuery, Destination, Snowflake
 from llm_spend.doctor import Check, examine
 from llm_spend.load import load_logs
 from llm_spend.settings import Settings
+from tests.warehouses.conftest import set_environment
 from tests.warehouses.servers import bigquery_server, snowflake_server
 
 pytestmark = pytest.mark.slow
@@ -23,8 +24,7 @@ WAREHOUSES = {"snowflake": (snowflake_server, Snowflake), "bigquery": (bigquery_
 def destination(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Destination]:
     start, kind = WAREHOUSES[request.param]
     with start() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
+        set_environment(monkeypatch, server.environment)
         yield kind()
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.warehouses import servers
+from tests.warehouses.conftest import set_environment
 from tests.warehouses.servers import BigQueryServer, ServerDied, SnowflakeServer, bigquery_server, snowflake_server
 
 pytestmark = pytest.mark.slow
@@ -94,11 +95,6 @@ def start_bigquery(patch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
             return [tuple(row) for row in client.query_and_wait(sql, job_retry=None)]
 
         yield Warehouse("bigquery", server, query, "bignumeric", timestamp_has_zone=True)
-
-
-def set_environment(patch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    for name, value in environment.items():
-        patch.setenv(name, value)
 
 
 @pytest.fixture

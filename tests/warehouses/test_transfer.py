@@ -20,7 +20,7 @@ from llm_spend.errors import UserError
 from llm_spend.transfer import EXPORTED, LOADS_TABLE, export_tables, import_tables
 from tests.conftest import load_sources
 from tests.warehouses.compare import Table, read_bigquery, read_duckdb, read_snowflake
-from tests.warehouses.conftest import History, Organisation
+from tests.warehouses.conftest import History, Organisation, set_environment
 from tests.warehouses.servers import bigquery_server, snowflake_server
 
 pytestmark = pytest.mark.slow
@@ -91,8 +91,7 @@ def test_rows_and_loads_arrive_in_a_warehouse(
     start: Any, in_duckdb: History, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start() as (environment, destination, read):
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
+        set_environment(monkeypatch, environment)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(transfer, "_check_arrival", lambda *arguments: 1 / 0)
             import_tables(destination, export)

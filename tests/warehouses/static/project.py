@@ -56,7 +56,7 @@ def read_project(
     `incremental`: the manifest of a later run, from which the second variant of incremental models is taken.
     `raw_tables`: column types by name of the source table; `text_type`: type of every seed column.
     """
-    nodes = _nodes(manifest)
+    nodes = compiled_nodes(manifest)
     problems: list[str] = []
     tables: dict[Relation, Columns] = {}
     used = {parent for node in nodes.values() for parent in _parents(node)}
@@ -73,7 +73,7 @@ def read_project(
             problems += [f"seed {node['name']}: dbt would guess the type of column {name}" for name in untyped]
     statements = [_statement(nodes[key]) for key in _in_order(nodes)]
     if incremental:
-        statements += _second_variants(statements, _nodes(incremental))
+        statements += _second_variants(statements, compiled_nodes(incremental))
     empty = [statement for statement in statements if not statement.sql.strip()]
     problems += [f"{statement.label}: there is no compiled SQL" for statement in empty]
     return Project(tables, [statement for statement in statements if statement.sql.strip()], problems)
@@ -85,7 +85,7 @@ def not_checked(statements: Iterable[Statement]) -> list[str]:
     return [f"not checked, because what they read has problems: {', '.join(labels)}"] if labels else []
 
 
-def _nodes(manifest: Path) -> dict[str, dict[str, Any]]:
+def compiled_nodes(manifest: Path) -> dict[str, dict[str, Any]]:
     """Models, tests, seeds and sources by unique id, each with its compiled SQL, wherever dbt wrote it."""
     content = json.loads(manifest.read_text(encoding="utf-8"))
     nodes = {**content["nodes"], **content.get("sources", {})}
