@@ -343,6 +343,17 @@ def costs(history: float, new: float) -> Costs:
     )
 
 
+@pytest.mark.slow
+def test_measured_figures_are_those_of_a_demo(demo: Demo) -> None:
+    """Of a smaller one than the page's: the bytes of a request hardly depend on how many there are."""
+    found = measure(demo.database)
+    for name, logical, compressed in table(SCALE, "bytes stored, a request"):
+        # Raw rows name their file, and the path of a temporary folder is longer.
+        assert number(logical) == pytest.approx(found.stored[name.strip("`")], rel=0.15), name
+        assert number(compressed) == pytest.approx(found.compressed[name.strip("`")], rel=0.25), name
+    assert figures("bytes read by a build, for every request there") == pytest.approx(found.read, rel=0.05)
+
+
 def test_costs_follow_from_the_figures() -> None:
     columns = [list(vars(costs(months * BILLION, BILLION / 30)).values()) for months in (1, 12)]
     said = [[number(cell) for cell in cells] for _, *cells, _ in table(SCALE, "what")]
