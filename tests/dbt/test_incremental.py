@@ -18,7 +18,7 @@ from tests.conftest import Demo, load_sources, query
 pytestmark = pytest.mark.slow
 
 # When a row arrived is the one thing that the number of loads changes.
-ARRIVAL = {"loaded_at", "load_id", "basis_id", "last_loaded_at", "detected_at"}
+ARRIVAL = {"loaded_at", "load_id", "date_version", "last_loaded_at", "detected_at"}
 NOT_COMPARED = {"llm_load_history"}
 
 

@@ -22,7 +22,7 @@ PERCENTILES = {
     for measure in ("latency", "ttft")
 }
 # The last step has more prices, of models that nobody used: only their fingerprint tells.
-OF_STEP = {"refreshed": {"basis_id"}}
+OF_STEP = {"refreshed": {"date_version"}}
 STEPS = ("first", "second", "restated", "rerun", "refreshed")
 
 

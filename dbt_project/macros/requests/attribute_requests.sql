@@ -35,25 +35,57 @@
         from {{ relation }}
     ),
 
-    -- A user is one person however the e-mail was typed: lower case before anything is compared.
-    tagged as (
+    looked_up as (
         select
             mapped.*
-            {%- for dimension in owner_dimensions() %}{% for slot in slots %},
+            {%- for dimension in owner_dimensions() %},
+            attribution_keys.has_{{ dimension }}_ties
+            {%- for slot in slots %}
+            {%- set key = 'attribution_keys.' ~ dimension ~ '_key_' ~ slot %},
             attribution_keys.{{ dimension }}_priority_{{ slot }},
-            {% if dimension == 'user' %}lower({% endif %}{{ tag_value('mapped.metadata_map', 'attribution_keys.' ~ dimension ~ '_key_' ~ slot) }}{% if dimension == 'user' %}){% endif %} as {{ dimension }}_tag_{{ slot }}
+            case when {{ key }} is not null then {{ map_value('mapped.metadata_map', key) }} end
+                as {{ dimension }}_value_{{ slot }}
             {%- endfor %}{% endfor %}
         from mapped
         left join attribution_keys on mapped.source_system = attribution_keys.source_system
+    ),
+
+    -- Tags are compared with each other only where keys may contradict each other.
+    compared as (
+        select
+            *
+            {%- for dimension in owner_dimensions() %}{% for slot in slots %},
+            case when has_{{ dimension }}_ties then {{ dimension }}_value_{{ slot }} end
+                as {{ dimension }}_tied_value_{{ slot }}
+            {%- endfor %}{% endfor %}
+        from looked_up
+    ),
+
+    -- The first key that says something wins; no expression stands here twice, since planners compute those for all rows,
+    -- used or not. A user is one person however the e-mail was typed: lower case before anything is compared.
+    tagged as (
+        select
+            *
+            {%- for dimension in owner_dimensions() %}
+            {%- set tags = [] %}
+            {%- for slot in slots %}{% do tags.append(named_tag(dimension ~ '_value_' ~ slot)) %}{% endfor %}
+            {%- set first_tag = 'coalesce(\n                ' ~ tags | join(',\n                ') ~ '\n            )' %},
+            {{ same_name(dimension, first_tag) }} as {{ dimension }}_tag
+            {%- for slot in slots %},
+            case
+                when has_{{ dimension }}_ties
+                    then {{ same_name(dimension, named_tag(dimension ~ '_tied_value_' ~ slot)) }}
+            end as {{ dimension }}_tied_tag_{{ slot }}
+            {%- endfor %}{% endfor %}
+        from compared
     ),
 
     tags_chosen as (
         select
             *
             {%- for dimension in owner_dimensions() %},
-            coalesce({% for slot in slots %}{{ dimension }}_tag_{{ slot }}{{ ', ' if not loop.last }}{% endfor %})
-                as {{ dimension }}_tag,
-            {{ tags_conflict(dimension) }} as has_{{ dimension }}_conflict
+            case when has_{{ dimension }}_ties then {{ tags_conflict(dimension) }} else false end
+                as has_{{ dimension }}_conflict
             {%- endfor %}
         from tagged
     ),

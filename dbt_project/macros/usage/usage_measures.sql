@@ -55,13 +55,18 @@
     that can be NULL, the text that stands for it, so that BI tools get no empty member.
 #}
 {% macro usage_by(keys, unknown={}) %}
-with requests as (
+with dates_to_build as (
+    {{ dates_to_build() }}
+),
+
+requests as (
     select
         *,
         {%- for key in keys %}
         {% if key in unknown %}coalesce({{ key }}, '{{ unknown[key] }}'){% else %}{{ key }}{% endif %} as member_{{ loop.index }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('fct_llm_requests') }}
+    where usage_date in (select usage_date from dates_to_build)
 ),
 
 measured as (
@@ -77,10 +82,12 @@ measured as (
 
 final as (
     select
-        usage_date,
+        measured.usage_date,
         {{ keys | join(',\n        ') }},
-{{ usage_columns() }}
+{{ usage_columns() }},
+        dates_to_build.date_version
     from measured
+    inner join dates_to_build on measured.usage_date = dates_to_build.usage_date
 )
 
 select * from final

@@ -12,8 +12,14 @@
     ('attribution_rules', ['dimension', 'source_system', 'metadata_key', 'priority']),
     ('org_members', ['user_id', 'team_id', 'valid_from', 'valid_to']),
     ('org_teams', ['team_id', 'team_name', 'cost_center_id', 'valid_from', 'valid_to']),
-    ('api_keys', ['api_key_id', 'owner_user_id', 'team_id', 'valid_from', 'valid_to'])
+    ('api_keys', ['api_key_id', 'owner_user_id', 'team_id', 'valid_from', 'valid_to']),
+    ('quota_rules', [
+        'rule_set', 'rule_id', 'rule_order', 'evaluation', 'subject_type', 'subject', 'models', 'metadata_key',
+        'metadata_value', 'applies_per', 'unit', 'limit_to', 'valid_from', 'valid_to'
+    ])
 ] %}
+{# What else decides on numbers: another value has every date built again. #}
+{% set settings = var('llm_spend_rules_version') ~ '|' ~ var('llm_spend_tag_cardinality_limit') %}
 
 with lines as (
     {% for seed, columns in seeds %}
@@ -25,13 +31,19 @@ with lines as (
     {% endfor %}
 ),
 
+bases as (
+    select
+        {{ dbt.listagg("case when seed <> 'quota_rules' then line_hash end", "''", 'order by seed, line_hash') }} as lines,
+        {{ dbt.listagg("case when seed = 'quota_rules' then line_hash end", "''", 'order by seed, line_hash') }}
+            as quota_lines
+    from lines
+),
+
 final as (
     select
-        {{ dbt.hash(dbt.concat([
-            "'" ~ var('llm_spend_rules_version') ~ "'",
-            dbt.listagg('line_hash', "''", 'order by seed, line_hash')
-        ])) }} as basis_id
-    from lines
+        {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", "coalesce(lines, '')"])) }} as basis_id,
+        {{ dbt.hash("coalesce(quota_lines, '')") }} as quota_basis_id
+    from bases
 )
 
 select * from final

@@ -1,5 +1,5 @@
-with requests as (
-    select * from {{ ref('int_requests_unioned') }}
+with contents as (
+    select * from {{ ref('int_load_contents') }}
 ),
 
 final as (
@@ -7,7 +7,8 @@ final as (
         source_system,
         raw_provider,
         raw_model
-    from requests
+    from contents
+    where source_system is not null
 )
 
 select * from final

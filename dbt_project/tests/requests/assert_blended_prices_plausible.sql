@@ -12,7 +12,9 @@ with model_days as (
         sum(cost_usd) as cost_usd,
         sum(total_tokens) as total_tokens
     from {{ ref('fct_llm_requests') }}
-    where price_status in ('priced', 'assumed_standard')
+    where
+        price_status in ('priced', 'assumed_standard')
+        and {{ recently_built() }}
     group by usage_date, channel, model_id
 ),
 

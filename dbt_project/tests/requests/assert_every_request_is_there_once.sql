@@ -1,34 +1,61 @@
--- Nothing is lost and nothing counts twice: every key that was loaded has exactly one row in the fact. Counts, not
--- lists of keys: ten million keys side by side would not fit beside the models.
+-- Nothing is lost and nothing counts twice: every request that was loaded has exactly one row in the fact, on the date on
+-- which it was loaded or, with versions on several dates, on one of them.
 {{ config(severity='error') }}
 
-{% set facts = ref('fct_llm_requests') %}
-
 with loaded as (
-    select distinct request_key
+    select request_key
     from {{ ref('int_requests_unioned') }}
-    where {{ newly_loaded(facts) }}
+    where {{ recently_built() }}
+    group by request_key
 ),
 
+facts as (
+    select request_key
+    from {{ ref('fct_llm_requests') }}
+    where {{ recently_built() }}
+),
+
+moved as (
+    select
+        request_key,
+        usage_date
+    from {{ ref('int_moved_requests') }}
+    where request_key in (select request_key from loaded)
+),
+
+moved_facts as (
+    select request_key
+    from {{ ref('fct_llm_requests') }}
+    where
+        usage_date in (select usage_date from moved)
+        and request_key in (select request_key from moved)
+),
+
+-- Counts, not lists of keys: ten million keys side by side would not fit beside the models.
 counted as (
     select
-        (select count(*) from loaded) as loaded_keys,
-        (select count(*) from {{ facts }} where request_key in (select request_key from loaded)) as fact_rows,
-        (select count(*) from {{ facts }} where {{ newly_loaded(facts) }}) as new_fact_rows
+        'requests of one date' as kind,
+        (select count(*) from loaded where request_key not in (select request_key from moved)) as loaded_keys,
+        (select count(distinct request_key) from facts where request_key not in (select request_key from moved)) as fact_keys,
+        (select count(*) from facts where request_key not in (select request_key from moved)) as fact_rows
+    union all
+    select
+        'requests with versions on several dates' as kind,
+        (select count(distinct request_key) from moved) as loaded_keys,
+        (select count(distinct request_key) from moved_facts) as fact_keys,
+        (select count(*) from moved_facts) as fact_rows
 ),
 
 final as (
     select
-        loaded_keys,
-        fact_rows,
-        new_fact_rows,
+        *,
         case
-            when fact_rows < loaded_keys then 'requests were loaded that are not in fct_llm_requests'
-            when fact_rows > loaded_keys then 'requests have more than one row in fct_llm_requests'
-            else 'fct_llm_requests has rows that were never loaded'
+            when fact_rows > fact_keys then 'requests have more than one row in fct_llm_requests'
+            when fact_keys < loaded_keys then 'requests were loaded that are not in fct_llm_requests'
+            else 'fct_llm_requests has requests that were never loaded'
         end as problem
     from counted
-    where fact_rows <> loaded_keys or new_fact_rows > fact_rows
+    where fact_rows <> fact_keys or fact_keys <> loaded_keys
 )
 
 select * from final

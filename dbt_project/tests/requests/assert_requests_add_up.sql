@@ -45,6 +45,7 @@ with judged as (
             when (cost_basis = 'unknown') <> (cost_usd is null) then 'cost_basis contradicts cost_usd'
         end as problem
     from {{ ref('fct_llm_requests') }}
+    where {{ recently_built() }}
 )
 
 select *

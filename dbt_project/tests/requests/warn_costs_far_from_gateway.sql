@@ -1,5 +1,6 @@
--- Our cost of a model's month is more than 10 times, or less than a tenth of, what the gateway says: a price, an alias
--- or a unit is wrong on one of the two sides. Only attempts for which both are known, and months above one dollar.
+-- Our cost of a model is more than 10 times, or less than a tenth of, what the gateway says: a price, an alias or a unit
+-- is wrong on one of the two sides. Only attempts for which both are known, on the dates that were built, per month and
+-- above one dollar.
 {{ config(severity='warn') }}
 
 with compared as (
@@ -11,7 +12,10 @@ with compared as (
         sum(cost_usd) as cost_usd,
         sum(gateway_reported_usd) as gateway_reported_usd
     from {{ ref('fct_llm_requests') }}
-    where price_status in ('priced', 'assumed_standard') and gateway_reported_usd > 0
+    where
+        price_status in ('priced', 'assumed_standard')
+        and gateway_reported_usd > 0
+        and {{ recently_built() }}
     group by 1, 2, 3, 4
 )
 

@@ -31,6 +31,7 @@ with facts as (
         count(*) - count(cost_usd) as unpriced_requests,
         coalesce(sum(case when cost_usd is null then total_tokens end), 0) as unpriced_tokens
     from {{ ref('fct_llm_requests') }}
+    where {{ recently_built() }}
     group by usage_date
 ),
 
@@ -43,6 +44,7 @@ marts as (
         coalesce(sum({{ measure }}), 0) as {{ measure }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('llm_usage_by_' ~ mart ~ '_daily') }}
+    where {{ recently_built() }}
     group by usage_date
     {{ 'union all' if not loop.last }}
     {% endfor -%}

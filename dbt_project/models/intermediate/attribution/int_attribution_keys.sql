@@ -27,6 +27,16 @@ applicable as (
     inner join rules on rules.source_system in ('*', lower(source_systems.source_system))
 ),
 
+-- Keys of one priority may contradict each other; most organisations have no such keys, and need no such check.
+ties as (
+    select
+        source_system,
+        dimension
+    from applicable
+    group by source_system, dimension
+    having count(*) > count(distinct priority)
+),
+
 final as (
     select
         source_systems.source_system
@@ -34,9 +44,13 @@ final as (
         {%- set is_it = "applicable.dimension = '" ~ dimension ~ "' and applicable.slot = " ~ slot %},
         max(case when {{ is_it }} then applicable.metadata_key end) as {{ dimension }}_key_{{ slot }},
         max(case when {{ is_it }} then applicable.priority end) as {{ dimension }}_priority_{{ slot }}
-        {%- endfor %}{% endfor %}
+        {%- endfor %},
+        coalesce(max(case when ties.dimension = '{{ dimension }}' then 1 else 0 end), 0) = 1 as has_{{ dimension }}_ties
+        {%- endfor %}
     from source_systems
     left join applicable on source_systems.source_system = applicable.source_system
+    left join ties
+        on applicable.source_system = ties.source_system and applicable.dimension = ties.dimension
     group by source_systems.source_system
 )
 

@@ -1,3 +1,5 @@
+{{ config(**llm_spend.by_usage_date()) }}
+
 {#-
     Each kind of subject is one equality join on a small rule table; '*' joins on a constant. A kind without rules costs nothing.
 -#}
@@ -8,8 +10,13 @@
     '*': "'*'",
 } -%}
 
-with requests as (
+with dates_to_build as (
+    {{ llm_spend.dates_to_build('quota_version') }}
+),
+
+requests as (
     select * from {{ ref('fct_llm_requests') }}
+    where usage_date in (select usage_date from dates_to_build)
 ),
 
 rules as (
@@ -31,6 +38,7 @@ rules_{{ loop.index }} as (
 matched as (
     {% for subject_type, subject_column in subject_columns.items() -%}
     select
+        requests.usage_date,
         requests.request_key,
         requests.started_at,
         requests.loaded_at,
@@ -91,6 +99,7 @@ numbered as (
 
 final as (
     select
+        numbered.usage_date,
         rule_key,
         counter_subject_type,
         counter_subject,
@@ -104,8 +113,10 @@ final as (
         loaded_at,
         quantity,
         is_blocked,
-        is_unmeasured
+        is_unmeasured,
+        dates_to_build.date_version
     from numbered
+    inner join dates_to_build on numbered.usage_date = dates_to_build.usage_date
     where
         match_number = 1
         and quantity is not null

@@ -1,31 +1,31 @@
 {%- set key_columns = ['provider', 'cost_center_id', 'team_id', 'model_id'] -%}
 
-with requests as (
+with days as (
     select
         {{ llm_spend.month_start('usage_date') }} as billing_period,
         coalesce(provider, '(unknown)') as provider,
         cost_center_id,
         team_id,
         coalesce(model_id, '(unresolved)') as model_id,
-        case when coalesce(is_gateway_cache_hit, false) then 0 else coalesce(total_tokens, 0) end as quantity_tokens,
-        case when cost_usd is null then coalesce(total_tokens, 0) else 0 end as unpriced_tokens,
-        case when cost_usd is null then 1 else 0 end as unpriced_requests,
+        total_tokens,
+        unpriced_tokens,
+        unpriced_requests,
         cost_usd,
-        -- A request that cost nothing has its reason there (cache_hit, not_billed), not a price list.
-        case when cost_usd <> 0 then cost_basis end as cost_basis
-    from {{ ref('fct_llm_requests') }}
+        first_cost_basis,
+        last_cost_basis
+    from {{ ref('int_requests_daily') }}
 ),
 
 exact as (
     select
         billing_period,
         {{ key_columns | join(',\n        ') }},
-        cast(sum(quantity_tokens) as bigint) as quantity_tokens,
+        cast(sum(total_tokens) as bigint) as quantity_tokens,
         cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
         cast(sum(unpriced_requests) as bigint) as unpriced_requests,
         sum(cost_usd) as exact_cost_usd,
-        case when min(cost_basis) <> max(cost_basis) then 'mixed' else min(cost_basis) end as cost_basis
-    from requests
+        case when min(first_cost_basis) <> max(last_cost_basis) then 'mixed' else min(first_cost_basis) end as cost_basis
+    from days
     group by billing_period, {{ key_columns | join(', ') }}
 ),
 

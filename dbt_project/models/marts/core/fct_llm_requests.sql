@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy=llm_spend.replace_by_key(),
+    incremental_strategy=llm_spend.replace_fact_dates(),
     unique_key='request_key',
     partition_by=llm_spend.partition_by_date('usage_date'),
     cluster_by=llm_spend.cluster_columns(['team_id', 'model_id']),
@@ -8,86 +8,153 @@
 ) }}
 
 {% set requests = ref('int_requests_unioned') %}
+{% set key_hash = llm_spend.short_hash('requests.request_key') %}
+{% set logical_hash = llm_spend.short_hash('requests.logical_request_id') %}
+{# The canonical requests are read several times, few columns at a time: a CTE of them would keep them all, wide. #}
 {% set is_to_build %}
     requests.usage_date in (select usage_date from dates_to_build)
-    and requests.request_key not in (select request_key from standing_elsewhere)
-{% endset %}
+    and requests.load_id in (select load_id from loads)
+{%- endset %}
+{% set is_single %}
+    {{ is_to_build }}
+    and {{ key_hash }} not in (select key_hash from repeated_keys)
+{%- endset %}
 
-with basis as (
-    select basis_id from {{ ref('int_basis') }}
+with dates_to_build as (
+    {{ llm_spend.dates_to_build() }}
 ),
 
-packages as (
-    select * from {{ ref('int_loads') }}
+-- Rows that arrive while a build runs are of no date's version yet: they wait for the next one.
+loads as (
+    select distinct load_id from {{ ref('int_load_contents') }}
 ),
 
-{% if is_incremental() %}
--- What the table holds tells what is new to it: no state is kept elsewhere, so a failed build is simply done again.
--- The hour covers loaders whose clocks differ.
-recent as (
-    select {{ minutes_before('max(loaded_at)', 60) }} as since
-    from {{ this }}
-),
-
-new_loads as (
-    select packages.load_id
-    from packages
-    cross join recent
-    where
-        (recent.since is null or packages.loaded_at >= recent.since)
-        and packages.load_id not in (
-            select built.load_id
-            from {{ this }} as built
-            where built.loaded_at >= (select recent.since from recent)
-        )
-),
-
-new_requests as (
+-- Requests with versions on several dates, when one of these is to build.
+moved as (
     select
         request_key,
         usage_date
-    from {{ requests }}
-    where load_id in (select load_id from new_loads)
-),
-
--- Whole dates are built again: those of new rows, those where an older version of a new row stands, and those that
--- were priced or attributed on another basis. Grouped, so that a planner knows that dates are few: DuckDB else took
--- them for the larger side of every join, and ran out of 4 GB at 3 million requests.
-dates_to_build as (
-    select usage_date from new_requests
-    group by usage_date
-    {{ llm_spend.union_distinct() }}
-    select usage_date from {{ this }}
-    where request_key in (select request_key from new_requests)
-    group by usage_date
-    {{ llm_spend.union_distinct() }}
-    select usage_date from {{ this }}
-    where basis_id <> (select basis_id from basis)
-    group by usage_date
-),
-
--- A record whose time was corrected stands on its new date; the old version on a date to build must not replace it.
-standing_elsewhere as (
-    select built.request_key
-    from {{ this }} as built
+    from {{ ref('int_moved_requests') }}
     where
-        built.usage_date not in (select usage_date from dates_to_build)
-        and built.request_key in (
-            select candidates.request_key
-            from {{ requests }} as candidates
-            where candidates.usage_date in (select usage_date from dates_to_build)
+        request_key in (
+            select here.request_key
+            from {{ ref('int_moved_requests') }} as here
+            where here.usage_date in (select usage_date from dates_to_build)
         )
+    group by request_key, usage_date
 ),
-{% else %}
-{% set is_to_build = 'true' %}
-{% endif %}
 
-superseded as (
-    {{ superseded_attempts(requests, is_to_build) }}
+repeated_keys as (
+    select {{ key_hash }} as key_hash
+    from {{ requests }} as requests
+    where {{ is_to_build }}
+    group by 1
+    having count(*) > 1
+    {{ llm_spend.union_distinct() }}
+    select {{ llm_spend.short_hash('request_key') }} as key_hash
+    from moved
+),
+
+versions as (
+    select requests.*
+    from {{ requests }} as requests
+    where
+        {{ is_to_build }}
+        and {{ key_hash }} in (select key_hash from repeated_keys)
+    union all
+    select requests.*
+    from {{ requests }} as requests
+    inner join moved
+        on requests.request_key = moved.request_key and requests.usage_date = moved.usage_date
+    where
+        requests.usage_date in (select usage_date from moved)
+        and requests.usage_date not in (select usage_date from dates_to_build)
+        and requests.load_id in (select load_id from loads)
+),
+
+-- The newest version by the source's own time, then the one with the most tokens (a stream is logged with placeholder
+-- usage first), then the one loaded last. Versions are few, so only they are ranked: ranking all would sort the log.
+ranked_versions as (
+    select
+        *,
+        row_number() over (
+            partition by request_key
+            order by
+                coalesce(source_updated_at, cast('1900-01-01' as {{ llm_spend.type_timestamp() }})) desc,
+                coalesce(total_tokens, -1) desc,
+                load_id desc,
+                -- Copies in one load that still differ: any order will do, as long as it is always the same.
+                status,
+                coalesce(http_status, 0),
+                coalesce(gateway_reported_usd, -1) desc,
+                coalesce({{ document_text('metadata') }}, '')
+        ) as version_rank
+    from versions
 ),
 
 deduplicated as (
-    {{ deduplicate_requests(requests, is_to_build) }}
+    select
+        requests.*,
+        1 as version_rank
+    from {{ requests }} as requests
+    where {{ is_single }}
+    union all
+    select * from ranked_versions
+    where
+        version_rank = 1
+        and usage_date in (select usage_date from dates_to_build)
+),
+
+-- One logical request counts once a date, at the attempt that ended it. Retries are few too.
+shared_requests as (
+    select
+        {{ logical_hash }} as logical_hash,
+        requests.usage_date
+    from {{ requests }} as requests
+    where {{ is_to_build }}
+    group by 1, 2
+    having count(*) > 1
+),
+
+attempts as (
+    select
+        requests.request_key,
+        requests.source_system,
+        requests.source_instance,
+        requests.logical_request_id,
+        requests.usage_date,
+        requests.started_at
+    from {{ requests }} as requests
+    inner join shared_requests
+        on {{ logical_hash }} = shared_requests.logical_hash and requests.usage_date = shared_requests.usage_date
+    where {{ is_single }}
+    union all
+    select
+        request_key,
+        source_system,
+        source_instance,
+        logical_request_id,
+        usage_date,
+        started_at
+    from ranked_versions
+    where
+        version_rank = 1
+        and usage_date in (select usage_date from dates_to_build)
+),
+
+ranked_attempts as (
+    select
+        request_key,
+        row_number() over (
+            partition by source_system, source_instance, logical_request_id, usage_date
+            order by started_at desc, request_key desc
+        ) as attempt_rank
+    from attempts
+),
+
+superseded as (
+    select request_key from ranked_attempts
+    where attempt_rank > 1
 ),
 
 attributed as (
@@ -167,9 +234,9 @@ final as (
         priced.feedback_score,
         priced.loaded_at,
         priced.load_id,
-        basis.basis_id
+        dates_to_build.date_version
     from priced
-    cross join basis
+    inner join dates_to_build on priced.usage_date = dates_to_build.usage_date
     left join superseded on priced.request_key = superseded.request_key
 )
 

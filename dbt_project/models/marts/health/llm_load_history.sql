@@ -16,10 +16,10 @@ files as (
 arrived as (
     select
         load_id,
-        count(*) as rows_loaded,
-        min(started_at) as first_event_at,
-        max(started_at) as last_event_at
-    from {{ ref('int_requests_unioned') }}
+        sum(rows_loaded) as rows_loaded,
+        min(first_event_at) as first_event_at,
+        max(last_event_at) as last_event_at
+    from {{ ref('int_load_contents') }}
     group by load_id
 ),
 

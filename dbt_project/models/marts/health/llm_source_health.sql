@@ -1,13 +1,14 @@
-with requests as (
-    select * from {{ ref('fct_llm_requests') }}
+with days as (
+    select * from {{ ref('int_requests_daily') }}
 ),
 
 arrived as (
     select
         source_system,
         source_instance,
-        count(*) as rows_loaded
-    from {{ ref('int_requests_unioned') }}
+        sum(rows_loaded) as rows_loaded
+    from {{ ref('int_load_contents') }}
+    where source_system is not null
     group by source_system, source_instance
 ),
 
@@ -30,17 +31,16 @@ measured as (
     select
         source_system,
         source_instance,
-        count(*) as attempts,
-        sum(case when token_quality = 'missing_usage' and status = 'success' then 1 else 0 end)
-            as attempts_without_usage,
-        sum(case when is_metadata_unreadable then 1 else 0 end) as attempts_with_unreadable_metadata,
-        sum(case when is_gateway_cache_hit is null then 1 else 0 end) as attempts_of_unknown_cache_status,
-        sum(case when cost_usd is null then 1 else 0 end) as unpriced_attempts,
-        sum(case when team_id = {{ unallocated() }} then 1 else 0 end) as attempts_without_team,
-        min(started_at) as first_event_at,
-        max(started_at) as last_event_at,
-        max(loaded_at) as last_loaded_at
-    from requests
+        sum(attempts) as attempts,
+        sum(attempts_without_usage) as attempts_without_usage,
+        sum(attempts_with_unreadable_metadata) as attempts_with_unreadable_metadata,
+        sum(attempts_of_unknown_cache_status) as attempts_of_unknown_cache_status,
+        sum(unpriced_requests) as unpriced_attempts,
+        sum(case when team_id = {{ unallocated() }} then attempts else 0 end) as attempts_without_team,
+        min(first_seen_at) as first_event_at,
+        max(last_seen_at) as last_event_at,
+        max(last_loaded_at) as last_loaded_at
+    from days
     group by source_system, source_instance
 ),
 

@@ -1,10 +1,19 @@
-with breached_windows as (
+{{ config(**llm_spend.by_usage_date()) }}
+
+with dates_to_build as (
+    {{ llm_spend.dates_to_build('quota_version') }}
+),
+
+breached_windows as (
     select * from {{ ref('llm_quota_usage') }}
-    where status = 'breached'
+    where
+        status = 'breached'
+        and usage_date in (select usage_date from dates_to_build)
 ),
 
 matches as (
     select * from {{ ref('int_quota_matches') }}
+    where usage_date in (select usage_date from dates_to_build)
 ),
 
 -- Running totals only for windows that ended above their limit: few, however many requests there are.
@@ -74,7 +83,9 @@ final as (
         breached_windows.observed_blocks,
         cast(detections.detected_at as {{ llm_spend.type_timestamp() }}) as detected_at,
         cast(null as {{ llm_spend.type_timestamp() }}) as voided_at,
-        breached_windows.rule_key
+        breached_windows.rule_key,
+        breached_windows.usage_date,
+        dates_to_build.date_version
     from breached_windows
     inner join crossings
         on
@@ -86,6 +97,8 @@ final as (
             breached_windows.rule_key = detections.rule_key
             and breached_windows.subject = detections.subject
             and breached_windows.window_start = detections.window_start
+    inner join dates_to_build
+        on breached_windows.usage_date = dates_to_build.usage_date
     where crossings.crossing_number = 1
 )
 

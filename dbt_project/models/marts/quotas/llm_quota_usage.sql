@@ -1,5 +1,12 @@
-with matches as (
+{{ config(**llm_spend.by_usage_date()) }}
+
+with dates_to_build as (
+    {{ llm_spend.dates_to_build('quota_version') }}
+),
+
+matches as (
     select * from {{ ref('int_quota_matches') }}
+    where usage_date in (select usage_date from dates_to_build)
 ),
 
 rules as (
@@ -15,6 +22,7 @@ rules as (
 
 windows as (
     select
+        usage_date,
         rule_key,
         counter_subject_type,
         counter_subject,
@@ -23,7 +31,7 @@ windows as (
         cast(sum(case when is_blocked then 1 else 0 end) as bigint) as observed_blocks,
         cast(sum(case when is_unmeasured then 1 else 0 end) as bigint) as unmeasured_requests
     from matches
-    group by rule_key, counter_subject_type, counter_subject, window_start
+    group by usage_date, rule_key, counter_subject_type, counter_subject, window_start
 ),
 
 final as (
@@ -51,10 +59,14 @@ final as (
         end as status,
         windows.observed_blocks,
         windows.unmeasured_requests,
-        rules.rule_key
+        rules.rule_key,
+        windows.usage_date,
+        dates_to_build.date_version
     from windows
     inner join rules
         on windows.rule_key = rules.rule_key
+    inner join dates_to_build
+        on windows.usage_date = dates_to_build.usage_date
 )
 
 select * from final

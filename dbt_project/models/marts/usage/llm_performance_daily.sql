@@ -1,4 +1,10 @@
-with requests as (
+{{ config(**llm_spend.by_usage_date()) }}
+
+with dates_to_build as (
+    {{ dates_to_build() }}
+),
+
+requests as (
     select
         usage_date,
         coalesce(provider, '(unknown)') as provider,
@@ -11,6 +17,7 @@ with requests as (
             as answered_latency_ms,
         case when status = 'success' and not coalesce(is_gateway_cache_hit, false) then ttft_ms end as answered_ttft_ms
     from {{ ref('fct_llm_requests') }}
+    where usage_date in (select usage_date from dates_to_build)
 ),
 
 measured as (
@@ -34,7 +41,7 @@ measured as (
 
 final as (
     select
-        usage_date,
+        measured.usage_date,
         provider,
         model_id,
         operation,
@@ -48,8 +55,10 @@ final as (
         p50_ttft_ms,
         p90_ttft_ms,
         p99_ttft_ms,
-        attempts_with_latency
+        attempts_with_latency,
+        dates_to_build.date_version
     from measured
+    inner join dates_to_build on measured.usage_date = dates_to_build.usage_date
 )
 
 select * from final

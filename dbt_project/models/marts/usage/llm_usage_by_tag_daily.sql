@@ -1,13 +1,20 @@
+{{ config(**llm_spend.by_usage_date()) }}
+
 {% set measured_columns = [
     'usage_date', 'is_final_attempt', 'status', 'is_gateway_cache_hit', 'input_tokens', 'output_tokens',
     'cache_read_tokens', 'total_tokens', 'cost_usd', 'gateway_reported_usd', 'feedback_score', 'started_at'
 ] %}
 
-with requests as (
+with dates_to_build as (
+    {{ dates_to_build() }}
+),
+
+requests as (
     select
         {{ measured_columns | join(', ') }},
         {{ metadata_map('metadata') }} as metadata_map
     from {{ ref('fct_llm_requests') }}
+    where usage_date in (select usage_date from dates_to_build)
 ),
 
 tags as (
@@ -66,12 +73,14 @@ bounded as (
 
 final as (
     select
-        usage_date,
+        bounded.usage_date,
         tag_key,
         bounded_tag_value as tag_value,
         values_of_key,
-        {{ usage_columns() }}
+        {{ usage_columns() }},
+        dates_to_build.date_version
     from bounded
+    inner join dates_to_build on bounded.usage_date = dates_to_build.usage_date
 )
 
 select * from final

@@ -1,0 +1,90 @@
+{{ config(materialized='incremental', incremental_strategy=llm_spend.add_rows(), on_schema_change='fail') }}
+
+with loads as (
+    select distinct load_id from {{ ref('int_load_contents') }}
+),
+
+requests as (
+    select
+        request_key,
+        {{ llm_spend.short_hash('request_key') }} as key_hash,
+        usage_date,
+        load_id
+    from {{ ref('int_requests_unioned') }}
+    where load_id in (select load_id from {{ ref('int_load_contents') }})
+),
+
+new_loads as (
+    select load_id
+    from loads
+    {% if is_incremental() %}
+    where load_id not in (select load_id from {{ this }})
+    {% endif %}
+),
+
+-- Hashes first: few of them lead to a request on two dates, and only those are compared by their key.
+{% if is_incremental() %}
+candidates as (
+    select key_hash
+    from requests
+    where load_id in (select load_id from new_loads)
+    group by key_hash
+),
+{% else %}
+candidates as (
+    select key_hash
+    from requests
+    group by key_hash
+    having min(usage_date) <> max(usage_date)
+),
+{% endif %}
+
+versions as (
+    select
+        request_key,
+        usage_date,
+        load_id
+    from requests
+    where key_hash in (select key_hash from candidates)
+    group by request_key, usage_date, load_id
+),
+
+moved_keys as (
+    select request_key
+    from versions
+    group by request_key
+    having min(usage_date) <> max(usage_date)
+),
+
+moved as (
+    select
+        load_id,
+        request_key,
+        usage_date
+    from versions
+    where request_key in (select request_key from moved_keys)
+    {% if is_incremental() %}
+    and not exists (
+        select 1 from {{ this }} as known
+        where
+            known.load_id = versions.load_id
+            and known.request_key = versions.request_key
+            and known.usage_date = versions.usage_date
+    )
+    {% endif %}
+),
+
+final as (
+    select load_id, request_key, usage_date from moved
+    union all
+    -- A load that moved nothing has been looked at too.
+    select
+        new_loads.load_id,
+        cast(null as {{ dbt.type_string() }}) as request_key,
+        cast(null as date) as usage_date
+    from new_loads
+    left join moved on new_loads.load_id = moved.load_id
+    where moved.load_id is null
+)
+
+select * from final

@@ -1,0 +1,76 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy=llm_spend.replace_by_key(),
+    unique_key='usage_date',
+    on_schema_change='fail'
+) }}
+
+with contents as (
+    select * from {{ ref('int_load_contents') }}
+),
+
+moved as (
+    select * from {{ ref('int_moved_requests') }}
+),
+
+basis as (
+    select * from {{ ref('int_basis') }}
+),
+
+-- A version of a request that arrives on one date changes what holds on the others.
+touched as (
+    select
+        usage_date,
+        load_id
+    from contents
+    where usage_date is not null
+    {{ llm_spend.union_distinct() }}
+    select
+        moved.usage_date,
+        others.load_id
+    from moved
+    inner join moved as others on moved.request_key = others.request_key
+),
+
+loads_of_date as (
+    select
+        usage_date,
+        {{ dbt.listagg('load_id', "','", 'order by load_id') }} as load_ids
+    from touched
+    group by usage_date
+),
+
+versions as (
+    select
+        loads_of_date.usage_date,
+        {{ dbt.hash(dbt.concat([
+            llm_spend.date_text('loads_of_date.usage_date'), "'|'", 'basis.basis_id', "'|'", 'loads_of_date.load_ids'
+        ])) }} as date_version,
+        basis.quota_basis_id
+    from loads_of_date
+    cross join basis
+),
+
+named as (
+    select
+        usage_date,
+        date_version,
+        {{ dbt.hash(dbt.concat(['date_version', "'|'", 'quota_basis_id'])) }} as quota_version
+    from versions
+),
+
+final as (
+    select
+        named.usage_date,
+        named.date_version,
+        named.quota_version,
+        cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S") }}' as {{ llm_spend.type_timestamp() }}) as versioned_at
+    from named
+    {% if is_incremental() %}
+    left join {{ this }} as known
+        on named.usage_date = known.usage_date and named.quota_version = known.quota_version
+    where known.usage_date is null
+    {% endif %}
+)
+
+select * from final

@@ -1,0 +1,67 @@
+{{ config(**llm_spend.by_usage_date()) }}
+
+{% set members = [
+    'source_system', 'source_instance', 'provider', 'resolved_model', 'model_id', 'cost_center_id', 'team_id',
+    'price_status'
+] %}
+
+with dates_to_build as (
+    {{ dates_to_build() }}
+),
+
+requests as (
+    select
+        *,
+        -- A request that cost nothing has its reason there (cache_hit, not_billed), not a price list.
+        case when cost_usd <> 0 then cost_basis end as paid_basis
+    from {{ ref('fct_llm_requests') }}
+    where usage_date in (select usage_date from dates_to_build)
+),
+
+measured as (
+    select
+        usage_date,
+        {{ members | join(',\n        ') }},
+        count(*) as attempts,
+        sum(case when coalesce(is_gateway_cache_hit, false) then 0 else coalesce(total_tokens, 0) end) as total_tokens,
+        sum(cost_usd) as cost_usd,
+        min(paid_basis) as first_cost_basis,
+        max(paid_basis) as last_cost_basis,
+        sum(case when cost_usd is null then 1 else 0 end) as unpriced_requests,
+        sum(case when cost_usd is null then coalesce(total_tokens, 0) else 0 end) as unpriced_tokens,
+        sum(case when cost_usd is null then gateway_reported_usd end) as unpriced_gateway_usd,
+        sum(case when token_quality = 'missing_usage' and status = 'success' then 1 else 0 end)
+            as attempts_without_usage,
+        sum(case when is_metadata_unreadable then 1 else 0 end) as attempts_with_unreadable_metadata,
+        sum(case when is_gateway_cache_hit is null then 1 else 0 end) as attempts_of_unknown_cache_status,
+        min(started_at) as first_seen_at,
+        max(started_at) as last_seen_at,
+        max(loaded_at) as last_loaded_at
+    from requests
+    group by usage_date, {{ members | join(', ') }}
+),
+
+final as (
+    select
+        measured.usage_date,
+        {{ members | join(',\n        ') }},
+        cast(attempts as {{ dbt.type_bigint() }}) as attempts,
+        cast(total_tokens as {{ dbt.type_bigint() }}) as total_tokens,
+        cast(cost_usd as {{ type_money() }}) as cost_usd,
+        first_cost_basis,
+        last_cost_basis,
+        cast(unpriced_requests as {{ dbt.type_bigint() }}) as unpriced_requests,
+        cast(unpriced_tokens as {{ dbt.type_bigint() }}) as unpriced_tokens,
+        cast(unpriced_gateway_usd as {{ type_money() }}) as unpriced_gateway_usd,
+        cast(attempts_without_usage as {{ dbt.type_bigint() }}) as attempts_without_usage,
+        cast(attempts_with_unreadable_metadata as {{ dbt.type_bigint() }}) as attempts_with_unreadable_metadata,
+        cast(attempts_of_unknown_cache_status as {{ dbt.type_bigint() }}) as attempts_of_unknown_cache_status,
+        first_seen_at,
+        last_seen_at,
+        last_loaded_at,
+        dates_to_build.date_version
+    from measured
+    inner join dates_to_build on measured.usage_date = dates_to_build.usage_date
+)
+
+select * from final

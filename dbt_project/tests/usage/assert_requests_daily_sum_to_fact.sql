@@ -1,0 +1,45 @@
+-- Per day and provider, what statements and health are made of adds up to the fact, to the last digit.
+{{ config(severity='error') }}
+
+{% set measures = ['attempts', 'total_tokens', 'cost_usd', 'unpriced_requests', 'unpriced_tokens'] %}
+
+with facts as (
+    select
+        usage_date,
+        coalesce(provider, '(unknown)') as provider,
+        count(*) as attempts,
+        coalesce(sum(case when is_gateway_cache_hit then 0 else total_tokens end), 0) as total_tokens,
+        coalesce(sum(cost_usd), 0) as cost_usd,
+        count(*) - count(cost_usd) as unpriced_requests,
+        coalesce(sum(case when cost_usd is null then total_tokens end), 0) as unpriced_tokens
+    from {{ ref('fct_llm_requests') }}
+    where {{ recently_built() }}
+    group by 1, 2
+),
+
+days as (
+    select
+        usage_date,
+        coalesce(provider, '(unknown)') as provider,
+        {%- for measure in measures %}
+        coalesce(sum({{ measure }}), 0) as {{ measure }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('int_requests_daily') }}
+    where {{ recently_built() }}
+    group by 1, 2
+),
+
+final as (
+    select
+        coalesce(facts.usage_date, days.usage_date) as usage_date,
+        coalesce(facts.provider, days.provider) as provider,
+        {%- for measure in measures %}
+        days.{{ measure }} - facts.{{ measure }} as {{ measure }}_off{{ ',' if not loop.last }}
+        {%- endfor %}
+    from facts
+    full outer join days on facts.usage_date = days.usage_date and facts.provider = days.provider
+)
+
+select *
+from final
+where {% for measure in measures %}coalesce({{ measure }}_off <> 0, true){{ ' or ' if not loop.last }}{% endfor %}

@@ -1,0 +1,73 @@
+"""A build does what can have changed since the last one that passed, and the destination says what that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_spend.build import BuildReport, build
+from llm_spend.destinations import DuckDb
+from llm_spend.load import load_logs
+from llm_spend.sources import generic
+from tests.conftest import query
+
+pytestmark = pytest.mark.slow
+
+MAPPING = generic.Mapping.model_validate(
+    {
+        "source": "InHouse",
+        "columns": {"source_record_id": "id", "started_at": "ts", "input_tokens": "ctx"},
+        "defaults": {"provider": "openai", "raw_model": "no-such-model"},
+        "metadata": ["squad"],
+    }
+)
+
+
+class Office:
+    """A log folder, seeds and a database; each step is one command of a user."""
+
+    def __init__(self, folder: Path) -> None:
+        self.logs, self.seeds, self.database = folder / "logs", folder / "seeds", folder / "office.duckdb"
+        self.logs.mkdir()
+        self.seeds.mkdir()
+        self.write_rules("squad")
+
+    def write_rules(self, key: str) -> None:
+        rule = f"dimension,source_system,metadata_key,priority\nteam,InHouse,{key},1\n"
+        (self.seeds / "attribution_rules.csv").write_text(rule, encoding="utf-8")
+
+    def load(self, record: str, day: str) -> None:
+        (self.logs / f"{record}.csv").write_text(f"id,ts,ctx,squad\n{record},{day} 10:00:00,9,ads\n", encoding="utf-8")
+        load_logs("generic", str(self.logs), DuckDb(self.database), mapping=MAPPING)
+
+    def build(self) -> BuildReport:
+        return build(DuckDb(self.database), seeds=self.seeds)
+
+    def teams(self) -> list[tuple[Any, ...]]:
+        return query(self.database, "select source_record_id, team_id from llm_spend.fct_llm_requests order by all")
+
+
+def test_what_changed_is_built_and_nothing_else(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.load("a", "2026-11-03")
+    first = office.build()
+    assert first.ok and first.nothing_new_since is None
+    assert any("unpriced" in warning for warning in first.warnings)
+
+    again = office.build()
+    assert again.ok and again.nothing_new_since is not None
+    assert (again.models, again.tests, again.warnings) == (0, 0, first.warnings)
+
+    office.load("b", "2026-11-04")
+    loaded = office.build()
+    assert loaded.ok and 0 < loaded.models < first.models and 0 < loaded.tests < first.tests
+    assert len(loaded.warnings) == len(first.warnings)
+    assert office.teams() == [("a", "ads"), ("b", "ads")]
+
+    office.write_rules(" ")
+    failed = office.build()
+    assert failed.models == first.models, "other seeds: everything"
+    assert failed.failed_tests and office.teams() == [("a", "(unallocated)"), ("b", "(unallocated)")]
+    assert office.build().failed_tests == failed.failed_tests, "a build that failed is no last build"
