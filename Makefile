@@ -6,7 +6,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint docs emulators prices constraints clean test-warehouses test-others
+.PHONY: help setup demo test check lint docs bench emulators prices constraints clean test-warehouses test-others
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -17,11 +17,11 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(VENV)/.user: $(BIN)/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.user
 
 setup: $(VENV)/.dev ## Set up .venv for development
@@ -54,13 +54,17 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/
 	$(BIN)/python tests/docs/generate_settings.py
 	UPDATE_README=1 $(BIN)/pytest tests/docs/test_readme.py -k queries
 
+# How else: `make bench BENCH="--requests 10_000_000"`, and BENCH=--help.
+bench: $(VENV)/.dev ## Measure against DuckDB alone and SQL by hand; writes docs/performance.md
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
 # Each has a venv of its own: their pins conflict. "sync" installs the pins and nothing else.
 EMULATORS := .emulators
 emulators: $(addprefix $(EMULATORS)/,snowflake/.installed bigquery/.installed googlesql/.installed) ## Set up the emulators of the warehouse tests
 
 $(EMULATORS)/%/.installed: tests/warehouses/emulators/requirements-%.txt $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
-	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python $<
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
 	@touch $@
 
 prices: $(VENV)/.dev ## Write the price seeds from the pinned genai-prices

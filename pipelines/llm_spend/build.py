@@ -7,15 +7,16 @@ databases must not share one `target/`.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
+from llm_spend.build_record import Extent, forget, last_build, note
+from llm_spend.dbt_process import DbtProcess, Progress, Result
 from llm_spend.destinations import Destination
 from llm_spend.errors import UserError
 from llm_spend.schema import QUARANTINE_TABLE
@@ -23,8 +24,17 @@ from llm_spend.seeds import find_seeds
 
 _ROWS_SHOWN = 3
 _NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
+_SECRET = "DBT_ENV_SECRET"
 
-Progress = Callable[[int, int, str], None]
+# What follows from loads, its tests included. Tests that warn only know seeds as well: a build repeats what they say.
+# Tests are found by what they read: without `empty` those of a view would be excluded with it.
+_SELECTION: Mapping[Extent, tuple[str, ...]] = {
+    Extent.EVERYTHING: (),
+    Extent.NEW_LOADS: (
+        *("--select", "source:*+", "config.severity:warn", "--exclude", "config.materialized:view"),
+        *("--indirect-selection", "empty"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class BuildReport:
     failed_tests: tuple[str, ...]
     warnings: tuple[str, ...]
     seconds: float
+    nothing_new_since: str | None = None
+    """When what is there was built, in UTC, if this build had nothing to add to it."""
 
     @property
     def ok(self) -> bool:
@@ -62,27 +74,46 @@ def build(
     threads: int = 2,
     test: bool = True,
     progress: Progress = lambda done, total, name: None,
+    dbt: DbtProcess | None = None,
 ) -> BuildReport:
-    """Seed, build and test everything. Raises UserError when nothing was loaded or dbt itself can't run.
+    """Seed, build and test what can have changed since the last build that passed. `dbt` is one started before.
 
-    Unit tests are left out: they test the models on made-up rows, which the package's own checks do.
+    Raises UserError when nothing was loaded or dbt itself can't run. Unit tests are left out: they test the models
+    on made-up rows, which the package's own checks do.
     """
     schemas = destination.schemas
     if QUARANTINE_TABLE not in destination.tables(schemas.raw):
         raise UserError(f"Nothing was loaded into {destination.label} yet.", "Run `llm-spend load` first.")
-    started = monotonic()
+    started, now = monotonic(), datetime.now(UTC)
     project = prepare_project(destination.work_dir, seeds)
-    arguments = [sys.executable, "-m", "dbt.cli.main", "--log-format", "json", "build"]
-    arguments += ["--project-dir", str(project), "--profiles-dir", str(project)]
-    arguments += ["--vars", json.dumps({"llm_spend_raw_schema": schemas.raw})]
-    arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"])]
+    variables = json.dumps({"llm_spend_raw_schema": schemas.raw})
+    environment = destination.dbt_environment()
+    fingerprint = _fingerprint(project, variables, environment)
+    last = last_build(destination, fingerprint, now)
+    extent = Extent.EVERYTHING if full_refresh or not test else last.extent
+    if extent is Extent.NOTHING:
+        return BuildReport(0, 0, 0, (), (), last.warnings, monotonic() - started, last.built_at)
+    forget(destination)
+    arguments = ["--write-json" if extent is Extent.EVERYTHING else "--no-write-json", "build"]
+    arguments += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", variables]
+    arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"]), *_SELECTION[extent]]
     arguments += ["--full-refresh"] if full_refresh else []
-    environment = {**os.environ, **destination.dbt_environment(), "LLM_SPEND_THREADS": str(threads)}
-    messages = _run(arguments, project, environment, progress)
-    results = _results(project)
-    if results is None:
-        raise UserError(f"dbt could not start: {messages[-1] if messages else 'it said nothing'}")
-    return _report(results, destination, monotonic() - started)
+    with nullcontext(dbt) if dbt else DbtProcess(destination.name) as process:
+        results = process.run(arguments, project, {**environment, "LLM_SPEND_THREADS": str(threads)}, progress)
+    report = _report(results, destination, monotonic() - started)
+    if report.ok and test:
+        note(destination, fingerprint, last.loads, now, report.warnings)
+    return report
+
+
+def _fingerprint(project: Path, variables: str, environment: Mapping[str, str]) -> str:
+    """Of all that tables follow from, except what was loaded: files, variables, and which database they are in."""
+    place = {name: value for name, value in environment.items() if not name.startswith(_SECRET)}
+    found = sha256(json.dumps([variables, place], sort_keys=True).encode())
+    for path in sorted(_project_files(project)):
+        content = path.read_bytes()
+        found.update(f"{path.relative_to(project).as_posix()} {len(content)}\n".encode() + content)
+    return found.hexdigest()
 
 
 def prepare_project(folder: Path, seeds: Path | None) -> Path:
@@ -108,38 +139,7 @@ def _project_files(project: Path) -> Iterator[Path]:
             yield path
 
 
-def _run(arguments: list[str], project: Path, environment: dict[str, str], progress: Progress) -> list[str]:
-    """Run dbt, report each finished node, return its error messages."""
-    (project / "target" / "run_results.json").unlink(missing_ok=True)
-    messages: list[str] = []
-    with subprocess.Popen(
-        arguments, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout
-        for line in process.stdout:
-            try:
-                event = json.loads(line)
-            except json.JSONDecodeError:
-                messages.append(line.strip())
-                continue
-            info, data = event.get("info", {}), event.get("data", {})
-            if info.get("level") == "error":
-                messages.append(str(info.get("msg", "")).strip())
-            if "index" in data and "total" in data:
-                name = (data.get("node_info") or {}).get("node_name", "")
-                progress(int(data["index"]), int(data["total"]), str(name))
-    return [message for message in messages if message]
-
-
-def _results(project: Path) -> list[dict[str, Any]] | None:
-    path = project / "target" / "run_results.json"
-    if not path.exists():
-        return None
-    results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["results"]
-    return results
-
-
-def _report(results: list[dict[str, Any]], destination: Destination, seconds: float) -> BuildReport:
+def _report(results: list[Result], destination: Destination, seconds: float) -> BuildReport:
     tests = [result for result in results if _kind(result) == "test"]
     failed = [result for result in tests if result["status"] in ("fail", "error")]
     warned = [result for result in tests if result["status"] == "warn"]
@@ -154,16 +154,16 @@ def _report(results: list[dict[str, Any]], destination: Destination, seconds: fl
     )
 
 
-def _kind(result: dict[str, Any]) -> str:
+def _kind(result: Result) -> str:
     return str(result["unique_id"]).split(".", 1)[0]
 
 
-def _message(result: dict[str, Any]) -> str:
+def _message(result: Result) -> str:
     name = str(result["unique_id"]).split(".")[2]
     return f"{name}: {str(result.get('message') or result['status']).strip()}"
 
 
-def _offending_rows(result: dict[str, Any], destination: Destination) -> str:
+def _offending_rows(result: Result, destination: Destination) -> str:
     """The first rows that a test found, since dbt only counts them; '' when the test itself could not run."""
     if result["status"] == "error" or not result.get("compiled_code"):
         return ""

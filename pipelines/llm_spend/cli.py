@@ -24,6 +24,7 @@ from llm_spend.errors import UserError
 from llm_spend.settings import Settings, SourceSettings, read_settings
 
 if TYPE_CHECKING:
+    from llm_spend.dbt_process import DbtProcess
     from llm_spend.destinations import Destination
 
 FAILED, QUARANTINED, UNTRUSTED = 1, 3, 4
@@ -104,9 +105,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Load, then build: what a scheduler calls."""
+    from llm_spend.dbt_process import DbtProcess
+
     settings = read_settings(destination=destination, database=database, seeds=seeds)
-    loads = _load(settings, _sources(settings, source, path, instance, mapping), quiet=as_json)
-    report = _build(settings, full_refresh, quiet=as_json)
+    sources = _sources(settings, source, path, instance, mapping)
+    with DbtProcess(settings.destination) as dbt:
+        loads = _load(settings, sources, quiet=as_json)
+        report = _build(settings, full_refresh, quiet=as_json, dbt=dbt)
     if as_json:
         _print_json({"loads": loads, "build": asdict(report)})
     raise typer.Exit(_build_code(report) or _load_code(loads))
@@ -326,7 +331,7 @@ def _moved(move: Callable[..., Any], settings: Settings, folder: Path, *, quiet:
         return move(_destination(settings), folder, lambda message: bar.update(task, description=message))
 
 
-def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
+def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProcess | None = None) -> Any:
     from llm_spend.build import build as build_tables
 
     with _progress(disable=quiet) as bar:
@@ -337,15 +342,17 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool) -> Any:
             full_refresh=full_refresh,
             threads=settings.threads,
             progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
+            dbt=dbt,
         )
     for message in (*report.failures, *report.failed_tests):
         err.print(f"[red]failed[/red] {log.redact(message)}", highlight=False)
     for message in report.warnings:
         err.print(f"[yellow]warning[/yellow] {log.redact(message)}", highlight=False)
     if not quiet:
-        out.print(
-            f"{report.models} models built, {report.tests} tests passed in {report.seconds:.1f} s", highlight=False
-        )
+        done = f"{report.models} models built, {report.tests} tests passed"
+        if report.nothing_new_since:
+            done = f"Nothing new since the build of {report.nothing_new_since} UTC, which passed its tests; checked"
+        out.print(f"{done} in {report.seconds:.1f} s", highlight=False)
     return report
 
 

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     seeds: Path | None = Field(
         None, description="A folder with your own seed files; each replaces the one of the same name."
     )
-    memory_limit: str = Field("4GB", description="Memory that DuckDB may take before it uses the disk.")
+    memory_limit: str = Field("3GB", description="Memory that DuckDB may take before it uses the disk.")
     threads: int = Field(2, ge=1, description="Models that dbt builds at the same time.")
     keep_quarantined_text: bool = Field(
         False,

@@ -99,46 +99,104 @@ def write_log(folder: Path, name: str, rows: list[tuple[str, str, int, str]]) ->
     (folder / name).write_text("id,ts,ctx,gen,squad\n" + "".join(lines), encoding="utf-8")
 
 
-def test_a_corrected_record_stays_corrected(tmp_path: Path) -> None:
-    """A record that moved to another day must not come back when its old day is built again."""
-    logs, database = tmp_path / "logs", tmp_path / "moved.duckdb"
-    logs.mkdir()
-    mapping = generic.Mapping.model_validate(
-        {
-            "source": "InHouse",
-            "columns": {
-                "source_record_id": "id",
-                "started_at": "ts",
-                "input_tokens": "ctx",
-                "output_tokens": "gen",
-            },
-            "defaults": {"provider": "openai", "raw_model": "gpt-4o"},
-            "metadata": ["squad"],
-        }
-    )
-    seeds = tmp_path / "seeds"
-    seeds.mkdir()
-    (seeds / "attribution_rules.csv").write_text(
+MAPPING = generic.Mapping.model_validate(
+    {
+        "source": "InHouse",
+        "columns": {
+            "source_record_id": "id",
+            "started_at": "ts",
+            "input_tokens": "ctx",
+            "output_tokens": "gen",
+        },
+        "defaults": {"provider": "openai", "raw_model": "gpt-4o"},
+        "metadata": ["squad"],
+    }
+)
+FACTS = (
+    "select source_record_id, usage_date::varchar, output_tokens, team_id from llm_spend.fct_llm_requests order by all"
+)
+DAYS = (
+    "select usage_date::varchar, team_id, requests, output_tokens from llm_spend.llm_usage_by_team_daily order by all"
+)
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> Path:
+    """Seeds of an organisation whose logs name the team `squad`."""
+    folder = tmp_path / "seeds"
+    folder.mkdir()
+    (folder / "attribution_rules.csv").write_text(
         "dimension,source_system,metadata_key,priority\nteam,InHouse,squad,1\n", encoding="utf-8"
     )
+    return folder
+
+
+def test_a_corrected_record_stays_corrected(tmp_path: Path, seeds: Path) -> None:
+    """A record that moved to another day must not come back when its old day is built again, nor leave a day behind."""
+    logs, database = tmp_path / "logs", tmp_path / "moved.duckdb"
+    logs.mkdir()
     steps = [
-        [("v", "2026-11-03 10:00:00", 20, "ads"), ("a", "2026-11-03 11:00:00", 10, "ads")],
-        [("v", "2026-11-05 10:00:00", 40, "ads")],
+        [
+            ("v", "2026-11-03 10:00:00", 20, "ads"),
+            ("a", "2026-11-03 11:00:00", 10, "ads"),
+            ("alone", "2026-11-04 09:00:00", 7, "ads"),
+        ],
+        [("v", "2026-11-05 10:00:00", 40, "ads"), ("alone", "2026-11-05 09:00:00", 8, "ads")],
         [("z", "2026-11-03 12:00:00", 10, "ads")],
     ]
-    found = (
-        "select source_record_id, usage_date::varchar, output_tokens, team_id"
-        " from llm_spend.fct_llm_requests order by all"
-    )
     for number, rows in enumerate(steps):
         write_log(logs, f"{number}.csv", rows)
-        load_logs("generic", str(logs), DuckDb(database), mapping=mapping)
-        assert build(DuckDb(database), seeds=seeds, test=False).ok
-    expected = [
+        load_logs("generic", str(logs), DuckDb(database), mapping=MAPPING)
+        assert build(DuckDb(database), seeds=seeds, test=number == len(steps) - 1).ok
+    facts = [
         ("a", "2026-11-03", 10, "ads"),
+        ("alone", "2026-11-05", 8, "ads"),
         ("v", "2026-11-05", 40, "ads"),
         ("z", "2026-11-03", 10, "ads"),
     ]
-    assert query(database, found) == expected
+    days = [("2026-11-03", "ads", 2, 20), ("2026-11-05", "ads", 2, 48)]
+    assert (query(database, FACTS), query(database, DAYS)) == (facts, days)
     assert build(DuckDb(database), seeds=seeds, full_refresh=True).ok
-    assert query(database, found) == expected
+    assert (query(database, FACTS), query(database, DAYS)) == (facts, days)
+
+
+def test_a_build_makes_up_for_one_that_failed_half_way(tmp_path: Path, seeds: Path) -> None:
+    """Tables that have another version of a date, or lack the date, get it; the others are left alone."""
+    logs, database = tmp_path / "logs", tmp_path / "failed.duckdb"
+    logs.mkdir()
+    write_log(logs, "0.csv", [("a", "2026-11-03 11:00:00", 10, "ads"), ("b", "2026-11-04 11:00:00", 20, "ads")])
+    load_logs("generic", str(logs), DuckDb(database), mapping=MAPPING)
+    assert build(DuckDb(database), seeds=seeds, test=False).ok
+    facts, days = query(database, FACTS), query(database, DAYS)
+    DuckDb(database).execute(
+        "update llm_spend.fct_llm_requests set date_version = 'old', output_tokens = 0 where source_record_id = 'a'",
+        "delete from llm_spend.llm_usage_by_team_daily where usage_date = '2026-11-04'",
+        "update llm_spend.llm_usage_by_team_daily set requests = 99 where usage_date = '2026-11-03'",
+    )
+    assert build(DuckDb(database), seeds=seeds, full_refresh=False, test=False).ok
+    assert query(database, FACTS) == facts
+    assert query(database, DAYS) == [(day, team, 99 if day == "2026-11-03" else n, t) for day, team, n, t in days]
+
+
+def test_a_changed_quota_rule_reaches_old_days_and_leaves_requests_alone(tmp_path: Path, seeds: Path) -> None:
+    logs, database = tmp_path / "logs", tmp_path / "rules.duckdb"
+    logs.mkdir()
+    write_log(logs, "0.csv", [("a", "2026-11-03 11:00:00", 10, "ads"), ("b", "2026-11-03 11:00:30", 20, "ads")])
+    load_logs("generic", str(logs), DuckDb(database), mapping=MAPPING)
+    versions = "select distinct date_version from llm_spend.fct_llm_requests"
+    usage = "select rule_id, subject, used, limit_to, status from llm_spend.llm_quota_usage"
+    header = (
+        "rule_set,rule_id,rule_order,evaluation,subject_type,subject,models,metadata_key,metadata_value,applies_per,"
+        "unit,limit_to,valid_from,valid_to\n"
+    )
+    found = []
+    for limit in (2, 1):
+        (seeds / "quota_rules.csv").write_text(
+            f"{header}s,r,1,all_match,team,ads,,,,,requests_per_day,{limit},2026-01-01,\n", encoding="utf-8"
+        )
+        assert build(DuckDb(database), seeds=seeds).ok
+        found.append((query(database, usage), query(database, versions)))
+    (before, version), (after, same_version) = found
+    assert before == [("r", "ads", 2, 2, "warning")]
+    assert after == [("r", "ads", 2, 1, "breached")]
+    assert same_version == version

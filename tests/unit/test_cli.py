@@ -82,3 +82,15 @@ def test_a_build_tells_broken_from_untrusted(
     shown = capsys.readouterr().err
     for message in (*failures, *failed_tests):
         assert message in shown
+
+
+def test_nothing_new_is_told_with_what_the_last_build_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = BuildReport(0, 0, 0, (), (), ("2 models unpriced",), 0.5, nothing_new_since="2026-11-03 10:00:00")
+    monkeypatch.setattr(build_module, "build", lambda *arguments, **options: report)
+    assert run(monkeypatch, "build", "--database", "a.duckdb") == 0
+    shown = capsys.readouterr()
+    assert "Nothing new since the build of 2026-11-03 10:00:00 UTC" in shown.out
+    assert "0 models built" not in shown.out
+    assert "2 models unpriced" in shown.err

@@ -38,8 +38,3 @@
 {% macro path_head(path) -%}
     case when {{ path }} like '%/%' then {{ dbt.split_part(path, "'/'", 1) }} end
 {%- endmacro %}
-
-{# US cents to US dollars; 24 digits hold any cost of a request, and leave room for the product. #}
-{% macro cents_to_usd(cents) -%}
-    cast(cast({{ cents }} as {{ type_decimal(24, 12) }}) * cast(0.01 as {{ type_decimal(3, 2) }}) as {{ type_money() }})
-{%- endmacro %}

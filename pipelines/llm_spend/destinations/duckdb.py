@@ -32,7 +32,7 @@ class DuckDb(Destination):
 
     name = "duckdb"
 
-    def __init__(self, database: Path, memory_limit: str = "4GB") -> None:
+    def __init__(self, database: Path, memory_limit: str = "3GB") -> None:
         super().__init__(Schemas())
         self.database = database
         self.memory_limit = memory_limit

@@ -18,9 +18,9 @@ final as (
         -- times
         spans.timestamp as started_at,
         cast(null as {{ llm_spend.type_timestamp() }}) as source_updated_at,
-        cast(
-            coalesce(latency_in_ms, duration_ns * cast('0.000001' as {{ type_decimal(7, 6) }}))
-            as {{ type_decimal(18, 3) }}
+        coalesce(
+            cast(latency_in_ms as {{ type_decimal(18, 3) }}),
+            cast(duration_ns * cast('0.000001' as {{ type_decimal(7, 6) }}) as {{ type_decimal(18, 3) }})
         ) as latency_ms,
         cast(time_to_first_token_in_ms as {{ type_decimal(18, 3) }}) as ttft_ms,
 

@@ -1,0 +1,128 @@
+"""dbt in a process of its own, started before it is needed: importing dbt takes seconds, which a load can use.
+
+A process, not a call: what dbt and DuckDB hold (memory, the database file) is free again when it ends. One command is
+one line of JSON into it; each line that comes out tells progress or the end.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from llm_spend.errors import UserError
+
+Progress = Callable[[int, int, str], None]
+Result = dict[str, Any]
+"""Of one node: `unique_id`, `status`, `message`, and `compiled_code` when that is of use."""
+
+_FOUND_ROWS = ("fail", "warn")
+
+# The results come back through the pipe; dbt.log keeps what went wrong. Debug events cost as much as small models.
+_LOGGING = ["--log-level", "none", "--log-level-file", "warn", "--no-use-colors"]
+
+
+class DbtProcess:
+    """A dbt that is on its way up and runs one command. Leaving the context ends it."""
+
+    def __init__(self, adapter: str) -> None:
+        # -P: a folder of the user that is called like a package must not stand in for it.
+        command = [sys.executable, "-P", "-m", __name__, adapter]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def __enter__(self) -> DbtProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    def run(
+        self, arguments: Sequence[str], project: Path, environment: Mapping[str, str], progress: Progress
+    ) -> list[Result]:
+        """Run a command, report each node, return the results. Raises UserError when dbt can't run at all."""
+        command = {"arguments": list(arguments), "project": str(project), "environment": dict(environment)}
+        messages: list[str] = []
+        results: list[Result] | None = None
+        with suppress(BrokenPipeError):
+            print(json.dumps(command), file=self._process.stdin, flush=True)
+        assert self._process.stdout
+        for line in self._process.stdout:
+            match _parsed(line):
+                case {"done": done, "total": total, "name": name}:
+                    progress(done, total, name)
+                case {"results": found}:
+                    results = found
+                case {"error": message}:
+                    messages.append(message)
+                case _:
+                    messages.append(line.strip())
+        self._process.wait()
+        if results is None:
+            said = [message for message in messages if message]
+            raise UserError(f"dbt could not start: {said[-1] if said else 'it said nothing'}")
+        return results
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
+
+
+def _main() -> None:
+    # dbt makes many objects and few cycles: looking for those would take a tenth of its time.
+    gc.set_threshold(200_000, 20, 100)
+    from dbt.cli.main import dbtRunner
+    from dbt_common.exceptions import env_secrets, scrub_secrets
+
+    with suppress(ImportError):  # dbt says it better
+        import_module(f"dbt.adapters.{sys.argv[1]}")
+    line = sys.stdin.readline()
+    if not line:
+        return
+    command = json.loads(line)
+    os.environ.update(command["environment"])
+    os.chdir(command["project"])
+    result: Any = dbtRunner(callbacks=[_tell_progress]).invoke([*_LOGGING, *command["arguments"]])
+
+    def clean(text: Any) -> str:
+        return str(scrub_secrets(str(text or ""), env_secrets())).strip()
+
+    if result.result is None:
+        _say({"error": clean(result.exception)})
+    else:
+        _say({"results": [{**_told(node), "message": clean(node.message)} for node in result.result.results]})
+
+
+def _tell_progress(event: Any) -> None:
+    data = event.data
+    if hasattr(data, "index") and hasattr(data, "total"):
+        _say({"done": data.index, "total": data.total, "name": data.node_info.node_name})
+
+
+def _told(result: Any) -> Result:
+    code = result.node.compiled_code if result.status in _FOUND_ROWS else None
+    return {"unique_id": result.node.unique_id, "status": str(result.status), "compiled_code": code}
+
+
+def _say(message: Mapping[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    _main()
