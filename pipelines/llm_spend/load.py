@@ -98,11 +98,16 @@ def load_logs(
     system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
+    if _missing_tables(destination):
+        with open_pipeline(destination) as pipeline:
+            create_missing_tables(pipeline, destination)
+    loaded = _loaded_files(destination, source, name)
+    new = [file for file in found if file.fingerprint not in loaded]
+    unnoted = _unnoted(destination, fmt, system, name)
+    if not new and not unnoted:
+        return LoadReport(source, name, 0, len(found), 0, 0, monotonic() - started)
     with open_pipeline(destination) as pipeline:
-        create_missing_tables(pipeline, destination)
-        loaded = _loaded_files(destination, source, name)
-        new = [file for file in found if file.fingerprint not in loaded]
-        noted_late = {entry.fingerprint for entry in _unnoted(destination, fmt, system, name)}
+        noted_late = {entry.fingerprint for entry in unnoted}
         again = [file for file in found if file.fingerprint in noted_late]
         megabytes = sum(file.size_bytes for file in new) / 1e6
         observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
@@ -212,10 +217,14 @@ def _note_unreadable(
 
 def create_missing_tables(pipeline: Any, destination: Destination) -> None:
     """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
-    existing = destination.tables(destination.schemas.raw)
-    missing = [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
-    if missing:
+    if missing := _missing_tables(destination):
         pipeline.run([LOG_SOURCES[name].read([], "default") for name in missing])
+
+
+def _missing_tables(destination: Destination) -> list[str]:
+    """The sources without a raw table."""
+    existing = destination.tables(destination.schemas.raw)
+    return [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
 
 
 def _loaded_files(destination: Destination, source: str, instance: str) -> set[tuple[str, int, Any]]:

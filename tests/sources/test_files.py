@@ -134,6 +134,21 @@ def test_a_file_is_loaded_once_and_again_when_it_changed(warehouse: Warehouse) -
     assert ids(warehouse, "grows") == ["1", "1", "2", "2", "3", "4"]
 
 
+def test_a_gzip_file_of_several_members_is_read_to_its_end(warehouse: Warehouse) -> None:
+    path = warehouse.write("members.jsonl.gz", gzip.compress(line("m1").encode()) + gzip.compress(line("m2").encode()))
+    assert warehouse.load("portkey", path, instance="members").rows == 2
+    found = warehouse.rows("select id, _file from raw.portkey__logs where _source_instance = 'members' order by id")
+    assert found == [("m1", str(path)), ("m2", str(path))]
+
+
+def test_nothing_new_starts_no_pipeline(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = warehouse.write("nothing.jsonl", line("1"))
+    warehouse.load("portkey", path, instance="nothing")
+    with monkeypatch.context() as patched:
+        patched.delattr(llm_spend.load, "open_pipeline")
+        assert warehouse.load("portkey", path, instance="nothing").skipped_files == 1
+
+
 def test_the_same_file_may_be_loaded_for_two_instances(warehouse: Warehouse) -> None:
     path = warehouse.write("shared.jsonl", line("shared"))
     assert warehouse.load("portkey", path, instance="east").rows == 1
@@ -217,7 +232,9 @@ def test_a_load_that_failed_leaves_nothing_that_counts(warehouse: Warehouse, mon
     path = warehouse.write("failed/a.jsonl", line("f"))
     with monkeypatch.context() as patched:
         # The file vanishes between the listing and the reading.
-        patched.setattr("llm_spend.readers.resources.check_files", lambda fmt, files: _check_and_remove(files, path))
+        patched.setattr(
+            "llm_spend.readers.resources.check_files", lambda fmt, files, folder: _check_and_remove(files, path)
+        )
         with pytest.raises(UserError, match=r"The load stopped: .*No files found"):
             warehouse.load("portkey", path, instance="failed")
     warehouse.write("failed/a.jsonl", line("f"))

@@ -103,6 +103,11 @@ def test_a_json_number_of_15_digits_stays_what_was_written(digits: int, scale: i
     assert value(money.sql, line) == written
 
 
+@pytest.mark.parametrize("text", ["999999.9999999999995", "1000000.000000000001", "-1e6", "1e-12", "1e25"])
+def test_an_amount_of_any_size_is_rounded_alike(text: str) -> None:
+    assert value(typed("x", "money").sql, text) == value("try_cast(x as decimal(38, 12))", text)
+
+
 @given(st.floats(min_value=0, max_value=1e6))
 def test_a_float_that_python_wrote_is_money_to_12_digits(cost: float) -> None:
     money = typed(json_text("cast(x as json)", "cost"), "money")

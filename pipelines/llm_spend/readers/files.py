@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import glob
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
-from dlt.sources.filesystem import filesystem
 
 from llm_spend.errors import UserError
 from llm_spend.readers.records import Layout
@@ -59,16 +59,7 @@ def find_files(path: str) -> list[LogFile]:
     """
     if _is_folder(path):
         path = path.rstrip("/") + "/**/*"
-    root, pattern = split_glob(path)
-    items: Iterable[Any] = filesystem(bucket_url=root, file_glob=pattern)
-    try:
-        found = [_log_file(item, remote=is_remote(path)) for item in _one_by_one(items)]
-    except Exception as error:
-        if not is_remote(path):
-            raise
-        # Each store has its own errors: no module, no credentials, no such bucket.
-        reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path!r} can't be listed: {reason[0]}", "Check the credentials and the URL.") from error
+    found = list(_remote_files(path) if is_remote(path) else _local_files(path))
     if not found:
         raise UserError(f"No file matches {path!r}.", "Check it; quote wildcards so that your shell keeps them.")
     return sorted(found, key=lambda file: file.url)
@@ -80,21 +71,33 @@ def _is_folder(path: str) -> bool:
     return Path(path.removeprefix("file://")).expanduser().is_dir()
 
 
+def _local_files(path: str) -> Iterator[LogFile]:
+    root, pattern = split_glob(path.removeprefix("file://"))
+    for name in glob.iglob(str(Path(root) / pattern), recursive=True):  # noqa: PTH207 Path.glob lists hidden files too
+        if (file := Path(name)).is_file():
+            found = file.stat()
+            modified_at = datetime.fromtimestamp(found.st_mtime, UTC).replace(tzinfo=None)
+            yield LogFile(str(file), str(file), found.st_size, modified_at)
+
+
+def _remote_files(path: str) -> Iterator[LogFile]:
+    from dlt.sources.filesystem import filesystem  # takes seconds: files on a disk shall not wait for it
+
+    root, pattern = split_glob(path)
+    try:
+        items: Iterable[Any] = filesystem(bucket_url=root, file_glob=pattern)
+        for item in _one_by_one(items):
+            modified_at = datetime.fromtimestamp(item["modification_date"].timestamp(), UTC).replace(tzinfo=None)
+            yield LogFile(str(item["file_url"]), str(item["file_url"]), int(item["size_in_bytes"]), modified_at)
+    except Exception as error:
+        # Each store has its own errors: no module, no credentials, no such bucket.
+        reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{path!r} can't be listed: {reason[0]}", "Check the credentials and the URL.") from error
+
+
 def _one_by_one(items: Iterable[Any]) -> Iterator[Any]:
     for item in items:
         yield from item if isinstance(item, list) else [item]
-
-
-def _log_file(item: Any, *, remote: bool) -> LogFile:
-    url = str(item["file_url"])
-    if not remote:
-        url = item.local_file_path if hasattr(item, "local_file_path") else url.removeprefix("file://")
-    modified_at = item["modification_date"].astimezone(UTC).replace(tzinfo=None)
-    naive = datetime(
-        modified_at.year, modified_at.month, modified_at.day, modified_at.hour, modified_at.minute,
-        modified_at.second, modified_at.microsecond,
-    )  # fmt: skip
-    return LogFile(url, url, int(item["size_in_bytes"]), naive)
 
 
 def below_scheme(url: str) -> str:

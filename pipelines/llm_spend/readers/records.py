@@ -17,6 +17,10 @@ from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, LOG_LINEAGE, Column, Kind
 Layout = Literal["newline_delimited", "array", "unstructured", "csv", "parquet"]
 
 _FIELD = re.compile(r'\br\."((?:[^"]|"")+)"')
+UNPACKED = ".llm_spend_unpacked"
+"""What the name of an unpacked copy ends with, after the name of its file."""
+
+_LINES = ",\n  "
 _MAX_OBJECT_BYTES = 128 * 1024 * 1024
 
 # Snowflake copies several files at the same time; BigQuery takes no compressed file above 4 GB.
@@ -60,20 +64,34 @@ class LogFormat:
         return sorted({name.replace('""', '"') for sql in sources for name in _FIELD.findall(sql)})
 
 
-def problem_sql(fmt: LogFormat) -> str:
-    """Why a record can't become a row (text), NULL when it can."""
+def problem_sql(fmt: LogFormat, values: Mapping[str, str] | None = None) -> str:
+    """Why a record can't become a row (text), NULL when it can; `values`: columns that hold what was parsed."""
+    values = values or {name: f"({column.sql})" for name, column in fmt.columns.items()}
     nothing = "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
     branches = [f"WHEN {nothing} THEN {quote(f'not a JSON object with a field of a {fmt.record_name}')}"]
     for name, column in fmt.columns.items():
-        given = column.text or column.sql
+        given = column.text or values[name]
         if column.required:
             branches.append(f"WHEN {given} IS NULL THEN {quote(f'{name}: missing')}")
         if column.text:
             reason = quote(f"{name}: not {KIND_NAMES[column.kind]}: ")
             branches.append(
-                f"WHEN {column.text} IS NOT NULL AND ({column.sql}) IS NULL THEN {reason} || left({column.text}, 40)"
+                f"WHEN {column.text} IS NOT NULL AND {values[name]} IS NULL THEN {reason} || left({column.text}, 40)"
             )
-    return "CASE " + " ".join(branches) + " END"
+    return "CASE " + " ".join([*_first_branch(fmt, values), *branches]) + " END"
+
+
+def _first_branch(fmt: LogFormat, values: Mapping[str, str]) -> list[str]:
+    """Most records have nothing wrong, which is quickly told: no value is missing where there is a text."""
+    conditions = []
+    for name, column in fmt.columns.items():
+        if column.required:
+            conditions.append(f"{values[name]} IS NOT NULL")
+        elif column.text:
+            conditions.append(f"({values[name]} IS NOT NULL OR {column.text} IS NULL)")
+    # Without a required value a record may have no field at all.
+    has_required = any(column.required for column in fmt.columns.values())
+    return [f"WHEN {' AND '.join(conditions)} THEN NULL"] if has_required else []
 
 
 def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
@@ -139,14 +157,15 @@ def select_sql(
     Rows that can't be read are there too, with `_problem`; `staged_root` of a copied file is shown as its
     `original_root`.
     """
-    problem = problem_sql(fmt)
+    values = _values(fmt)
+    parsed = {name: value for name, value in values.items() if value != fmt.columns[name].sql}
     filename = "r.filename"
     if staged_root:
-        filename = f"replace(r.filename, {quote(staged_root)}, {quote(original_root)})"
+        filename = f"replace(replace(r.filename, {quote(staged_root)}, {quote(original_root)}), {quote(UNPACKED)}, '')"
     metadata_error = "FALSE"
     if fmt.metadata_column and fmt.metadata_given:
-        metadata = fmt.columns[fmt.metadata_column].sql
-        metadata_error = f"({fmt.metadata_given}) IS NOT NULL AND ({metadata}) IS NULL"
+        metadata_error = f"{values[fmt.metadata_column]} IS NULL AND ({fmt.metadata_given}) IS NOT NULL"
+    problem = problem_sql(fmt, values)
     lineage = {
         "_source_system": quote(source_system),
         "_source_instance": quote(instance),
@@ -155,10 +174,30 @@ def select_sql(
         "_metadata_error": metadata_error,
         "_dlt_load_id": quote(load_id),
     }
-    expressions = {**{name: column.sql for name, column in fmt.columns.items()}, **lineage}
-    selection = ",\n  ".join(f"{sql} AS {identifier(name)}" for name, sql in expressions.items())
+    rows = _selection({**values, **lineage})
+    record = [f"r.{identifier(name)}" for name in [*fmt.fields, "filename"]]
+    record += [f"{fmt.columns[name].sql} AS {value.removeprefix('r.')}" for name, value in parsed.items()]
     where = f"\nWHERE ({fmt.keep}) OR ({problem}) IS NOT NULL" if fmt.keep else ""
-    return f"SELECT\n  {selection}\nFROM {read_sql(fmt, layout, paths)}{where}"
+    return (
+        f"SELECT\n  {rows}\nFROM (\nSELECT\n  {_LINES.join(record)}\nFROM {read_sql(fmt, layout, paths)}\n) AS r{where}"
+    )
+
+
+def _values(fmt: LogFormat) -> dict[str, str]:
+    """By column what holds its value: a field of the record, or a column beside the fields.
+
+    Every value is parsed once, in a SELECT of its own: DuckDB would parse it again wherever a CASE names it.
+    """
+    # More underscores than any field starts with, so no field has the name.
+    apart = "_" * (1 + max(len(name) - len(name.lstrip("_")) for name in fmt.fields))
+    return {
+        name: column.sql if _FIELD.fullmatch(column.sql) else f"r.{identifier(apart + name)}"
+        for name, column in fmt.columns.items()
+    }
+
+
+def _selection(expressions: Mapping[str, str]) -> str:
+    return _LINES.join(f"{sql} AS {identifier(name)}" for name, sql in expressions.items())
 
 
 def json_lines_sql(kinds: Mapping[str, Kind], select: str, folder: str, *, compressed: bool) -> str:

@@ -10,36 +10,40 @@ from typing import Any
 
 import dlt
 from dlt.destinations.adapters import bigquery_adapter
-from dlt.extract import DltResource
+from dlt.extract import DltResource, DltSource
 
 from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
 from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
-from llm_spend.readers.records import LogFormat, empty_sql, select_sql
+from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, select_sql
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, hints
 
 
-def log_resources(
-    fmt: LogFormat, files: list[LogFile], instance: str, source_system: str | None = None
-) -> Iterable[DltResource]:
-    """The raw table of a log format and the record of its files, for one `@dlt.source`.
+def log_source(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str | None = None) -> DltSource:
+    """The dlt source of a log format: its raw table and the record of its files.
 
     With no files the tables are created empty, so that the models find every raw table whatever was loaded.
     """
-    system = source_system or fmt.source
-    checked = check_files(fmt, files)
-    yield _rows(fmt, checked.readable, instance, system)
-    yield _file_records(fmt, files, instance)
-    yield _left_out(fmt, checked, instance, system)
+
+    @dlt.source(name=fmt.source)
+    def resources() -> Iterable[DltResource]:
+        system = source_system or fmt.source
+        folder = Path(dlt.current.pipeline().working_dir) / "unpacked"
+        folder.mkdir(parents=True, exist_ok=True)
+        checked = check_files(fmt, files, folder)
+        yield _rows(fmt, checked.readable, instance, system)
+        yield _file_records(fmt, files, instance)
+        yield _left_out(fmt, checked, instance, system)
+
+    return resources()
 
 
 def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str) -> DltResource:
     def statements(load_id: str) -> Iterator[str]:
         if not files:
             yield empty_sql(fmt)
-        for layout, group in groupby(sorted(files, key=layout_of), key=layout_of):
+        for (layout, staged_root, original_root), group in groupby(sorted(files, key=_alike), key=_alike):
             members = list(group)
-            staged_root, original_root = _roots(members)
             yield select_sql(
                 fmt,
                 layout,
@@ -62,12 +66,11 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     return bigquery_adapter(resource, partition=fmt.event_time, cluster=["_dlt_load_id"])
 
 
-def _roots(files: list[LogFile]) -> tuple[str, str]:
-    first = files[0]
-    if not is_remote(first.url):
-        return "", ""
-    below = below_scheme(first.url)
-    return first.local_path.removesuffix(below), first.url.removesuffix(below)
+def _alike(file: LogFile) -> tuple[Layout, str, str]:
+    """What files of one statement share: their layout, and which folder of copies stands for which original one."""
+    path = file.local_path.removesuffix(UNPACKED)
+    below = below_scheme(file.url) if is_remote(file.url) else file.url
+    return layout_of(file), path.removesuffix(below), file.url.removesuffix(below)
 
 
 def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltResource:

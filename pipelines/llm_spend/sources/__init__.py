@@ -10,7 +10,7 @@ from llm_spend.sources import generic, litellm, portkey, truefoundry
 
 
 class LogSource(NamedTuple):
-    """A source of log files: its `@dlt.source`, and its format; None where a mapping file gives it."""
+    """A source of log files: what gives its dlt source, and its format; None where a mapping file gives it."""
 
     read: Callable[..., Any]
     format: LogFormat | None

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import dlt
 import duckdb
 import yaml
-from dlt.extract import DltResource
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from llm_spend.errors import UserError
 from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.resources import log_resources
 from llm_spend.readers.sql import cast_text, epoch_timestamp, field, json_text, quote, utc_timestamp
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, Column, Kind
+
+if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
+    from dlt.extract import DltSource
 
 COLUMNS: dict[str, Kind] = {
     "source_record_id": "text",
@@ -196,8 +195,9 @@ def _content_id(mapping: Mapping) -> str:
     return f"{content} || '-' || row_number() OVER (PARTITION BY r.filename, {content})"
 
 
-@dlt.source(name="generic")
-def generic(files: list[LogFile], instance: str, mapping: Mapping | None = None) -> Iterable[DltResource]:
+def generic(files: list[LogFile], instance: str, mapping: Mapping | None = None) -> DltSource:
     """Mapped logs as `generic__requests`, one row a record, appended. Marts call them by the mapping's `source`."""
+    from llm_spend.readers.resources import log_source
+
     source_system = mapping.source if mapping else "generic"
-    yield from log_resources(log_format(mapping), files, instance, source_system)
+    return log_source(log_format(mapping), files, instance, source_system)

@@ -6,14 +6,10 @@ only place for cache and reasoning tokens; `response_cost` is USD and 0 on a cac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import dlt
-from dlt.extract import DltResource
+from typing import TYPE_CHECKING
 
 from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.resources import log_resources
 from llm_spend.readers.sql import (
     field,
     flat_object,
@@ -23,6 +19,9 @@ from llm_spend.readers.sql import (
     typed,
 )
 from llm_spend.schema import Column, Kind
+
+if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
+    from dlt.extract import DltSource
 
 _METADATA = field("metadata")
 _ERROR = field("error_information")
@@ -115,7 +114,8 @@ PAYLOADS = LogFormat(
 )
 
 
-@dlt.source(name="litellm")
-def litellm(files: list[LogFile], instance: str) -> Iterable[DltResource]:
+def litellm(files: list[LogFile], instance: str) -> DltSource:
     """Logging payloads of one LiteLLM proxy (`instance`) as `litellm__payloads`, one row a payload, appended."""
-    yield from log_resources(PAYLOADS, files, instance)
+    from llm_spend.readers.resources import log_source
+
+    return log_source(PAYLOADS, files, instance)

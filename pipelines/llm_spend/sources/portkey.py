@@ -7,26 +7,38 @@ and no stream flag, while rows of a log store have them under the same names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import dlt
-from dlt.extract import DltResource
+from typing import TYPE_CHECKING
 
 from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.resources import log_resources
-from llm_spend.readers.sql import field, object_from_arrays, object_or_text, quote, typed
+from llm_spend.readers.sql import field, is_flat_object, object_from_arrays, object_or_text, quote, typed
 from llm_spend.schema import Column
+
+if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
+    from dlt.extract import DltSource
 
 _METADATA = field("metadata")
 _TWO_ARRAYS = object_from_arrays(f"json_extract({_METADATA}, '$.key')", f"json_extract({_METADATA}, '$.value')")
-_OBJECT = (
+_ESCAPED_QUOTE = quote("\\\\'")  # \' as it stands in JSON text
+
+
+def _unescaped(document: str) -> str:
+    return f"CAST(replace(CAST({document} AS VARCHAR), {_ESCAPED_QUOTE}, {quote(chr(39))}) AS JSON)"
+
+
+_TEXT = f"CAST({_METADATA} AS VARCHAR)"
+_OTHER_SHAPE = (
     f"CASE WHEN {_METADATA} IS NULL THEN {object_from_arrays(field('metadataKey'), field('metadataValue'))}"
     f" WHEN json_type({_METADATA}, '$.key') = 'ARRAY' THEN {_TWO_ARRAYS}"
     f" ELSE {object_or_text(_METADATA)} END"
 )
-_ESCAPED_QUOTE = quote("\\\\'")  # \' as it stands in JSON text
-METADATA = f"CAST(replace(CAST({_OBJECT} AS VARCHAR), {_ESCAPED_QUOTE}, {quote(chr(39))}) AS JSON)"
+# Most records hold an object that needs no repair.
+METADATA = (
+    f"CASE WHEN contains({_TEXT}, {quote('key' + chr(34))}) OR NOT {is_flat_object(_METADATA)}"
+    f" THEN {_unescaped(_OTHER_SHAPE)}"
+    f" WHEN contains({_TEXT}, {_ESCAPED_QUOTE}) THEN {_unescaped(_METADATA)}"
+    f" ELSE {_METADATA} END"
+)
 
 LOGS = LogFormat(
     source="portkey",
@@ -63,7 +75,8 @@ LOGS = LogFormat(
 )
 
 
-@dlt.source(name="portkey")
-def portkey(files: list[LogFile], instance: str) -> Iterable[DltResource]:
+def portkey(files: list[LogFile], instance: str) -> DltSource:
     """Log exports of one Portkey workspace (`instance`) as `portkey__logs`, one row a line, appended."""
-    yield from log_resources(LOGS, files, instance)
+    from llm_spend.readers.resources import log_source
+
+    return log_source(LOGS, files, instance)
