@@ -29,12 +29,14 @@ from tests.warehouses.static.raw_types import TYPES
 
 PAGE, SCALE = Path("docs/warehouses.md"), Path("docs/scale.md")
 MODELS, PROFILES = Path("dbt_project/models"), Path("dbt_project/profiles.yml")
+BY_DATE, STORAGE = Path("dbt_project/macros/dates/by_usage_date.sql"), Path("dbt_project/macros/cross_db/storage.sql")
 LAUNCHERS = Path("tests/warehouses/emulators")
 
 FACT, MATCHES = "fct_llm_requests", "int_quota_matches"
 RAW = frozenset(log_format(source, None).table for source in LOG_SOURCES)
-# What an incremental build reads of the fact itself; a first build has no such table.
-LOOKED_UP = ("request_key", "usage_date", "loaded_at", "load_id", "basis_id")
+# What finds the dates to build, and what an incremental build reads of the fact itself.
+FINDERS = ("int_load_contents", "int_moved_requests")
+LOOKED_UP = ("date_version",)
 TIB, GIB, TB = 2**40, 2**30, 10**12
 MILLION, BILLION = 10**6, 10**9
 
@@ -53,7 +55,7 @@ def table(page: Path, heading: str) -> list[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    return re.findall(r"`(\w+)`", cell)
+    return re.findall(r"`([\w+]+)`", cell)
 
 
 def number(cell: str) -> float:
@@ -76,10 +78,43 @@ def model_lines() -> dict[str, list[str]]:
     return found
 
 
+# The macros of storage.sql that say how a table is kept, by the words of the page.
+KEPT_BY = {
+    "by date": "materialized_by_date",
+    "by date (fact)": "replace_fact_dates",
+    "by load": "add_rows",
+    "by key": "replace_by_key",
+}
+
+
 def kept_as(path: Path) -> str:
-    """How a model is materialized."""
-    configured = re.search(r"materialized='(\w+)'", path.read_text(encoding="utf-8"))
+    """How a model is kept, in the words of the page."""
+    config = path.read_text(encoding="utf-8").partition("}}")[0]
+    if "by_usage_date()" in config:
+        return "by date"
+    for words, macro in KEPT_BY.items():
+        if f"{macro}()" in config:
+            return words
+    configured = re.search(r"materialized='(\w+)'", config)
     return configured[1] if configured else "view" if "staging" in path.parts else "table"
+
+
+def test_how_tables_are_kept() -> None:
+    macros = STORAGE.read_text(encoding="utf-8")
+    replacing = re.search(r"'incremental_strategy': '(\w+)'", BY_DATE.read_text(encoding="utf-8"))
+    assert replacing
+    said = {words: [names(cell)[0] for cell in cells] for words, *cells in table(PAGE, "kept as")}
+    expected = {
+        words: [
+            found[1]
+            for warehouse in ("default", "bigquery")
+            if (found := re.search(rf"{warehouse}__{macro}\(\) %}}{{{{ return\('([\w+]+)'\)", macros))
+        ]
+        for words, macro in KEPT_BY.items()
+    }
+    assert expected["by date"][0] == "incremental"
+    expected["by date"][0] = replacing[1]
+    assert said == expected
 
 
 def test_every_model_has_its_line() -> None:
@@ -288,6 +323,7 @@ def measure(database: Path) -> Measured:
         {name: compressed(each) for name, each in groups.items()},
         {
             "raw tables, by the fact": read.pop(f"model.llm_spend.{FACT}"),
+            "raw tables, to find the dates": sum(read.pop(f"model.llm_spend.{name}") for name in FINDERS),
             "the fact by itself": per_request(FACT, set(LOOKED_UP)),
             "all other models": sum(size for node, size in read.items() if node.startswith("model.")),
             "tests": sum(size for node, size in read.items() if node.startswith("test.")),
@@ -321,7 +357,8 @@ def costs(history: float, new: float) -> Costs:
     read = figures("bytes read by a build, for every request there")
     seconds = figures("CPU seconds, a million requests")
     stored = table(SCALE, "bytes stored, a request")
-    first = read["raw tables, by the fact"] + read["all other models"] + read["tests"]
+    everywhere = ("raw tables, by the fact", "raw tables, to find the dates", "all other models", "tests")
+    first = sum(read[name] for name in everywhere)
     least = first + read["the fact by itself"] + read["MERGE: keys of the fact"]
     most = least + read["MERGE: partitions that it updates, at most all"]
     full, ordinary = seconds["full build with tests"], seconds["ordinary day, a million of history"]
@@ -337,7 +374,7 @@ def costs(history: float, new: float) -> Costs:
         scanned(most),
         scanned(first),
         sum(number(logical) for _, logical, _ in stored) * history / GIB * assumed["storage_usd"],
-        computed(ordinary * history + full * new),
+        computed(ordinary * history + full * new * assumed["dates"]),
         computed(full * history),
         sum(number(size) for *_, size in stored) * assumed["compression"] * history / TB * assumed["terabyte_usd"],
     )

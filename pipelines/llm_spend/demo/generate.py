@@ -29,6 +29,9 @@ LAST_DAY = date(2026, 10, 31)
 """The demo ends on a fixed day, so that everybody sees the same numbers."""
 
 MIN_REQUESTS, MAX_REQUESTS = 1_000, 10_000_000
+MAX_REQUESTS_OF_ONE_GATEWAY = 30_000_000
+"""Benchmarks go further than a demo."""
+
 MIN_DAYS = 14
 _TWO_PROCESSES_FROM = 200_000
 _LATEST_DELIVERY_DAYS = 3
@@ -66,6 +69,7 @@ class _Job:
     first: int
     end: int
     part: Path
+    gateways: tuple[str, ...] = traffic.SOURCES
 
 
 @dataclass
@@ -82,21 +86,24 @@ def generate(
     until: date = LAST_DAY,
     days: int = 75,
     progress: Progress | None = None,
+    gateways: tuple[str, ...] = traffic.SOURCES,
 ) -> DemoReport:
     """Writes the demo into `out_dir`, replacing an earlier one.
 
-    `requests` client requests over `days` UTC days, the last of which is `until`. Equal arguments write equal
-    bytes. Memory is that of one day. Raises ValueError for a size out of range.
+    `requests` client requests over `days` UTC days, the last of which is `until`, through `gateways`; the files
+    of other gateways are empty. Equal arguments write equal bytes. Memory is that of one day. Raises ValueError
+    for a size out of range.
     """
-    if not MIN_REQUESTS <= requests <= MAX_REQUESTS:
-        raise ValueError(f"requests must be from {MIN_REQUESTS:,} to {MAX_REQUESTS:,}, not {requests:,}")
+    most = MAX_REQUESTS_OF_ONE_GATEWAY if len(gateways) == 1 else MAX_REQUESTS
+    if not MIN_REQUESTS <= requests <= most:
+        raise ValueError(f"requests must be from {MIN_REQUESTS:,} to {most:,}, not {requests:,}")
     if not MIN_DAYS <= days <= 366:
         raise ValueError(f"days must be from {MIN_DAYS} to 366, not {days}")
     for folder in _OWN_FOLDERS:
         rmtree(out_dir / folder, ignore_errors=True)
     out_dir.mkdir(parents=True, exist_ok=True)
 
-    org, plan = _world(seed, requests, until, days)
+    org, plan = _world(seed, requests, until, days, gateways)
     rules = quotas.rules(plan.daily_mean)
     organisation.write_seeds(org, out_dir / "seeds")
     quotas.write_config(rules, out_dir / "rules" / "rate-limits.yaml")
@@ -104,7 +111,7 @@ def generate(
 
     halves = [(0, days)] if requests < _TWO_PROCESSES_FROM else [(0, days // 2), (days // 2, days)]
     jobs = [
-        _Job(out_dir, seed, requests, until, days, first, end, out_dir / "other" / f".part-{first}")
+        _Job(out_dir, seed, requests, until, days, first, end, out_dir / "other" / f".part-{first}", gateways)
         for first, end in halves
     ]
     result = _run(jobs, progress)
@@ -133,10 +140,12 @@ def generate(
     )
 
 
-def _world(seed: int, requests: int, until: date, days: int) -> tuple[organisation.Organisation, traffic.Plan]:
+def _world(
+    seed: int, requests: int, until: date, days: int, gateways: tuple[str, ...]
+) -> tuple[organisation.Organisation, traffic.Plan]:
     first = date.fromordinal(until.toordinal() - days + 1)
     org = organisation.build(seed, first, until)
-    return org, traffic.plan(org, seed, requests, until, days)
+    return org, traffic.plan(org, seed, requests, until, days, gateways)
 
 
 def _run(jobs: list[_Job], progress: Progress | None) -> _Result:
@@ -156,7 +165,7 @@ def _run(jobs: list[_Job], progress: Progress | None) -> _Result:
 
 
 def _write_days(job: _Job, progress: Progress | None = None) -> _Result:
-    org, plan = _world(job.seed, job.requests, job.until, job.days)
+    org, plan = _world(job.seed, job.requests, job.until, job.days, job.gateways)
     rules = quotas.rules(plan.daily_mean)
     writer = _DayWriter(job)
     done, own = 0, sum(plan.requests[job.first : job.end])

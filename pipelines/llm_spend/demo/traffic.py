@@ -27,7 +27,7 @@ from llm_spend.demo.pricing import Tokens, cost_units
 
 PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED = "portkey", "truefoundry", "litellm", "self_hosted"
 SOURCES = (PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED)
-_SOURCE_DRAW = Weighted(SOURCES, (44, 18, 32, 6))
+_SOURCE_WEIGHTS = {PORTKEY: 44, TRUEFOUNDRY: 18, LITELLM: 32, SELF_HOSTED: 6}
 WORKSPACES = ("ws-product", "ws-internal")
 TENANT = "northwind"
 GENERIC_INSTANCE = "batch-cluster"
@@ -112,13 +112,16 @@ class Plan:
     days: tuple[date, ...]
     requests: tuple[int, ...]
     bursts: dict[date, Burst]
+    gateways: tuple[str, ...] = SOURCES
 
     @property
     def daily_mean(self) -> float:
         return sum(self.requests) / len(self.requests)
 
 
-def plan(org: Organisation, seed: int, requests: int, last: date, days: int) -> Plan:
+def plan(
+    org: Organisation, seed: int, requests: int, last: date, days: int, gateways: tuple[str, ...] = SOURCES
+) -> Plan:
     """Spreads exactly `requests` calls over the days: quiet weekends, slow growth, some noise."""
     rng = Random(f"{seed}:plan")
     dates = tuple(last - timedelta(days=back) for back in range(days - 1, -1, -1))
@@ -131,7 +134,7 @@ def plan(org: Organisation, seed: int, requests: int, last: date, days: int) -> 
     by_remainder = sorted(range(days), key=lambda index: (counts[index] - weights[index] * scale, index))
     for index in by_remainder[: requests - sum(counts)]:
         counts[index] += 1
-    return Plan(seed, dates, tuple(counts), _bursts(org, rng, dates))
+    return Plan(seed, dates, tuple(counts), _bursts(org, rng, dates), gateways)
 
 
 def _bursts(org: Organisation, rng: Random, dates: Sequence[date]) -> dict[date, Burst]:
@@ -152,6 +155,10 @@ def _bursts(org: Organisation, rng: Random, dates: Sequence[date]) -> dict[date,
     return dict(zip(chosen, kinds, strict=False))
 
 
+def _gateway_of(burst: Burst) -> str:
+    return TRUEFOUNDRY if burst.virtual_account else PORTKEY
+
+
 class Day:
     """Makes the calls of one day."""
 
@@ -160,7 +167,10 @@ class Day:
         self.index = index
         self.org = org
         self.count = plan.requests[index]
+        self.sources = Weighted(plan.gateways, [_SOURCE_WEIGHTS[gateway] for gateway in plan.gateways])
         self.burst = plan.bursts.get(self.day)
+        if self.burst is not None and _gateway_of(self.burst) not in plan.gateways:
+            self.burst = None
         self.rng = Random(f"{plan.seed}:{self.day.isoformat()}")
         self.start_ms = day_start_ms(self.day)
         self.release = f"{self.day.year}.{self.day.isocalendar().week:02d}"
@@ -176,9 +186,7 @@ class Day:
     def _call(self) -> Call:
         rng = self.rng
         burst = self.burst if self.burst is not None and rng.random() < self.burst.share else None
-        source = PORTKEY if burst else _SOURCE_DRAW.draw(rng)
-        if burst and burst.virtual_account:
-            source = TRUEFOUNDRY
+        source = _gateway_of(burst) if burst else self.sources.draw(rng)
         call = Call(
             source=source,
             instance="",

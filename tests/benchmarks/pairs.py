@@ -1,0 +1,185 @@
+"""The runs that are compared: what is prepared for each, what is timed, and in which order.
+
+Both sides of a pair run in every round, in turns: first one side begins, then the other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks import commands
+from tests.benchmarks.commands import Work
+from tests.benchmarks.compare import differences, load_differences
+from tests.benchmarks.data import DataSet, deliver, prepare
+from tests.benchmarks.measure import Cost
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Measured:
+    """Costs by name, one a round."""
+
+    costs: dict[str, list[Cost]] = field(default_factory=dict)
+
+    def add(self, name: str, cost: Cost | Work) -> None:
+        """Note one run. A part of a command (Work) has no memory of its own."""
+        if isinstance(cost, dict):
+            cost = Cost(cost["wall_seconds"], cost["cpu_seconds"], 0)
+        self.costs.setdefault(name, []).append(cost)
+
+
+class NotEqualError(Exception):
+    """Both sides of a pair do not give the same rows: nothing can be compared."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Databases of both sides: `loaded` holds raw tables only, `built` all; the reference has a file for each."""
+
+    folder: Path
+
+    @property
+    def loaded(self) -> Path:
+        return self.folder / "loaded.duckdb"
+
+    @property
+    def built(self) -> Path:
+        return self.folder / "built.duckdb"
+
+    @property
+    def reference_loaded(self) -> Path:
+        return self.folder / "reference-loaded.duckdb"
+
+    @property
+    def reference_built(self) -> Path:
+        return self.folder / "reference-built.duckdb"
+
+
+def make_both(data: DataSet, folder: Path) -> Sides:
+    """Load and build both ways, untimed."""
+    sides = Sides(_fresh(folder))
+    commands.load(sides.loaded, data.history_glob)
+    commands.reference_load(sides.reference_loaded, data.history_glob)
+    shutil.copy(sides.loaded, sides.built)
+    commands.build_without_tests(sides.built, data)
+    commands.reference_build(sides.reference_built, sides.built)
+    return sides
+
+
+def check(sides: Sides) -> None:
+    """Raises NotEqualError with what differs between both sides."""
+    found = load_differences(sides.loaded, sides.reference_loaded) + differences(sides.built, sides.reference_built)
+    if found:
+        raise NotEqualError("\n".join(found))
+
+
+def measure(data: DataSet, folder: Path, rounds: int, say: Say) -> Iterator[Measured]:
+    """Time every pair on one data set, `rounds` times; yields what is known after each. Raises NotEqualError."""
+    measured = Measured()
+    say(f"{data.requests:,} requests: checking that both sides give equal rows")
+    sides = make_both(data, folder / "equal")
+    check(sides)
+    for compared in (sides.reference_loaded, sides.reference_built):
+        compared.unlink()
+    for number in range(rounds):
+        say(f"{data.requests:,} requests: round {number + 1} of {rounds}")
+        turn = slice(None, None, 1 if number % 2 == 0 else -1)
+        for work in (
+            *(_our_load, _reference_load)[turn],
+            *(_our_build, _reference_build)[turn],
+            _build_with_tests,
+            _runs,
+        ):
+            work(_Round(data, _fresh(folder / "round"), sides, measured))
+        yield measured
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def growth(folder: Path, sizes: Sequence[int], say: Say) -> Iterator[tuple[int, Measured]]:
+    """The first load, the first build with its data tests, and one new day: once for each size."""
+    for requests in sizes:
+        say(f"growth: {requests:,} requests")
+        data = prepare(folder, requests)
+        place = _fresh(folder / "growth")
+        inbox, database, measured = place / "inbox", place / "spend.duckdb", Measured()
+        deliver(data.history, inbox)
+        measured.add("load", commands.load(database, f"{inbox}/*"))
+        measured.add("build with tests", commands.build(database, data))
+        deliver([data.new_day], inbox)
+        measured.add("new day", commands.run(database, f"{inbox}/*", data))
+        yield requests, measured
+        shutil.rmtree(place)
+
+
+@dataclass
+class _Round:
+    """One part of a round, with an empty folder of its own."""
+
+    data: DataSet
+    folder: Path
+    sides: Sides
+    measured: Measured
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "spend.duckdb"
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty folder. What was written before reaches the disk now, and not while something is timed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.sync()
+    return folder
+
+
+def _our_load(part: _Round) -> None:
+    part.measured.add("load", commands.load(part.database, part.data.history_glob))
+
+
+def _reference_load(part: _Round) -> None:
+    part.measured.add("load by DuckDB", commands.reference_load(part.database, part.data.history_glob))
+
+
+def _our_build(part: _Round) -> None:
+    _copy(part.sides.loaded, part.database)
+    part.measured.add("build", commands.build_without_tests(part.database, part.data))
+    _, quotas = commands.quota_models(part.database)
+    part.measured.add("quotas", quotas)
+
+
+def _reference_build(part: _Round) -> None:
+    cost, steps = commands.reference_build(part.database, part.sides.built)
+    part.measured.add("build by hand", cost)
+    part.measured.add("quotas by hand", steps["quotas"])
+
+
+def _build_with_tests(part: _Round) -> None:
+    _copy(part.sides.loaded, part.database)
+    part.measured.add("build with tests", commands.build(part.database, part.data))
+
+
+def _runs(part: _Round) -> None:
+    """The life of an installation: the first run, a new day, nothing new, late rows."""
+    inbox = part.folder / "inbox"
+    deliver(part.data.history, inbox)
+    for name, files in {
+        "first run": [],
+        "new day": [part.data.new_day],
+        "nothing new": [],
+        "late rows": [part.data.late_rows],
+    }.items():
+        deliver(files, inbox)
+        os.sync()
+        part.measured.add(name, commands.run(part.database, f"{inbox}/*", part.data))
+    part.measured.add("start", commands.start(part.database))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copy(source, target)
+    os.sync()

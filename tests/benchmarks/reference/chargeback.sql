@@ -1,0 +1,103 @@
+create table llm_spend.llm_chargeback_lines as
+with sums as (
+    select
+        cast(date_trunc('month', usage_date) as date) as billing_period,
+        coalesce(provider, '(unknown)') as provider,
+        cost_center_id,
+        team_id,
+        coalesce(model_id, '(unresolved)') as model_id,
+        coalesce(cast(sum(total_tokens) filter (is_gateway_cache_hit is not true) as bigint), 0) as quantity_tokens,
+        sum(cost_usd) as exact_cost_usd,
+        min(cost_basis) filter (cost_usd <> 0) as first_basis,
+        max(cost_basis) filter (cost_usd <> 0) as last_basis,
+        coalesce(cast(sum(total_tokens) filter (cost_usd is null) as bigint), 0) as unpriced_tokens,
+        count(*) filter (cost_usd is null) as unpriced_requests
+    from llm_spend.fct_llm_requests
+    group by all
+),
+
+floored as (
+    select
+        *,
+        cast(floor(exact_cost_usd * 100) as bigint) as floor_cents,
+        coalesce(exact_cost_usd * 100 - floor(exact_cost_usd * 100), 0) as fraction
+    from sums
+),
+
+shared as (
+    select
+        *,
+        cast(round(sum(exact_cost_usd) over a_bill * 100, 0) as bigint)
+        - cast(sum(floor_cents) over a_bill as bigint) as cents_to_share,
+        row_number() over (
+            partition by billing_period, provider
+            order by fraction desc, cost_center_id, team_id, model_id
+        ) as share_rank
+    from floored
+    window a_bill as (partition by billing_period, provider)
+)
+
+select
+    billing_period,
+    concat_ws(
+        '|',
+        billing_period,
+        replace(replace(provider, '%', '%25'), '|', '%7C'),
+        replace(replace(cost_center_id, '%', '%25'), '|', '%7C'),
+        replace(replace(team_id, '%', '%25'), '|', '%7C'),
+        replace(replace(model_id, '%', '%25'), '|', '%7C')
+    ) as line_id,
+    if(team_id = '(unallocated)', 'unallocated', 'direct') as line_type,
+    cost_center_id,
+    team_id,
+    provider,
+    model_id,
+    quantity_tokens,
+    exact_cost_usd,
+    cast(
+        (floor_cents + if(share_rank <= cents_to_share, 1, 0)) * cast('0.01' as decimal(3, 2)) as decimal(38, 2)
+    ) as amount_usd,
+    if(first_basis <> last_basis, 'mixed', first_basis) as cost_basis,
+    'USD' as currency,
+    billing_period as original_period,
+    false as is_closed,
+    unpriced_tokens,
+    unpriced_requests,
+    unpriced_requests > 0 as has_unpriced_usage
+from shared;
+
+create table llm_spend.llm_chargeback_statements as
+with sums as (
+    select
+        billing_period,
+        cost_center_id,
+        team_id,
+        case when bool_or(line_type = 'direct') then sum(amount_usd) filter (line_type = 'direct') else 0 end as direct,
+        case
+            when bool_or(line_type = 'unallocated') then sum(amount_usd) filter (line_type = 'unallocated') else 0
+        end as unallocated,
+        sum(amount_usd) as total,
+        cast(sum(quantity_tokens) as bigint) as quantity_tokens,
+        cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
+        cast(sum(unpriced_requests) as bigint) as unpriced_requests
+    from llm_spend.llm_chargeback_lines
+    group by billing_period, cost_center_id, team_id
+)
+
+select
+    billing_period,
+    cost_center_id,
+    team_id,
+    cast(direct as decimal(38, 2)) as direct_usd,
+    cast(unallocated as decimal(38, 2)) as unallocated_usd,
+    cast(total as decimal(38, 2)) as total_usd,
+    whole_ratio(
+        cast(round(total * 100, 0) as bigint),
+        cast(round(sum(total) over (partition by billing_period) * 100, 0) as bigint)
+    ) as share_of_bill,
+    'USD' as currency,
+    quantity_tokens,
+    unpriced_tokens,
+    unpriced_requests,
+    unpriced_requests > 0 as has_unpriced_usage
+from sums;
