@@ -23,11 +23,21 @@ case when ({{ denominator }}) > 0 then cast(round(({{ numerator }}) / ({{ denomi
 case when ({{ denominator }}) > 0 then cast(round(cast({{ numerator }} as bignumeric) / cast({{ denominator }} as bignumeric), 6) as bignumeric) end
 {%- endmacro %}
 {% macro duckdb__whole_ratio(numerator, denominator) -%}
-case when ({{ denominator }}) > 0 then cast(
+case
+    when ({{ denominator }}) > 0 and abs({{ numerator }}) < 4000000000000 and ({{ denominator }}) < 4000000000000000000
+        then {{ llm_spend.duckdb__millionths(numerator, denominator, 'bigint') }}
+    when ({{ denominator }}) > 0
+        then {{ llm_spend.duckdb__millionths(numerator, denominator, 'hugeint') }}
+end
+{%- endmacro %}
+{# In 64 bits where they hold the numbers: DuckDB divides 128 bits nine times slower. #}
+{% macro duckdb__millionths(numerator, denominator, type) -%}
+cast(
     sign({{ numerator }}) * cast(
-        (abs(cast({{ numerator }} as hugeint)) * 2000000 + ({{ denominator }})) // (cast({{ denominator }} as hugeint) * 2) as decimal(38, 0)
+        (abs(cast({{ numerator }} as {{ type }})) * 2000000 + ({{ denominator }})) // (cast({{ denominator }} as {{ type }}) * 2)
+        as decimal({{ 18 if type == 'bigint' else 38 }}, 0)
     ) * cast('0.000001' as decimal(6, 6)) as decimal(18, 6)
-) end
+)
 {%- endmacro %}
 
 {#
@@ -36,12 +46,12 @@ case when ({{ denominator }}) > 0 then cast(
 #}
 {% macro cents_to_usd(cents) %}{{ return(adapter.dispatch('cents_to_usd', 'llm_spend')(cents)) }}{% endmacro %}
 {% macro default__cents_to_usd(cents) -%}
-cast(cast({{ cents }} as {{ llm_spend.type_decimal(24, 12) }}) * cast(0.01 as {{ llm_spend.type_decimal(3, 2) }}) as {{ llm_spend.type_money() }})
+cast(cast({{ cents }} as {{ llm_spend.type_decimal(24, 12) }}) * cast('0.01' as {{ llm_spend.type_decimal(3, 2) }}) as {{ llm_spend.type_money() }})
 {%- endmacro %}
 {% macro duckdb__cents_to_usd(cents) -%}
 case
     when {{ cents }} between -9999 and 9999
-        then cast(cast({{ cents }} as decimal(16, 12)) * cast(0.01 as decimal(2, 2)) as {{ llm_spend.type_money() }})
+        then cast(cast({{ cents }} as decimal(16, 12)) * cast('0.01' as decimal(2, 2)) as {{ llm_spend.type_money() }})
     else {{ llm_spend.default__cents_to_usd(cents) }}
 end
 {%- endmacro %}

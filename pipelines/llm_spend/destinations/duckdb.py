@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,29 @@ from llm_spend.errors import UserError, first_line
 from llm_spend.schema import Schemas
 
 
+def _literal(value: Any) -> str:
+    match value:
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case int() | Decimal():
+            return str(value)
+        case date():
+            return f"'{value.isoformat()}'"
+    raise TypeError(f"no query parameter of type {type(value).__name__}")
+
+
+def _with_literals(sql: str, parameters: Sequence[Any]) -> str:
+    """SQL with its parameters. DuckDB would import pandas to look at them, which costs a command a second."""
+    first, *others = sql.split("%s") if parameters else [sql]
+    return first + "".join(_literal(value) + part for value, part in zip(parameters, others, strict=True))
+
+
 class _DuckDbConnection(Connection):
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:
-        found = self._connection.execute(sql.replace("%s", "?") if parameters else sql, parameters)
+        found = self._connection.execute(_with_literals(sql, parameters))
         return [column[0].lower() for column in found.description or ()], found.fetchall()
 
     def tables(self, schema: str) -> frozenset[str]:

@@ -24,16 +24,21 @@ with dates_to_build as (
     {{ llm_spend.dates_to_build() }}
 ),
 
--- Rows that arrive while a build runs are of no date's version yet: they wait for the next one.
+-- The loads that hold rows of these dates. By load, warehouses skip what they don't need of the raw tables; and rows that
+-- arrive while a build runs are of no date's version yet: they wait for the next one.
 loads as (
-    select distinct load_id from {{ ref('int_load_contents') }}
+    select load_id
+    from {{ ref('int_load_contents') }}
+    where usage_date in (select usage_date from dates_to_build)
+    group by load_id
 ),
 
 -- Requests with versions on several dates, when one of these is to build.
-moved as (
+moved_versions as (
     select
         request_key,
-        usage_date
+        usage_date,
+        load_id
     from {{ ref('int_moved_requests') }}
     where
         request_key in (
@@ -41,6 +46,13 @@ moved as (
             from {{ ref('int_moved_requests') }} as here
             where here.usage_date in (select usage_date from dates_to_build)
         )
+),
+
+moved as (
+    select
+        request_key,
+        usage_date
+    from moved_versions
     group by request_key, usage_date
 ),
 
@@ -69,7 +81,7 @@ versions as (
     where
         requests.usage_date in (select usage_date from moved)
         and requests.usage_date not in (select usage_date from dates_to_build)
-        and requests.load_id in (select load_id from loads)
+        and requests.load_id in (select load_id from moved_versions)
 ),
 
 -- The newest version by the source's own time, then the one with the most tokens (a stream is logged with placeholder
