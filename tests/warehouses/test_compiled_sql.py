@@ -84,7 +84,7 @@ def test_a_wrong_number_fails_the_comparison(fixture: str, in_duckdb: History, r
 
 
 def _run_changed(history: History, right: str, wrong: str) -> subprocess.CompletedProcess[str]:
-    """Run one model alone, with a word of its macro replaced, in a copy of the project."""
+    """Run one model alone, on all dates, with a word of its macro replaced, in a copy of the project."""
     destination = history.destination
     project = destination.work_dir / "changed"
     shutil.rmtree(project, ignore_errors=True)
@@ -94,7 +94,7 @@ def _run_changed(history: History, right: str, wrong: str) -> subprocess.Complet
     assert right in content
     macro.write_text(content.replace(right, wrong))
     return subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "run", "--select", MODEL, "--profiles-dir", project],
+        [sys.executable, "-m", "dbt.cli.main", "run", "--full-refresh", "--select", MODEL, "--profiles-dir", project],
         cwd=project,
         env={**os.environ, **destination.dbt_environment()},
         capture_output=True,
