@@ -171,3 +171,25 @@ def test_declared_vars_have_a_comment() -> None:
     for number, line in enumerate(lines):
         if re.match(r"  llm_spend_\w+:", line):
             assert lines[number - 1].lstrip().startswith("#"), line
+
+
+def test_every_table_by_date_is_held_to_its_dates() -> None:
+    """A table by date that the test of versions does not name could keep a date of an older build unnoticed."""
+    by_date = {
+        path.stem
+        for path in (PROJECT / "models").glob("**/*.sql")
+        if re.search(r"by_usage_date\(|replace_fact_dates\(", path.read_text())
+    }
+    assert len(by_date) > 10
+    held = (PROJECT / "tests" / "usage" / "assert_tables_are_of_their_dates.sql").read_text()
+    assert set(re.findall(r"'((?:fct|int|llm)_\w+)'", held)) - {"int_usage_dates"} == by_date
+
+
+def test_every_table_by_date_is_tested_by_date() -> None:
+    described = models()
+    for path in (PROJECT / "models").glob("**/*.sql"):
+        if "by_usage_date(" in path.read_text():
+            for test in described[path.stem]["data_tests"]:
+                ((name, body),) = test.items()
+                if name in ("unique_grain", "never_null"):
+                    assert body["arguments"].get("by_date"), (path.stem, name)
