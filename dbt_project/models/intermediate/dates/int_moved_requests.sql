@@ -6,8 +6,10 @@ with loads as (
 
 requests as (
     select
-        request_key,
-        {{ llm_spend.short_hash('request_key') }} as key_hash,
+        source_system,
+        source_instance,
+        source_record_id,
+        {{ llm_spend.short_hash('source_record_id') }} as record_hash,
         usage_date,
         load_id
     from {{ ref('int_requests_unioned') }}
@@ -22,31 +24,41 @@ new_loads as (
     {% endif %}
 ),
 
--- Hashes first: few of them lead to a request on two dates, and only those are compared by their key.
+-- Hashes of ids first: few of them lead to a request on two dates, and only for those keys are made and compared.
 {% if is_incremental() %}
 candidates as (
-    select key_hash
+    select record_hash
     from requests
     where load_id in (select load_id from new_loads)
-    group by key_hash
+    group by record_hash
 ),
 {% else %}
 candidates as (
-    select key_hash
+    select record_hash
     from requests
-    group by key_hash
+    group by record_hash
     having min(usage_date) <> max(usage_date)
 ),
 {% endif %}
 
-versions as (
+found as (
     select
-        request_key,
+        source_system,
+        source_instance,
+        source_record_id,
         usage_date,
         load_id
     from requests
-    where key_hash in (select key_hash from candidates)
-    group by request_key, usage_date, load_id
+    where record_hash in (select record_hash from candidates)
+    group by source_system, source_instance, source_record_id, usage_date, load_id
+),
+
+versions as (
+    select
+        {{ llm_spend.request_key() }} as request_key,
+        usage_date,
+        load_id
+    from found
 ),
 
 moved_keys as (

@@ -47,7 +47,7 @@ usage_known as (
 
 final as (
     select
-        {{ dbt.concat(['source_system', "'|'", 'source_instance', "'|'", 'source_record_id']) }} as request_key,
+        {{ llm_spend.request_key() }} as request_key,
         source_system,
         source_instance,
         source_record_id,
