@@ -10,8 +10,16 @@ def __getattr__(name: str) -> Any:
         return lambda *arguments: "decimal(38, 12)"
     if name == "union_distinct":
         return lambda: "union distinct"
-    if name in ("replace_by_key", "partition_by_date", "cluster_columns"):
+    if name in ("replace_by_key", "replace_fact_dates", "add_rows", "partition_by_date", "cluster_columns"):
         return lambda *arguments: None
+    if name == "by_usage_date":
+        return dict
+    if name == "dates_to_build":
+        return lambda *arguments: "select usage_date, date_version from int_usage_dates"
+    if name == "build_started_at":
+        return lambda: "now()"
+    if name == "request_key":
+        return lambda: "source_record_id"
     if name == "price_cell_columns":
         return lambda relation, **others: f"select price_id from {relation}"
     return lambda *arguments, **others: f"{name}({arguments[0]})"

@@ -33,7 +33,8 @@ with lines as (
 
 bases as (
     select
-        {{ dbt.listagg("case when seed <> 'quota_rules' then line_hash end", "''", 'order by seed, line_hash') }} as lines,
+        {{ dbt.listagg("case when seed <> 'quota_rules' then line_hash end", "''", 'order by seed, line_hash') }}
+            as request_lines,
         {{ dbt.listagg("case when seed = 'quota_rules' then line_hash end", "''", 'order by seed, line_hash') }}
             as quota_lines
     from lines
@@ -41,7 +42,7 @@ bases as (
 
 final as (
     select
-        {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", "coalesce(lines, '')"])) }} as basis_id,
+        {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", "coalesce(request_lines, '')"])) }} as basis_id,
         {{ dbt.hash("coalesce(quota_lines, '')") }} as quota_basis_id
     from bases
 )

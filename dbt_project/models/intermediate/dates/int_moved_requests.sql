@@ -70,19 +70,18 @@ moved_keys as (
 
 moved as (
     select
-        load_id,
-        request_key,
-        usage_date
+        versions.load_id,
+        versions.request_key,
+        versions.usage_date
     from versions
-    where request_key in (select request_key from moved_keys)
+    inner join moved_keys on versions.request_key = moved_keys.request_key
     {% if is_incremental() %}
-    and not exists (
-        select 1 from {{ this }} as known
-        where
-            known.load_id = versions.load_id
-            and known.request_key = versions.request_key
-            and known.usage_date = versions.usage_date
-    )
+    left join {{ this }} as known
+        on
+            versions.load_id = known.load_id
+            and versions.request_key = known.request_key
+            and versions.usage_date = known.usage_date
+    where known.load_id is null
     {% endif %}
 ),
 

@@ -64,7 +64,7 @@ final as (
         named.usage_date,
         named.date_version,
         named.quota_version,
-        cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S") }}' as {{ llm_spend.type_timestamp() }}) as versioned_at
+        {{ llm_spend.build_started_at() }} as versioned_at
     from named
     {% if is_incremental() %}
     left join {{ this }} as known

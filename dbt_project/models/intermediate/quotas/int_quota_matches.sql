@@ -9,6 +9,7 @@
     'virtualaccount': 'requests.virtual_account',
     '*': "'*'",
 } -%}
+{%- set parts = {'alone': 'not is_contested', 'contested': 'is_contested'} -%}
 
 with dates_to_build as (
     {{ llm_spend.dates_to_build('quota_version') }}
@@ -23,19 +24,25 @@ rules as (
     select
         llm_quota_rules.*,
         nullif({{ dbt.split_part('applies_per', "'|'", 1) }}, '') as counter_1,
-        nullif({{ dbt.split_part('applies_per', "'|'", 2) }}, '') as counter_2
+        nullif({{ dbt.split_part('applies_per', "'|'", 2) }}, '') as counter_2,
+        -- Several rows of the rules may match one request and only the first counts; most rules stand alone.
+        case evaluation
+            when 'first_match' then count(*) over (partition by rule_set)
+            else count(*) over (partition by rule_key)
+        end > 1 as is_contested
     from {{ ref('llm_quota_rules') }} as llm_quota_rules
 ),
 
+{% for part, condition in parts.items() -%}
 {% for subject_type, subject_column in subject_columns.items() -%}
-rules_{{ loop.index }} as (
+{{ part }}_rules_{{ loop.index }} as (
     select * from rules
-    where subject_type = '{{ subject_type }}'
+    where subject_type = '{{ subject_type }}' and {{ condition }}
 ),
 
 {% endfor -%}
 
-matched as (
+{{ part }} as (
     {% for subject_type, subject_column in subject_columns.items() -%}
     select
         requests.usage_date,
@@ -64,7 +71,7 @@ matched as (
         requests.is_final_attempt and requests.status = 'blocked_rate_limit' as is_blocked,
         requests.price_status in ('missing_usage', 'unmeasured') as is_unmeasured
     from requests
-    inner join rules_{{ loop.index }} as rules
+    inner join {{ part }}_rules_{{ loop.index }} as rules
         on {{ subject_column }} = rules.subject
     where
         requests.usage_date >= rules.valid_from
@@ -86,20 +93,32 @@ matched as (
     {% endfor %}
 ),
 
+{% endfor -%}
+
 -- One row per request and rule even if two subjects of the rule match; in first_match rule sets one row per request.
 numbered as (
     select
-        matched.*,
+        *,
         row_number() over (
             partition by request_key, rule_set, case when evaluation = 'all_match' then rule_order end
             order by rule_order
         ) as match_number
-    from matched
+    from contested
+),
+
+counted as (
+    select
+        *,
+        1 as match_number
+    from alone
+    union all
+    select * from numbered
+    where match_number = 1
 ),
 
 final as (
     select
-        numbered.usage_date,
+        counted.usage_date,
         rule_key,
         counter_subject_type,
         counter_subject,
@@ -115,11 +134,10 @@ final as (
         is_blocked,
         is_unmeasured,
         dates_to_build.date_version
-    from numbered
-    inner join dates_to_build on numbered.usage_date = dates_to_build.usage_date
+    from counted
+    inner join dates_to_build on counted.usage_date = dates_to_build.usage_date
     where
-        match_number = 1
-        and quantity is not null
+        quantity is not null
         and counter_subject is not null
 )
 

@@ -24,7 +24,8 @@ exact as (
         cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
         cast(sum(unpriced_requests) as bigint) as unpriced_requests,
         sum(cost_usd) as exact_cost_usd,
-        case when min(first_cost_basis) <> max(last_cost_basis) then 'mixed' else min(first_cost_basis) end as cost_basis
+        case when min(first_cost_basis) <> max(last_cost_basis) then 'mixed' else min(first_cost_basis) end
+            as cost_basis
     from days
     group by billing_period, {{ key_columns | join(', ') }}
 ),

@@ -15,17 +15,14 @@
     requests.usage_date in (select usage_date from dates_to_build)
     and requests.load_id in (select load_id from loads)
 {%- endset %}
-{% set is_single %}
-    {{ is_to_build }}
-    and {{ key_hash }} not in (select key_hash from repeated_keys)
-{%- endset %}
+{% set is_single = is_to_build ~ '\n    and ' ~ key_hash ~ ' not in (select key_hash from repeated_keys)' %}
 
 with dates_to_build as (
     {{ llm_spend.dates_to_build() }}
 ),
 
--- The loads that hold rows of these dates. By load, warehouses skip what they don't need of the raw tables; and rows that
--- arrive while a build runs are of no date's version yet: they wait for the next one.
+-- The loads that hold rows of these dates. By load, warehouses skip what they don't need of the raw tables; and rows
+-- that arrive while a build runs are of no date's version yet: they wait for the next one.
 loads as (
     select load_id
     from {{ ref('int_load_contents') }}
@@ -60,7 +57,7 @@ repeated_keys as (
     select {{ key_hash }} as key_hash
     from {{ requests }} as requests
     where {{ is_to_build }}
-    group by 1
+    group by {{ key_hash }}
     having count(*) > 1
     {{ llm_spend.union_distinct() }}
     select {{ llm_spend.short_hash('request_key') }} as key_hash
@@ -79,7 +76,7 @@ versions as (
     inner join moved
         on requests.request_key = moved.request_key and requests.usage_date = moved.usage_date
     where
-        requests.usage_date in (select usage_date from moved)
+        requests.usage_date in (select usage_date from moved_versions)
         and requests.usage_date not in (select usage_date from dates_to_build)
         and requests.load_id in (select load_id from moved_versions)
 ),
@@ -124,7 +121,7 @@ shared_requests as (
         requests.usage_date
     from {{ requests }} as requests
     where {{ is_to_build }}
-    group by 1, 2
+    group by {{ logical_hash }}, requests.usage_date
     having count(*) > 1
 ),
 

@@ -16,7 +16,7 @@ final as (
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
     from days
-    group by 1, 2, 3, 4, price_status
+    group by 1, 2, 3, 4, 5
 )
 
 select * from final
