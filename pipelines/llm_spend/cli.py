@@ -201,11 +201,10 @@ def import_raw(
 
     settings = read_settings(destination=destination, database=database)
     report = _moved(import_tables, settings, folder, quiet=as_json)
-    next_step = "llm-spend build --full-refresh" if report.built_before else "llm-spend build"
     _print_json(asdict(report)) if as_json else out.print(
         f"{report.total:,} rows of {report.loads:,} loads imported into {_destination(settings).label}"
         f" in {report.seconds:.1f} s.",
-        f"Next: {next_step}",
+        "Next: llm-spend build",
         sep="\n",
         highlight=False,
     )

@@ -38,7 +38,6 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 LOADS_TABLE = "_dlt_loads"
 IMPORT = "llm_spend_import"
-FACT_TABLE = "fct_llm_requests"
 
 EXPORTED: Mapping[str, str] = {
     **{log_format(source, None).table: "_dlt_load_id" for source in LOG_SOURCES},
@@ -81,12 +80,11 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class TransferReport:
-    """Rows of every table that were moved. `built_before`: the destination has tables that don't know of them."""
+    """Rows of every table that were moved."""
 
     rows: Mapping[str, int]
     loads: int
     seconds: float
-    built_before: bool = False
 
     @property
     def total(self) -> int:
@@ -144,7 +142,6 @@ def import_tables(destination: Destination, folder: Path, observe: Observer = la
         _check(folder, table)
     load_ids = _load_ids(folder)
     _refuse_known_loads(destination, load_ids, folder)
-    built_before = FACT_TABLE in destination.tables(destination.schemas.public)
     loads = next(table for table in manifest.tables if table.name == LOADS_TABLE)
     data = [table for table in manifest.tables if table.rows and table is not loads]
     # dlt would put its own load id in the place of the one that a row has.
@@ -159,13 +156,13 @@ def import_tables(destination: Destination, folder: Path, observe: Observer = la
         _check_arrival(destination, data, load_ids)
         observe(f"importing the record of {len(load_ids):,} loads")
         pipeline.run(_source(folder, loads))
-    return _report(manifest, started, built_before=built_before)
+    return _report(manifest, started)
 
 
-def _report(manifest: Manifest, started: float, *, built_before: bool = False) -> TransferReport:
+def _report(manifest: Manifest, started: float) -> TransferReport:
     rows = {table.name: table.rows for table in manifest.tables}
     loads = rows.pop(LOADS_TABLE)
-    return TransferReport(rows, loads, monotonic() - started, built_before)
+    return TransferReport(rows, loads, monotonic() - started)
 
 
 def _make_empty(folder: Path) -> None:

@@ -175,7 +175,7 @@ COMMANDS = {
     "new day": "`llm-spend run`, one new day",
     "late rows": "`llm-spend run`, late rows of three old days",
     "nothing new": "`llm-spend run`, nothing new",
-    "start": "of each `run`: Python, dlt and dbt start",
+    "start": "of each other `run`: Python, dlt and dbt start",
 }
 
 
@@ -192,7 +192,7 @@ def _what(found: Mapping[str, Any]) -> list[str]:
         "",
         _text(
             f"{where['cores']} cores ({where['cpu']}), {where['memory_gib']} GiB, {where['system']}; {used}. DuckDB's",
-            f"memory limit is 4 GB. {_rounds(found['rounds'])}. CPU seconds are user and system time of all processes",
+            f"memory limit is 3 GB. {_rounds(found['rounds'])}. CPU seconds are user and system time of all processes",
             "of a command: trust them more than wall time, which other work on the machine makes longer.",
         ),
         "",
@@ -234,8 +234,9 @@ def _absolute(found: Mapping[str, Any], runs: Mapping[str, Mapping[str, float]])
     return [
         "| | measured | goal | |",
         "|---|--:|---|---|",
-        f"| `run` with nothing new | {wall:.1f} s, of which {runs['start']['wall_seconds']:.1f} s are the start of"
-        f" Python, dlt and dbt | < {NOTHING_NEW_SECONDS} s | {_met(wall < NOTHING_NEW_SECONDS)} |",
+        f"| `run` with nothing new, on the day of the last build | {wall:.1f} s; dlt and dbt, which other runs start in"
+        f" {runs['start']['wall_seconds']:.1f} s, stay out of it | < {NOTHING_NEW_SECONDS} s"
+        f" | {_met(wall < NOTHING_NEW_SECONDS)} |",
         f"| highest memory of any command | {peak:.2f} GiB | ≤ {MEMORY_GIB} GiB | {_met(peak <= MEMORY_GIB)} |",
         "",
         _text(
@@ -259,7 +260,7 @@ def _growth(found: Mapping[str, Any]) -> list[str]:
         "",
         _text(
             "CPU seconds, and in brackets CPU seconds a million requests; one run each. The start of Python, dlt and",
-            "dbt is in all of them, so small sizes look dear.",
+            "dbt is in all of them, so small sizes look dear: what a further million adds is what counts.",
         ),
         "",
         "| requests | load | first build, with data tests | one new day | peak GiB |",

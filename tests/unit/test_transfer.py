@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from llm_spend import transfer
+from llm_spend.build import build
 from llm_spend.destinations import DuckDb, Snowflake
 from llm_spend.errors import UserError
 from llm_spend.load import load_logs
@@ -165,11 +166,20 @@ def test_rows_that_get_lost_on_the_way_are_noticed(
 
 
 @pytest.mark.slow
-def test_a_destination_that_was_built_before_is_told(exported: Exported, tmp_path: Path) -> None:
-    new = tmp_path / "new.duckdb"
-    with duckdb.connect(str(new)) as connection:
-        connection.execute("create schema llm_spend; create table llm_spend.fct_llm_requests (request_key text)")
-    assert import_tables(DuckDb(new), exported.folder).built_before
+def test_an_import_counts_at_the_next_build(tmp_path: Path) -> None:
+    """Also in tables that were built before, though its loads are older than theirs."""
+    old, new = DuckDb(tmp_path / "old.duckdb"), DuckDb(tmp_path / "new.duckdb")
+    for name, destination in {"old": old, "new": new}.items():
+        log = tmp_path / f"{name}.jsonl"
+        log.write_text(json.dumps({"id": name, "created_at": "2026-10-01T00:00:00Z", "req_units": 1}) + "\n")
+        load_logs("portkey", str(log), destination)
+    assert build(new, test=False).ok
+    export_tables(old, tmp_path / "export")
+    import_tables(new, tmp_path / "export")
+    assert build(new).ok
+    found = "select source_record_id from llm_spend.fct_llm_requests order by 1"
+    assert query(new.database, found) == [("new",), ("old",)]
+    assert query(new.database, "select sum(attempts) from llm_spend.llm_usage_by_user_daily") == [(2,)]
 
 
 def remove_file(folder: Path) -> None:
