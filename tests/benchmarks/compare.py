@@ -33,7 +33,7 @@ def differences(ours: Path, reference: Path) -> list[str]:
 @contextmanager
 def _open(ours: Path, reference: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with TemporaryDirectory(dir=ours.parent) as folder, duckdb.connect() as connection:
-        connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
+        connection.execute(f"set memory_limit = '4GB'; set temp_directory = '{folder}'")
         connection.execute(f"attach '{ours}' as ours (read_only); attach '{reference}' as reference (read_only)")
         yield connection
 

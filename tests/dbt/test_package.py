@@ -301,7 +301,7 @@ def test_a_column_that_the_own_gateway_lacks_is_named(company: Company) -> None:
 @pytest.mark.slow
 def test_rows_that_the_own_gateway_brings_later_are_built(company: Company) -> None:
     company.export_calls("second", days=1)
-    result = company.dbt("run", "--select", "stg_switchboard__calls", "fct_llm_requests")
+    result = company.dbt("run", "--select", "+fct_llm_requests")
     assert result.returncode == 0, result.stdout
     assert switchboard_totals(company) == exported(2)
 

@@ -23,8 +23,11 @@ PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 KEPT = (
     "docs",
     "macros/cross_db",
+    "macros/dates",
     "macros/quotas",
+    "macros/tests",
     "models/intermediate/quotas",
+    "models/intermediate/usage",
     "models/marts/quotas",
     "models/marts/chargeback",
     "seeds/rules",
@@ -58,8 +61,11 @@ select
     cast(cast(started_at as timestamp) as date) as usage_date,
     cast(started_at as timestamp) + to_seconds(n - 1) as started_at,
     cast(loaded_at as timestamp) as loaded_at,
+    'generic' as source_system,
+    'default' as source_instance,
     provider,
     model_id,
+    model_id as resolved_model,
     coalesce(model_id, 'gpt-7') as requested_model,
     status,
     replace(user_id, '?', '(unallocated)') as user_id,
@@ -73,9 +79,21 @@ select
     cast(tokens as bigint) * 0 as output_tokens,
     cast(tokens as bigint) as total_tokens,
     cast(cost_usd as decimal(38, 12)) as cost_usd,
+    cast(null as decimal(38, 12)) as gateway_reported_usd,
+    'ok' as token_quality,
+    false as is_metadata_unreadable,
     'list' as cost_basis,
     case when cost_usd is null then 'unpriced' else 'priced' end as price_status
 from (select *, unnest(range(1, cast(copies as bigint) + 1)) as n from {{ ref('cases') }})
+"""
+
+DATES = """
+select distinct
+    usage_date,
+    'requests of ' || usage_date as date_version,
+    'quotas of ' || usage_date as quota_version,
+    timestamp '2026-05-02' as versioned_at
+from {{ ref('fct_llm_requests') }}
 """
 
 COLUMN_TYPES = ", ".join(f"{column}: string" for column in CASES.splitlines()[0].split(","))
@@ -98,9 +116,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
         shutil.copytree(PROJECT / part, project / part)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(PROJECT / name, project / name)
-    stand_in = project / "models/marts/core/fct_llm_requests.sql"
-    stand_in.parent.mkdir(parents=True)
-    stand_in.write_text(STAND_IN)
+    stand_ins = {"marts/core/fct_llm_requests.sql": STAND_IN, "intermediate/dates/int_usage_dates.sql": DATES}
+    for name, sql in stand_ins.items():
+        stand_in = project / "models" / name
+        stand_in.parent.mkdir(parents=True)
+        stand_in.write_text(sql)
     with (project / "seeds/rules/quota_rules.csv").open("a") as rules:
         rules.write(RULES.lstrip())
     (project / "seeds/cases.csv").write_text(CASES)

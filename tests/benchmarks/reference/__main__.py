@@ -21,7 +21,7 @@ def connect(database: Path) -> duckdb.DuckDBPyConnection:
     """A new database with the settings that the package uses."""
     database.unlink(missing_ok=True)
     connection = duckdb.connect(str(database))
-    connection.execute("set memory_limit = '3GB'; set preserve_insertion_order = false; set timezone = 'UTC'")
+    connection.execute("set memory_limit = '4GB'; set preserve_insertion_order = false; set timezone = 'UTC'")
     return connection
 
 
