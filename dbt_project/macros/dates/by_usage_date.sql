@@ -1,11 +1,10 @@
 {# The config of a table that is built by date: whole dates are replaced, those that changed. #}
-{% macro by_usage_date(partition_column='usage_date', cluster_by=none) %}
+{% macro by_usage_date() %}
     {{ return({
         'materialized': llm_spend.materialized_by_date(),
         'incremental_strategy': 'replace_dates',
         'on_schema_change': 'fail',
-        'partition_by': llm_spend.partition_by_date(partition_column),
-        'cluster_by': llm_spend.cluster_columns(cluster_by) if cluster_by else none
+        'partition_by': llm_spend.partition_by_date('usage_date')
     }) }}
 {% endmacro %}
 

@@ -13,7 +13,7 @@ requests as (
         usage_date,
         load_id
     from {{ ref('int_requests_unioned') }}
-    where load_id in (select load_id from {{ ref('int_load_contents') }})
+    where load_id in (select load_id from loads)
 ),
 
 new_loads as (
