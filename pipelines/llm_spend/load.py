@@ -98,9 +98,7 @@ def load_logs(
     system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
-    if _missing_tables(destination):
-        with open_pipeline(destination) as pipeline:
-            create_missing_tables(pipeline, destination)
+    bring_tables_up_to_date(destination)
     loaded = _loaded_files(destination, source, name)
     new = [file for file in found if file.fingerprint not in loaded]
     unnoted = _unnoted(destination, fmt, system, name)
@@ -215,16 +213,32 @@ def _note_unreadable(
         pipeline.run(quarantine_records(records))
 
 
+def bring_tables_up_to_date(destination: Destination) -> None:
+    """Create raw tables and columns that an earlier version did not write, for the models read them."""
+    if _outdated_sources(destination):
+        with open_pipeline(destination) as pipeline:
+            create_missing_tables(pipeline, destination)
+
+
 def create_missing_tables(pipeline: Any, destination: Destination) -> None:
-    """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
-    if missing := _missing_tables(destination):
-        pipeline.run([LOG_SOURCES[name].read([], "default") for name in missing])
+    """Create what is missing of the raw tables of every source, without rows."""
+    if outdated := _outdated_sources(destination):
+        pipeline.run([LOG_SOURCES[name].read([], "default") for name in outdated])
 
 
-def _missing_tables(destination: Destination) -> list[str]:
-    """The sources without a raw table."""
-    existing = destination.tables(destination.schemas.raw)
-    return [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
+def _outdated_sources(destination: Destination) -> list[str]:
+    """The sources whose raw table, or a column of it, is missing."""
+    raw = destination.schemas.raw
+    formats = {name: log_format(name, None) for name in LOG_SOURCES}
+    existing = destination.tables(raw)
+    missing = {name for name, fmt in formats.items() if fmt.table not in existing}
+    if len(missing) < len(formats):
+        with destination.reading() as connection:
+            for name in formats.keys() - missing:
+                columns, _ = connection.table(f"select * from {raw}.{formats[name].table} where 1 = 0")
+                if formats[name].kinds.keys() - set(columns):
+                    missing.add(name)
+    return [name for name in formats if name in missing]
 
 
 def _loaded_files(destination: Destination, source: str, instance: str) -> set[tuple[str, int, Any]]:
