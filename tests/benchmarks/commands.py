@@ -87,6 +87,12 @@ def quota_models(database: Path) -> tuple[Cost, Work]:
     return _timed(database, "tests.benchmarks.models", str(database), *_QUOTA_MODELS)
 
 
+def pricing_step(database: Path, side: str) -> Work:
+    """The pricing step alone on a built database, `ours` or `by-hand`."""
+    work: Work = _timed(database, "tests.benchmarks.pricing", side, str(database))[1]
+    return work
+
+
 def reference_load(database: Path, files: str) -> Cost:
     """DuckDB alone reading the files into one typed table of a new database."""
     return _timed(database, "tests.benchmarks.reference", "load", str(database), files)[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks import commands
+from tests.benchmarks import commands, pricing
 from tests.benchmarks.commands import Work
 from tests.benchmarks.compare import differences, load_differences
 from tests.benchmarks.data import DataSet, deliver, prepare
@@ -68,12 +68,15 @@ def make_both(data: DataSet, folder: Path) -> Sides:
     shutil.copy(sides.loaded, sides.built)
     commands.build_without_tests(sides.built, data)
     commands.reference_build(sides.reference_built, sides.built)
+    for side in ("ours", "by-hand"):
+        commands.pricing_step(sides.built, side)
     return sides
 
 
 def check(sides: Sides) -> None:
     """Raises NotEqualError with what differs between both sides."""
     found = load_differences(sides.loaded, sides.reference_loaded) + differences(sides.built, sides.reference_built)
+    found += pricing.differences(sides.built)
     if found:
         raise NotEqualError("\n".join(found))
 
@@ -92,6 +95,7 @@ def measure(data: DataSet, folder: Path, rounds: int, say: Say) -> Iterator[Meas
         for work in (
             *(_our_load, _reference_load)[turn],
             *(_our_build, _reference_build)[turn],
+            *(_our_pricing, _reference_pricing)[turn],
             _build_with_tests,
             _runs,
         ):
@@ -157,6 +161,14 @@ def _reference_build(part: _Round) -> None:
     cost, steps = commands.reference_build(part.database, part.sides.built)
     part.measured.add("build by hand", cost)
     part.measured.add("quotas by hand", steps["quotas"])
+
+
+def _our_pricing(part: _Round) -> None:
+    part.measured.add("pricing", commands.pricing_step(part.sides.built, "ours"))
+
+
+def _reference_pricing(part: _Round) -> None:
+    part.measured.add("pricing by hand", commands.pricing_step(part.sides.built, "by-hand"))
 
 
 def _build_with_tests(part: _Round) -> None:

@@ -43,6 +43,7 @@ class Goal:
 GOALS = (
     Goal("load", "load", "load by DuckDB", "DuckDB reading the files into one typed table", 1.25, 1.3),
     Goal("first build, without data tests", "build", "build by hand", "SQL by hand", 1.5),
+    Goal("pricing step", "pricing", "pricing by hand", "the same join by hand in one query", 1.5),
     Goal("quota windows", "quotas", "quotas by hand", "SQL by hand", 1.5),
     Goal("one new day, `run`", "new day", "first run", "the first `run`", 0.05),
     Goal("late rows of three old days, `run`", "late rows", "new day", "one new day", 3),

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.benchmarks import pricing
 from tests.benchmarks.compare import differences, load_differences
 from tests.benchmarks.data import prepare
 from tests.benchmarks.pairs import Sides, make_both
@@ -38,6 +39,12 @@ def test_every_line_is_loaded_as_duckdb_reads_it(sides: Sides) -> None:
 
 def test_every_public_table_is_what_sql_by_hand_gives(sides: Sides) -> None:
     assert differences(sides.built, sides.reference_built) == []
+
+
+def test_the_pricing_step_is_what_one_query_by_hand_gives(sides: Sides) -> None:
+    assert pricing.differences(sides.built) == []
+    other = changed(sides.built, 'update pricing_step."by-hand" set list_cost_usd = 1 where rowid = 7')
+    assert len(pricing.differences(other)) == 2
 
 
 def test_another_load_is_seen(sides: Sides) -> None:

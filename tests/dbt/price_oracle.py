@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 NEVER = datetime(9999, 12, 31)
+PRICE_SEEDS = ("model_prices", "price_corrections", "price_overrides")
+"""Each wins over those before it."""
 PARENTS: Mapping[str, tuple[str, ...]] = {
     "cache_read_tokens": ("input_tokens",),
     "cache_write_5m_tokens": ("input_tokens",),
@@ -52,7 +54,12 @@ class Cell:
     calendar: str
     valid_from: datetime
     valid_to: datetime
-    is_override: bool
+    seed_rank: int
+
+    @property
+    def is_override(self) -> bool:
+        """It is written by hand."""
+        return self.seed_rank > 0
 
     @property
     def minutes_per_week(self) -> int:
@@ -115,7 +122,7 @@ class UnitPrice:
 class Oracle:
     def __init__(self, seeds: Path) -> None:
         self.cells: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-        for name in ("model_prices", "price_overrides"):
+        for rank, name in enumerate(PRICE_SEEDS):
             for row in _rows(seeds / "prices" / f"{name}.csv"):
                 if row.get("retracted_at"):
                     continue
@@ -134,7 +141,7 @@ class Oracle:
                         calendar=row["holiday_calendar"],
                         valid_from=_instant(row["valid_from"], datetime(2020, 1, 1)),
                         valid_to=_instant(row["valid_to"], NEVER),
-                        is_override=name == "price_overrides",
+                        seed_rank=rank,
                     )
                 )
         self.fallbacks: dict[str, list[str]] = defaultdict(list)
@@ -230,7 +237,7 @@ def _rank(cell: Cell, tier: str, region: str) -> tuple[object, ...]:
         cell.tier == tier,
         cell.region == region,
         cell.threshold,
-        cell.is_override,
+        cell.seed_rank,
         -cell.minutes_per_week,
         bool(cell.calendar),
         cell.valid_from,

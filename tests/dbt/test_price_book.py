@@ -62,6 +62,18 @@ OVERRIDES = [
     cell("acme-region", "input_tokens", "15", region_scope="eu"),
     *(cell("acme-contract", unit, "10") for unit in ("input_tokens", "output_tokens")),
     *(cell("acme-fixed", unit, "10") for unit in ("input_tokens", "output_tokens")),
+    cell("acme-ranked", "input_tokens", "3"),
+]
+CORRECTIONS = [
+    cell("acme-ranked", "input_tokens", "2"),
+    cell("acme-ranked", "input_tokens", "4", tod_start_utc="22:00", tod_end_utc="23:00"),
+    cell("acme-ranked", "output_tokens", "20"),
+    # Of a model that is in no other seed.
+    cell("acme-corrected", "input_tokens", "5"),
+]
+GENERATED = [
+    cell("acme-ranked", unit, price, recorded_at="2026-01-01")
+    for unit, price in (("input_tokens", "1"), ("output_tokens", "10"), ("cache_read_tokens", "0.1"))
 ]
 # C30: an increase that was announced, and cancelled before its day.
 CANCELLED = [
@@ -218,6 +230,11 @@ CASES = [
     Case("window after midnight", "openai", "acme-night", f"{NOV} 01:59:59", "4", uncached=M),
     Case("window over", "openai", "acme-night", f"{NOV} 02:00", "10", uncached=M),
     Case("window on a Saturday", "openai", "acme-night", "2026-11-21 01:00", "10", uncached=M),
+    Case("an override before a correction", "openai", "acme-ranked", NOV, "3", uncached=M),
+    Case("an override in all hours of a correction", "openai", "acme-ranked", f"{NOV} 22:30", "3", uncached=M),
+    Case("a correction before what was generated", "openai", "acme-ranked", NOV, "20", output=M),
+    Case("what nobody corrected", "openai", "acme-ranked", NOV, "0.1", cache_read=M),
+    Case("a model in corrections only", "openai", "acme-corrected", NOV, "5", uncached=M),
     Case("region, the longest pattern", "openai", "acme-region", NOV, "12", region="US", uncached=M),
     Case("region, its own price", "openai", "acme-region", NOV, "15", region="eu", uncached=M),
     Case("region, unknown", "openai", "acme-region", NOV, "10", region="mars", uncached=M),
@@ -377,7 +394,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> PriceProject:
     project = PriceProject(tmp_path_factory.mktemp("price_book"), names)
     project.seed("model_deployments").write_text(DEPLOYMENTS)
     project.write("price_overrides", OVERRIDES)
-    project.write("model_prices", CANCELLED)
+    project.write("price_corrections", CORRECTIONS)
+    project.write("model_prices", [*CANCELLED, *GENERATED])
     project.write("fx_rates", RATES)
     project.write("price_multipliers", MULTIPLIERS)
     project.write("negotiated_discounts", DISCOUNTS)
@@ -480,6 +498,7 @@ def test_the_book_has_a_column_for_every_unit_of_the_generator(warehouse: duckdb
 
 
 BAD_ROWS = {
+    "price_corrections": cell("acme-bad", "input_tokens", "wrong"),
     "price_overrides": cell("acme-bad", "input_tokens", "cheap"),
     "price_multipliers": {"channel": "openai", "model_pattern": "a*b", "region": "us", "multiplier": "1.1"},
     "negotiated_discounts": {"contract_id": "x", "channel": "openai", "discount_pct": "5", "unit_price": "1"}
@@ -496,6 +515,7 @@ def test_a_value_that_cannot_be_read_fails_a_test_and_nothing_is_priced(tmp_path
     result = project.dbt("build", "--quiet")
     assert result.returncode != 0
     for failed in (
+        "never_null_stg_prices__price_corrections",
         "never_null_stg_prices__price_overrides",
         "never_null_stg_prices__fx_rates",
         "assert_price_seeds_make_sense",

@@ -307,7 +307,7 @@ def test_costs_are_what_genai_prices_says(world: World) -> None:
             continue
         prices = prices_of(world, case)
         reasons = {
-            "price_overrides": any(price.is_override for price in prices.values()),
+            "price_corrections": any(price.is_override for price in prices.values()),
             "price_multipliers": any(price.is_multiplied for price in prices.values()),
             "alias_overrides": meant_model(world, case) != case.model_id,
         }

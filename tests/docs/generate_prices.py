@@ -72,21 +72,23 @@ class Book:
     """The prices of the seeds, read once."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, str], list[tuple[bool, Row]]] = {}
+        self._rows: dict[tuple[str, str], list[tuple[int, Row]]] = {}
         generated = [row for row in rows("model_prices") if not row["retracted_at"]]
-        for is_override, found in ((True, rows("price_overrides")), (False, generated)):
+        for rank, found in enumerate((rows("price_overrides"), rows("price_corrections"), generated)):
             for row in found:
-                self._rows.setdefault((row["channel"], row["model_id"]), []).append((is_override, row))
+                self._rows.setdefault((row["channel"], row["model_id"]), []).append((rank, row))
         self.as_of = max(row["recorded_at"] for row in generated)
 
     def at(self, model: tuple[str, str], instant: datetime) -> dict[Slot, dict[str, Decimal]]:
-        """The prices of a model at an instant, by who pays them. An override replaces a cell in all its hours."""
-        holding = [(is_override, row) for is_override, row in self._rows[model] if _holds(row, instant)]
-        replaced = {_cell(row) for is_override, row in holding if is_override}
+        """The prices of a model at an instant, by who pays them. The first seed that has a cell gives all its hours."""
+        holding = [(rank, row) for rank, row in self._rows[model] if _holds(row, instant)]
+        first: dict[tuple[str, str, str], int] = {}
+        for rank, row in holding:
+            first[_cell(row)] = min(rank, first.get(_cell(row), rank))
         found: dict[Slot, dict[str, Decimal]] = {}
         windows: dict[tuple[str, int, str, str], dict[str, list[Row]]] = {}
-        for is_override, row in holding:
-            if row["usage_unit"] not in UNITS or (not is_override and _cell(row) in replaced):
+        for rank, row in holding:
+            if row["usage_unit"] not in UNITS or rank > first[_cell(row)]:
                 continue
             if not row["tod_start_utc"] and not row["dow_mask"]:
                 found.setdefault(_slot(row), {})[row["usage_unit"]] = _price(row)
@@ -186,7 +188,7 @@ def _examples(book: Book) -> dict[str, str]:
         "aliases": "\n".join(",".join(row.values()) for row in large),
         "large_new": _usd(book.cost(("mistral", large[-1]["model_id"]), day, **tokens)),
         "large_old": _usd(book.cost(("mistral", large[0]["model_id"]), "2025-06-01", **tokens)),
-        "overrides": f"{len(rows('price_overrides')):,}",
+        "corrections": f"{len(rows('price_corrections')):,}",
         "holiday": next(r["holiday_date"] for r in rows("holidays") if r["reason"].startswith("National Day")),
     }
 

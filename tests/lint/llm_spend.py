@@ -2,6 +2,19 @@
 
 from typing import Any
 
+UNITS = [
+    {
+        "unit": f"{name}_tokens",
+        "name": name,
+        "price": f"{name}_price",
+        "quantity": f"{name}_tokens",
+        "inside": inside,
+        "parents": parents,
+        "inherited": f"is_{name}_inherited",
+    }
+    for name, inside, parents in (("input", None, []), ("input_audio", "input", ["input"]))
+]
+
 
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
@@ -21,5 +34,11 @@ def __getattr__(name: str) -> Any:
     if name == "request_key":
         return lambda: "source_record_id"
     if name == "price_cell_columns":
-        return lambda relation, **others: f"select price_id from {relation}"
+        return lambda relation, others: f"select price_id from {relation}"
+    if name == "columns_of":
+        return lambda relation, columns: ", ".join(f"{relation}.{column}" for column in columns)
+    if name == "price_book_columns":
+        return lambda: ["channel", "model_id", "input_price"]
+    if name in ("usage_units", "units_beside_tokens"):
+        return lambda: UNITS
     return lambda *arguments, **others: f"{name}({arguments[0]})"

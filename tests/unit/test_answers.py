@@ -206,7 +206,7 @@ def database(empty: Path) -> Path:
                     "2026-08-01 00:00:00",
                     seen[1],
                 ),
-                ("litellm", "openai", "gpt-4o", "gpt-4o", "missing_usage", 7, 0, *seen),
+                ("litellm", "openai", "gpt-4o", "gpt-4o", "no_usage", 7, 0, *seen),
             ],
         )
         _insert(
@@ -344,7 +344,7 @@ def test_unpriced_models_by_name_other_reasons_in_one(october: Answers) -> None:
     model, usage = october.unpriced.reasons
     assert (model.model, model.attempts, model.tokens) == ("openai / house-model", 5, 1500)
     assert model.first_seen_at == datetime(2026, 8, 1)
-    assert (usage.reason, usage.models, usage.attempts, usage.tokens) == ("missing_usage", 1, 7, None)
+    assert (usage.reason, usage.models, usage.attempts, usage.tokens) == ("no_usage", 1, 7, None)
     assert october.unpriced.share_of_attempts == ratio(3, 42)
 
 

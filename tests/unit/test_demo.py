@@ -151,7 +151,7 @@ def test_row_counts_agree(truth: Truth) -> None:
 
 
 def test_unpriced_rows_are_those_without_cost(truth: Truth) -> None:
-    without_cost = {"unpriced", "missing_usage", "unmeasured", "usage_conflict"}
+    without_cost = {"unpriced", "no_usage", "unmeasured", "usage_conflict"}
     counted = sum(
         count
         for values in truth.counts("price_status").values()

@@ -330,14 +330,25 @@ def test_an_override_replaces_all_hours_of_its_cell_and_nothing_else() -> None:
         row("0.5", service_tier="batch"),
         row("9", region_scope="eu"),
     ]
-    assert prices_of_day(generated, [row("7")], TODAY)["openai", "gpt-x"] == {
+    assert prices_of_day([generated, [row("7")]], TODAY)["openai", "gpt-x"] == {
         IN: Decimal(7),
         Cell("input_tokens", "batch"): Decimal("0.5"),
     }
-    assert prices_of_day(generated, [], TODAY)["openai", "gpt-x"] == {
+    assert prices_of_day([generated, []], TODAY)["openai", "gpt-x"] == {
         IN: Decimal(1),
         IN._replace(is_window=True): Decimal(2),
         Cell("input_tokens", "batch"): Decimal("0.5"),
+    }
+
+
+def test_an_override_wins_over_a_correction_and_that_over_what_was_generated() -> None:
+    out = {"usage_unit": "output_tokens"}
+    retracted = row("1", usage_unit="requests", retracted_at="2026-02-01")
+    generated = [row("1"), row("1", **out), retracted]
+    corrections = [row("2"), row("2", tod_start_utc="01:00"), row("2", **out)]
+    assert prices_of_day([generated, corrections, [row("3")]], TODAY)["openai", "gpt-x"] == {
+        IN: Decimal(3),
+        Cell("output_tokens"): Decimal(2),
     }
 
 
@@ -347,12 +358,12 @@ def test_only_rows_that_hold_at_the_beginning_of_the_day_count() -> None:
         row("2", valid_from="2026-11-22", valid_to="2026-11-22 04:00:00"),
         row("3", valid_from="2026-11-22 04:00:00"),
     ]
-    assert prices_of_day(rows, [], TODAY)["openai", "gpt-x"] == {IN: Decimal(2)}
+    assert prices_of_day([rows], TODAY)["openai", "gpt-x"] == {IN: Decimal(2)}
 
 
 def test_prices_are_for_the_size_of_their_unit() -> None:
     rows = [row("0.000002", unit_size="1"), row("0.01", usage_unit="web_searches", unit_size="1")]
-    assert prices_of_day(rows, [], TODAY)["openai", "gpt-x"] == {IN: Decimal(2), Cell("web_searches"): Decimal(10)}
+    assert prices_of_day([rows], TODAY)["openai", "gpt-x"] == {IN: Decimal(2), Cell("web_searches"): Decimal(10)}
 
 
 def test_names_are_resolved_as_dbt_does() -> None:

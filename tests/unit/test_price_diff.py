@@ -20,7 +20,7 @@ from llm_spend.cli import app
 from llm_spend.destinations import destination_of
 from llm_spend.errors import UserError
 from llm_spend.prices import diff_report, diff_run, files
-from llm_spend.prices.book import Book, ListPrice, Use
+from llm_spend.prices.book import PRICE_SEEDS, Book, ListPrice, Use
 from llm_spend.prices.cells import EPOCH, CellKey, Price, Span
 from llm_spend.prices.diff import PriceDiff, changed_models, effects, listed, uncovered, upcoming
 from llm_spend.prices.generate import FIRST_PARTY
@@ -31,14 +31,15 @@ SEEDS = Path(__file__).resolve().parents[2] / "dbt_project" / "seeds"
 INPUT = CellKey("acme", "m", "standard", "input_tokens")
 OUTPUT = replace(INPUT, usage_unit="output_tokens")
 DAY = date(2026, 9, 15)
+GENERATED, CORRECTION, OVERRIDE = PRICE_SEEDS
 
 
 def price(text: str, unit_size: int = 1_000_000) -> Price:
     return Price(Decimal(text), unit_size)
 
 
-def known(key: CellKey, text: str, start: date = EPOCH, end: date | None = None, override: bool = False) -> ListPrice:
-    return ListPrice(key, price(text), start, end, override)
+def known(key: CellKey, text: str, start: date = EPOCH, end: date | None = None, seed: str = GENERATED) -> ListPrice:
+    return ListPrice(key, price(text), start, end, seed)
 
 
 def use(tokens: int = 1_000_000, day: date = DAY, tier: str = "standard", size: int = 0, **other: int) -> Use:
@@ -65,19 +66,39 @@ def test_c31_a_future_price_is_listed_with_what_holds_until_then_and_does_not_co
 
 
 def test_future_overrides_are_listed_too_and_retracted_rows_are_not() -> None:
-    override = known(OUTPUT, "7", start=DAY + timedelta(days=1), override=True)
+    override = known(OUTPUT, "7", start=DAY + timedelta(days=1), seed=OVERRIDE)
     row = LedgerRow("x", "acme", INPUT, Span(price("3"), date(2027, 1, 1), None, "documented"), "t", "1", DAY, DAY)
     assert [(c.key, c.before, c.seed) for c in upcoming([row], [override], DAY)] == [(OUTPUT, None, "price_overrides")]
 
 
+def test_before_a_future_price_is_what_its_seed_or_a_weaker_one_says() -> None:
+    start = DAY + timedelta(days=1)
+    now = [known(INPUT, "1"), known(INPUT, "2", end=start, seed=CORRECTION), known(INPUT, "3", seed=OVERRIDE)]
+    coming = [known(INPUT, "5", start, seed=CORRECTION), known(OUTPUT, "6", start, seed=CORRECTION)]
+    found = {change.key: change.before for change in upcoming([], [*now, *coming], DAY)}
+    assert found == {INPUT: price("2"), OUTPUT: None}
+    (change,) = upcoming([], [now[0], known(INPUT, "7", start, seed=OVERRIDE)], DAY)
+    assert change.before == price("1")
+
+
 def test_the_own_tier_comes_before_the_threshold_and_that_before_an_override() -> None:
     batch, long = replace(INPUT, service_tier="batch"), replace(INPUT, input_tokens_gt=200_000)
-    prices = book(known(INPUT, "2"), known(INPUT, "9", override=True), known(batch, "1"), known(long, "4"))
+    prices = book(known(INPUT, "2"), known(INPUT, "9", seed=OVERRIDE), known(batch, "1"), known(long, "4"))
     assert prices.cost(use()) == 9
     assert prices.cost(use(size=200_000)) == 9
     assert prices.cost(use(size=200_001)) == 4
     assert prices.cost(use(size=200_001, tier="batch")) == 1
     assert prices.cost(use(tier="flex")) == 9
+
+
+def test_an_override_comes_before_a_correction_and_that_before_what_was_generated() -> None:
+    generated, correction, override = (
+        known(INPUT, "1"),
+        known(INPUT, "2", seed=CORRECTION),
+        known(INPUT, "3", seed=OVERRIDE),
+    )
+    assert book(override, correction, generated).cost(use()) == 3
+    assert book(correction, generated).cost(use()) == 2
 
 
 def test_a_unit_without_a_price_takes_its_parents_and_output_has_none() -> None:

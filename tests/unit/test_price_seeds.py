@@ -26,10 +26,14 @@ NATURAL_KEY = (
     *("tod_start_utc", "tod_end_utc", "dow_mask", "holiday_calendar"),
 )
 PATTERN = re.compile(r"\*?[a-z0-9._:/@-]*|[a-z0-9._:/@-]+\*")
-HEADERS = {
-    "price_overrides": "price_id,provider,channel,model_id,usage_unit,unit_size,unit_price,currency,input_tokens_gt,"
+PRICE_HEADER = (
+    "price_id,provider,channel,model_id,usage_unit,unit_size,unit_price,currency,input_tokens_gt,"
     "service_tier,region_scope,tod_start_utc,tod_end_utc,dow_mask,holiday_calendar,valid_from,valid_to,"
-    "valid_from_basis,source,source_version,reason,source_url",
+    "valid_from_basis,source,source_version,reason,source_url"
+)
+HEADERS = {
+    "price_corrections": PRICE_HEADER,
+    "price_overrides": PRICE_HEADER,
     "alias_overrides": "provider,channel,model_id,match_type,pattern,valid_from,valid_to,reason,source_url",
     "price_multipliers": "channel,model_pattern,usage_unit,service_tier,region,multiplier,valid_from,valid_to,reason,"
     "source_url",
@@ -39,7 +43,7 @@ HEADERS = {
     "fx_rates": "currency,usd_per_unit,valid_from,valid_to,source",
     "holidays": "holiday_calendar,holiday_date,reason",
 }
-EXPLAINED = ("price_overrides", "alias_overrides", "price_multipliers")
+EXPLAINED = ("price_corrections", "alias_overrides", "price_multipliers")
 
 Row = Mapping[str, str]
 
@@ -111,14 +115,14 @@ def test_rows_say_why_and_where_it_is_published(name: str) -> None:
 
 
 def test_the_users_own_seeds_are_empty() -> None:
-    assert rows("negotiated_discounts") == rows("fx_rates") == []
+    assert rows("price_overrides") == rows("negotiated_discounts") == rows("fx_rates") == []
 
 
-def test_every_override_is_a_price_that_can_be_read(models: set[tuple[str, str]]) -> None:
-    overrides = rows("price_overrides")
-    assert len({row["price_id"] for row in overrides}) == len(overrides)
+def test_every_correction_is_a_price_that_can_be_read(models: set[tuple[str, str]]) -> None:
+    corrections = rows("price_corrections")
+    assert len({row["price_id"] for row in corrections}) == len(corrections)
     calendars = {row["holiday_calendar"] for row in rows("holidays")}
-    for row in overrides:
+    for row in corrections:
         unit = UNITS_BY_NAME[row["usage_unit"]]
         assert row["unit_size"] == str(unit.size), row
         price = Decimal(row["unit_price"])
@@ -133,16 +137,16 @@ def test_every_override_is_a_price_that_can_be_read(models: set[tuple[str, str]]
         assert row["holiday_calendar"] in calendars | {""}, row
 
 
-def test_overrides_of_one_cell_do_not_overlap() -> None:
-    for key, found in by_key(rows("price_overrides"), NATURAL_KEY).items():
+def test_corrections_of_one_cell_do_not_overlap() -> None:
+    for key, found in by_key(rows("price_corrections"), NATURAL_KEY).items():
         assert overlaps(found) == [], key
 
 
-def test_an_override_for_some_hours_stands_beside_one_for_the_rest() -> None:
+def test_a_correction_for_some_hours_stands_beside_one_for_the_rest() -> None:
     """It replaces all hours of the cell: without a row for the rest there would be no price at other times."""
-    overrides = rows("price_overrides")
-    whole_day = by_key((row for row in overrides if not row["tod_start_utc"]), NATURAL_KEY[:6])
-    windows = [row for row in overrides if row["tod_start_utc"]]
+    corrections = rows("price_corrections")
+    whole_day = by_key((row for row in corrections if not row["tod_start_utc"]), NATURAL_KEY[:6])
+    windows = [row for row in corrections if row["tod_start_utc"]]
     assert windows
     for row in windows:
         beside = sorted(whole_day[tuple(row[column] for column in NATURAL_KEY[:6])], key=lambda r: r["valid_from"])
@@ -157,7 +161,7 @@ def test_a_batch_or_flex_price_is_half_of_the_standard_price_of_its_time() -> No
     """Within the rounding of a price page: 0.13 for half of 0.25."""
     generated = [row for row in rows("model_prices") if not row["retracted_at"]]
     standard = by_key((row for row in generated if row["service_tier"] == "standard"), NATURAL_KEY[:4])
-    for row in rows("price_overrides"):
+    for row in rows("price_corrections"):
         if row["service_tier"] not in ("batch", "flex"):
             continue
         at_that_time = [

@@ -473,10 +473,12 @@ def test_all_providers_have_unique_rows_and_leave_those_of_the_default_as_they_a
     assert generate(tmp_path, providers=None, check=True).stale == ()
 
 
-def test_overrides_have_the_columns_of_a_price_and_a_source() -> None:
-    with (SEEDS / "prices" / "price_overrides.csv").open(newline="") as file:
+def test_corrections_and_overrides_have_the_columns_of_a_price_and_a_source() -> None:
+    columns = (*PRICE_COLUMNS[:-2], "reason", "source_url")
+    with (SEEDS / "prices" / "price_corrections.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows and tuple(rows[0]) == (*PRICE_COLUMNS[:-2], "reason", "source_url")
+    assert rows and tuple(rows[0]) == columns
+    assert (SEEDS / "prices" / "price_overrides.csv").read_text() == ",".join(columns) + "\n"
     assert len({row["price_id"] for row in rows}) == len(rows)
     for row in rows:
         assert row["reason"] and row["source_url"].startswith("https://")

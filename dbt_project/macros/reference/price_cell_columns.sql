@@ -1,5 +1,5 @@
 {#
-    The select list of a price seed: the same columns and casts for generated prices and overrides.
+    The select list of a price seed: the same columns and casts for generated prices, corrections and overrides.
 
     relation: the seed; others: SQL for columns that only one of the seeds has, by name.
 #}

@@ -1,39 +1,105 @@
 {#
     Prices every request at the price that held when it started.
 
-    relation: requests with owners. Adds provider, channel, model_id, model_matched_by, the costs in USD (NULL =
-    unknown, never 0 for it) and price_status. A whole request is priced at the threshold its input reaches. A
-    service tier that the book does not know is priced as standard and marked so.
+    relation: requests with owners. metered: those of them that have usage beside tokens, all of each date, read once
+    more for the free allowances. Adds provider, channel, model_id, model_matched_by, pricing_basis, the costs in USD
+    (NULL = unknown, never 0 for it) and price_status. A whole request is priced at the threshold its input reaches. A
+    service tier that the book does not know is priced as standard and marked so; a region that it does not know has
+    the price of all regions.
+
+    Every request takes the few prices that nearly all need. Requests with other usage or contract prices fetch the
+    rest of their row by its key: fetching all columns for all requests would cost more than pricing them.
 #}
-{% macro price_requests(relation) %}
+{% macro price_requests(relation, metered) %}
     with resolution as (
         select * from {{ ref('int_model_resolution') }}
     ),
 
+    -- Of the models that occur: a small table, and small enough for planners to see it.
     price_book as (
-        select * from {{ ref('int_price_book') }}
+        select *
+        from {{ ref('int_price_book') }} as book
+        where
+            exists (
+                select 1 from resolution
+                where resolution.channel = book.channel and resolution.model_id = book.model_id
+            )
+    ),
+
+    weekdays as (
+        {%- for weekday in range(1, 8) %}
+        select {{ weekday }} as weekday
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ),
+
+    -- When a row holds, in minutes of the week.
+    week_slots as (
+        select
+            price_key,
+            0 as week_minute_from,
+            {{ 7 * 24 * 60 }} as week_minute_to
+        from price_book
+        where is_all_week
+        union all
+        select
+            price_book.price_key,
+            (weekdays.weekday - 1) * {{ 24 * 60 }} + price_book.minute_from as week_minute_from,
+            (weekdays.weekday - 1) * {{ 24 * 60 }} + price_book.minute_to as week_minute_to
+        from price_book
+        inner join weekdays
+            on {{ dbt.position("cast(weekdays.weekday as " ~ dbt.type_string() ~ ")", "price_book.weekdays") }} > 0
+        where not price_book.is_all_week
+    ),
+
+    list_prices as (
+        select
+            price_book.*,
+            week_slots.week_minute_from,
+            week_slots.week_minute_to,
+            coalesce(price_book.reasoning_price <> price_book.output_price, price_book.reasoning_price is not null)
+                as has_reasoning_price
+        from price_book
+        inner join week_slots on price_book.price_key = week_slots.price_key
     ),
 
     known_tiers as (
         select
             channel,
             model_id,
+            region,
             service_tier,
             min(valid_from) as valid_from,
             max(valid_to) as valid_to
         from price_book
-        group by channel, model_id, service_tier
+        where service_tier <> 'standard'
+        group by channel, model_id, region, service_tier
     ),
 
-    resolved as (
+    known_regions as (
+        select
+            channel,
+            model_id,
+            region,
+            min(valid_from) as valid_from,
+            max(valid_to) as valid_to
+        from price_book
+        where region <> '*'
+        group by channel, model_id, region
+    ),
+
+    free_usage as (
+        {{ free_usage(metered) }}
+    ),
+
+    named as (
         select
             requests.*,
             coalesce(resolution.provider, lower(requests.raw_provider)) as provider,
             resolution.channel,
             resolution.model_id,
             resolution.matched_by as model_matched_by,
-            coalesce(lower(requests.service_tier), 'standard') not in ('standard', 'default', 'auto') as is_special_tier,
-            coalesce(known_tiers.service_tier, 'standard') as priced_tier
+            coalesce(known_regions.region, '*') as priced_region
         from {{ relation }} as requests
         left join resolution
             on
@@ -42,45 +108,132 @@
                 and coalesce(requests.raw_model, '') = coalesce(resolution.raw_model, '')
                 and requests.started_at >= resolution.valid_from
                 and requests.started_at < resolution.valid_to
+        left join known_regions
+            on
+                resolution.channel = known_regions.channel
+                and resolution.model_id = known_regions.model_id
+                and lower(requests.region) = known_regions.region
+                and requests.started_at >= known_regions.valid_from
+                and requests.started_at < known_regions.valid_to
+    ),
+
+    resolved as (
+        select
+            named.*,
+            coalesce(lower(named.service_tier), 'standard') not in ('standard', 'default', 'auto') as is_special_tier,
+            coalesce(known_tiers.service_tier, 'standard') as priced_tier,
+            ({{ iso_weekday('named.started_at') }} - 1) * {{ 24 * 60 }} + {{ minute_of_day('named.started_at') }}
+                as week_minute
+        from named
         left join known_tiers
             on
-                resolution.channel = known_tiers.channel
-                and resolution.model_id = known_tiers.model_id
-                and lower(requests.service_tier) = known_tiers.service_tier
-                and requests.started_at >= known_tiers.valid_from
-                and requests.started_at < known_tiers.valid_to
+                named.channel = known_tiers.channel
+                and named.model_id = known_tiers.model_id
+                and named.priced_region = known_tiers.region
+                and lower(named.service_tier) = known_tiers.service_tier
+                and named.started_at >= known_tiers.valid_from
+                and named.started_at < known_tiers.valid_to
     ),
 
     listed as (
         select
             resolved.*,
-            price_book.model_id is not null as has_price,
-            (resolved.uncached_input_tokens > 0 and price_book.input_price is null)
-            or (resolved.cache_read_tokens > 0 and price_book.cache_read_price is null)
-            or (resolved.cache_write_5m_tokens > 0 and price_book.cache_write_5m_price is null)
-            or (resolved.cache_write_1h_tokens > 0 and price_book.cache_write_1h_price is null)
-            or (resolved.output_tokens > 0 and price_book.output_price is null)
-                as lacks_unit_price,
-            cast(
-                resolved.uncached_input_tokens * coalesce(price_book.input_price, 0)
-                + resolved.cache_read_tokens * coalesce(price_book.cache_read_price, 0)
-                + resolved.cache_write_5m_tokens * coalesce(price_book.cache_write_5m_price, 0)
-                + resolved.cache_write_1h_tokens * coalesce(price_book.cache_write_1h_price, 0)
-                + resolved.output_tokens * coalesce(price_book.output_price, 0)
-                + coalesce(price_book.request_price, 0)
-                as {{ type_money() }}
-            ) as computed_usd,
-            resolved.is_special_tier and resolved.priced_tier = 'standard' as is_tier_assumed
+            list_prices.pricing_basis,
+            list_prices.has_contract_prices,
+            list_prices.model_id is not null as has_price,
+            {%- for bucket in token_buckets() %}
+            {{ 'or ' if not loop.first }}(resolved.{{ bucket.quantity }} > 0 and list_prices.{{ bucket.price }} is null)
+            {%- endfor %}
+                as lacks_bucket_price,
+            {% for bucket in token_buckets() if bucket.parents -%}
+            (resolved.{{ bucket.quantity }} > 0 and list_prices.{{ bucket.inherited }})
+            or {% endfor -%}
+            (
+                resolved.total_tokens > 0
+                and list_prices.has_audio_prices
+                and not resolved.is_other_usage_known
+            )
+                as takes_parent_price,
+            cast({{ bucket_cost('resolved.', 'list_prices.') | indent(12) }} as {{ type_money() }}) as buckets_usd,
+            resolved.is_special_tier and resolved.priced_tier = 'standard' as is_tier_assumed,
+            case
+                when
+                    resolved.has_other_usage
+                    or list_prices.has_contract_prices
+                    or (resolved.reasoning_tokens > 0 and list_prices.has_reasoning_price)
+                    then list_prices.price_key
+            end as other_price_key,
+            case when resolved.has_other_usage then resolved.request_key end as other_request_key
         from resolved
-        left join price_book
+        left join list_prices
             on
-                resolved.channel = price_book.channel
-                and resolved.model_id = price_book.model_id
-                and resolved.priced_tier = price_book.service_tier
-                and resolved.started_at >= price_book.valid_from
-                and resolved.started_at < price_book.valid_to
-                and coalesce(resolved.input_tokens, 0) > price_book.input_tokens_gt
-                and coalesce(resolved.input_tokens, 0) <= price_book.input_tokens_lte
+                resolved.channel = list_prices.channel
+                and resolved.model_id = list_prices.model_id
+                and resolved.priced_region = list_prices.region
+                and resolved.priced_tier = list_prices.service_tier
+                and resolved.started_at >= list_prices.valid_from
+                and resolved.started_at < list_prices.valid_to
+                and coalesce(resolved.input_tokens, 0) > list_prices.input_tokens_gt
+                and coalesce(resolved.input_tokens, 0) <= list_prices.input_tokens_lte
+                and resolved.week_minute >= list_prices.week_minute_from
+                and resolved.week_minute < list_prices.week_minute_to
+    ),
+
+    -- Selects one after the other: what stands twice in one of them is computed for every request, needed or not.
+    fetched as (
+        select
+            listed.*,
+            {% for column in other_price_columns() -%}
+            other_prices.{{ column }},
+            {% endfor -%}
+            {%- for unit in units_beside_tokens() %}
+            listed.{{ unit.quantity }} - coalesce(free_usage.free_{{ unit.quantity }}, 0) as paid_{{ unit.quantity }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        from listed
+        left join price_book as other_prices on listed.other_price_key = other_prices.price_key
+        left join free_usage on listed.other_request_key = free_usage.request_key
+    ),
+
+    extended as (
+        select
+            *,
+            case
+                when other_price_key is not null
+                    then cast(
+                        coalesce(buckets_usd, request_price, 0)
+                        + {{ other_cost() | indent(24) }} as {{ type_money() }}
+                    )
+                else buckets_usd
+            end as computed_usd,
+            case
+                when has_other_usage
+                    then
+                        {{ lacks_other_price() | indent(24) }}
+                else lacks_bucket_price
+            end as lacks_unit_price,
+            case
+                when has_other_usage
+                    then
+                        {{ takes_bucket_price() | indent(24) }}
+                else false
+            end as takes_bucket_price
+        from fetched
+    ),
+
+    contracted as (
+        select
+            *,
+            case
+                when has_contract_prices
+                    then cast(round(
+                        coalesce({{ bucket_cost('', 'contract_') | indent(24) }}, contract_request_price, 0)
+                        + {{ other_cost('contract_') | indent(24) }},
+                        12
+                    ) as {{ type_money() }})
+                else computed_usd
+            end as computed_contract_usd
+        from extended
     ),
 
     judged as (
@@ -90,18 +243,21 @@
                 when is_gateway_cache_hit then 'cache_hit'
                 when token_quality = 'usage_conflict' then 'usage_conflict'
                 when status = 'success' and token_quality = 'missing_usage' and operation = 'poll' then 'not_billed'
-                when status = 'success' and token_quality = 'missing_usage' then 'missing_usage'
+                when status = 'success' and token_quality = 'missing_usage' then 'no_usage'
                 -- The provider may have worked, and billed, until we stopped waiting.
                 when
-                    coalesce(total_tokens, 0) = 0 and (http_status in (408, 499, 504) or status = 'cancelled')
+                    coalesce(total_tokens, 0) = 0
+                    and not has_other_usage
+                    and (http_status in (408, 499, 504) or status = 'cancelled')
                     then 'unmeasured'
-                when coalesce(total_tokens, 0) = 0 then 'not_billed'
+                when coalesce(total_tokens, 0) = 0 and not has_other_usage then 'not_billed'
                 when not has_price or lacks_unit_price then 'unpriced'
                 when computed_usd = 0 then 'free'
                 when is_tier_assumed then 'assumed_standard'
+                when takes_parent_price or takes_bucket_price then 'parent_unit'
                 else 'priced'
             end as price_status
-        from listed
+        from contracted
     ),
 
     final as (
@@ -109,8 +265,12 @@
             *,
             case
                 when price_status in ('cache_hit', 'not_billed') then cast(0 as {{ type_money() }})
-                when price_status in ('priced', 'assumed_standard', 'free') then computed_usd
+                when price_status in ('priced', 'free', 'assumed_standard', 'parent_unit') then computed_usd
             end as list_cost_usd,
+            case
+                when price_status in ('cache_hit', 'not_billed') then cast(0 as {{ type_money() }})
+                when price_status in ('priced', 'free', 'assumed_standard', 'parent_unit') then computed_contract_usd
+            end as contract_cost_usd,
             case when price_status = 'cache_hit' and has_price and not lacks_unit_price then computed_usd end
                 as cost_saved_usd
         from judged

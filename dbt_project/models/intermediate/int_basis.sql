@@ -5,6 +5,11 @@
         'input_tokens_gt', 'service_tier', 'region_scope', 'tod_start_utc', 'tod_end_utc', 'dow_mask',
         'holiday_calendar', 'valid_from', 'valid_to', 'retracted_at'
     ]),
+    ('price_corrections', [
+        'price_id', 'provider', 'channel', 'model_id', 'usage_unit', 'unit_size', 'unit_price', 'currency',
+        'input_tokens_gt', 'service_tier', 'region_scope', 'tod_start_utc', 'tod_end_utc', 'dow_mask',
+        'holiday_calendar', 'valid_from', 'valid_to'
+    ]),
     ('price_overrides', [
         'price_id', 'provider', 'channel', 'model_id', 'usage_unit', 'unit_size', 'unit_price', 'currency',
         'input_tokens_gt', 'service_tier', 'region_scope', 'tod_start_utc', 'tod_end_utc', 'dow_mask',

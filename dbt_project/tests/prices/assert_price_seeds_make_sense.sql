@@ -10,13 +10,13 @@
     ('free_allowances', ['channel', 'model_pattern'])
 ] %}
 {% set dated_tables = [
-    ('model_prices', 'model_id'), ('price_overrides', 'model_id'), ('model_aliases', 'pattern'),
-    ('alias_overrides', 'pattern'), ('price_multipliers', 'model_pattern'), ('negotiated_discounts', 'contract_id'),
-    ('free_allowances', 'allowance_id'), ('fx_rates', 'currency')
+    ('model_prices', 'model_id'), ('price_corrections', 'model_id'), ('price_overrides', 'model_id'),
+    ('model_aliases', 'pattern'), ('alias_overrides', 'pattern'), ('price_multipliers', 'model_pattern'),
+    ('negotiated_discounts', 'contract_id'), ('free_allowances', 'allowance_id'), ('fx_rates', 'currency')
 ] %}
 
 with problems as (
-    {% for seed in ['model_prices', 'price_overrides'] %}
+    {% for seed in ['model_prices', 'price_corrections', 'price_overrides'] %}
     select
         '{{ seed }}' as seed,
         price_id as seed_row,

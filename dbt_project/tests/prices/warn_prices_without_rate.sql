@@ -4,6 +4,8 @@
 with prices as (
     select 'model_prices' as seed, price_id, currency, valid_from, valid_to from {{ ref('stg_prices__model_prices') }}
     union all
+    select 'price_corrections' as seed, price_id, currency, valid_from, valid_to from {{ ref('stg_prices__price_corrections') }}
+    union all
     select 'price_overrides' as seed, price_id, currency, valid_from, valid_to from {{ ref('stg_prices__price_overrides') }}
 ),
 

@@ -1,19 +1,24 @@
--- What a model cost per token on a day lies between half its lowest and twice its highest price of that day. Catches a
--- cost that is 100 or 1,000 times off, whatever the cause.
+-- What a model cost per token on a day, by list, lies between half its lowest and twice its highest price of that day.
+-- Catches a cost that is 100 or 1,000 times off, whatever the cause. Requests with more than tokens are left out.
 {{ config(severity='error') }}
 
-{% set unit_prices = ['input_price', 'cache_read_price', 'cache_write_5m_price', 'cache_write_1h_price', 'output_price'] %}
+{% set unit_prices = [] %}
+{% for unit in usage_units() if unit.unit.endswith('_tokens') %}{% do unit_prices.append(unit.price) %}{% endfor %}
 
 with model_days as (
     select
         usage_date,
         channel,
         model_id,
-        sum(cost_usd) as cost_usd,
+        sum(list_cost_usd) as list_cost_usd,
         sum(total_tokens) as total_tokens
     from {{ ref('fct_llm_requests') }}
     where
-        price_status in ('priced', 'assumed_standard')
+        price_status in ('priced', 'parent_unit', 'assumed_standard')
+        and total_tokens > 0
+        {%- for unit in units_beside_tokens() %}
+        and coalesce({{ unit.quantity }}, 0) = 0
+        {%- endfor %}
         and {{ recently_built() }}
     group by usage_date, channel, model_id
 ),
@@ -70,8 +75,8 @@ final as (
         or (
             ranges.request_price is null
             and (
-                model_days.cost_usd * 2 < model_days.total_tokens * ranges.lowest_price
-                or model_days.cost_usd > model_days.total_tokens * ranges.highest_price * 2
+                model_days.list_cost_usd * 2 < model_days.total_tokens * ranges.lowest_price
+                or model_days.list_cost_usd > model_days.total_tokens * ranges.highest_price * 2
             )
         )
 )

@@ -26,23 +26,40 @@ with judged as (
                     coalesce(cache_write_5m_tokens, 0), coalesce(cache_write_1h_tokens, 0), coalesce(output_tokens, 0)
                 ) < 0
                 then 'negative tokens'
+            when
+                price_status <> 'usage_conflict'
+                and (
+                    coalesce(input_audio_tokens, 0) + coalesce(input_image_tokens, 0) + coalesce(input_video_tokens, 0)
+                    > uncached_input_tokens
+                    or coalesce(cache_read_audio_tokens, 0) + coalesce(cache_read_image_tokens, 0) > cache_read_tokens
+                    or coalesce(output_audio_tokens, 0) + coalesce(output_image_tokens, 0) + coalesce(output_video_tokens, 0)
+                    > output_tokens
+                )
+                then 'more audio, image and video tokens than tokens'
+            when cost_usd < 0 or list_cost_usd < 0 then 'negative cost'
             when price_status is null then 'no price_status'
             when
-                price_status in ('unpriced', 'missing_usage', 'unmeasured', 'usage_conflict')
+                price_status in ('unpriced', 'no_usage', 'unmeasured', 'usage_conflict')
                 and cost_usd is not null
                 then 'a cost that should not be known'
             when
-                price_status in ('priced', 'assumed_standard', 'free', 'not_billed', 'cache_hit')
+                price_status in ('priced', 'parent_unit', 'assumed_standard', 'free', 'not_billed', 'cache_hit')
                 and cost_usd is null
                 then 'no cost, though price_status says that it is known'
             when
                 price_status not in (
-                    'unpriced', 'missing_usage', 'unmeasured', 'usage_conflict',
-                    'priced', 'assumed_standard', 'free', 'not_billed', 'cache_hit'
+                    'unpriced', 'no_usage', 'unmeasured', 'usage_conflict',
+                    'priced', 'parent_unit', 'assumed_standard', 'free', 'not_billed', 'cache_hit'
                 )
                 then 'unknown price_status'
             when price_status in ('free', 'not_billed', 'cache_hit') and cost_usd <> 0 then 'a cost where 0 is known'
             when (cost_basis = 'unknown') <> (cost_usd is null) then 'cost_basis contradicts cost_usd'
+            when coalesce(cost_usd, -1) <> coalesce(contract_cost_usd, -1) then 'cost_usd is not the contract cost'
+            when (list_cost_usd is null) <> (contract_cost_usd is null) then 'only one of list and contract cost is known'
+            when cost_basis <> 'contract' and list_cost_usd <> contract_cost_usd
+                then 'a cost that differs from the list without a contract'
+            when price_status in ('priced', 'parent_unit', 'assumed_standard', 'free') and pricing_basis is null
+                then 'a price of unknown basis'
         end as problem
     from {{ ref('fct_llm_requests') }}
     where {{ recently_built() }}

@@ -1,4 +1,4 @@
--- Our cost of a model is more than 10 times, or less than a tenth of, what the gateway says: a price, an alias or a unit
+-- Our list cost of a model is more than 10 times, or less than a tenth of, what the gateway says: a price, an alias or a unit
 -- is wrong on one of the two sides. Only attempts for which both are known, on the dates that were built, per month and
 -- above one dollar.
 {{ config(severity='warn') }}
@@ -9,11 +9,11 @@ with compared as (
         source_system,
         channel,
         model_id,
-        sum(cost_usd) as cost_usd,
+        sum(list_cost_usd) as list_cost_usd,
         sum(gateway_reported_usd) as gateway_reported_usd
     from {{ ref('fct_llm_requests') }}
     where
-        price_status in ('priced', 'assumed_standard')
+        price_status in ('priced', 'parent_unit', 'assumed_standard')
         and gateway_reported_usd > 0
         and {{ recently_built() }}
     group by 1, 2, 3, 4
@@ -22,5 +22,5 @@ with compared as (
 select *
 from compared
 where
-    greatest(cost_usd, gateway_reported_usd) > 1
-    and (cost_usd > gateway_reported_usd * 10 or gateway_reported_usd > cost_usd * 10)
+    greatest(list_cost_usd, gateway_reported_usd) > 1
+    and (list_cost_usd > gateway_reported_usd * 10 or gateway_reported_usd > list_cost_usd * 10)

@@ -466,7 +466,7 @@ def _unpriced(asked: _Month, total: Usage) -> UnpricedUsage:
             cast(sum(unpriced_requests) as bigint),
             cast(
                 case
-                    when price_status in ('missing_usage', 'unmeasured') then nullif(sum(unpriced_tokens), 0)
+                    when price_status in ('no_usage', 'unmeasured') then nullif(sum(unpriced_tokens), 0)
                     else sum(unpriced_tokens)
                 end as bigint
             ) as tokens,

@@ -33,7 +33,7 @@ _MOST_MODELS = 5
 
 _UNPRICED_REASONS = {
     "unpriced": "no price for the model",
-    "missing_usage": "success without token counts",
+    "no_usage": "success without token counts",
     "unmeasured": "timeout without token counts",
     "usage_conflict": "contradictory token counts",
 }

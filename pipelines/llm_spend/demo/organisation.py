@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 FOUNDED = date(2025, 1, 1)
+IN_HOUSE_MODEL = "internal-llm-v2"
 USERS = 300
 CUSTOMERS = 200
 KEYS = 40
@@ -212,7 +213,7 @@ def _key(index: int, rng: Random, users: list[User], reorganised_on: date) -> Ap
 
 
 def write_seeds(org: Organisation, folder: Path) -> None:
-    """`org_members.csv`, `org_teams.csv` and `api_keys.csv`, as a user of the package would keep them."""
+    """The seeds about the organisation and its own model, as a user of the package would keep them."""
     folder.mkdir(parents=True, exist_ok=True)
     members: list[list[str]] = []
     for user in org.users:
@@ -241,6 +242,9 @@ def write_seeds(org: Organisation, folder: Path) -> None:
             keys.append([key.key_hash, key.alias, owner or "", team_of_key or "", since.isoformat(), until])
     header = ("api_key_id", "key_name", "owner_user_id", "team_id", "valid_from", "valid_to")
     _csv(folder / "api_keys.csv", header, keys)
+
+    own_model = [IN_HOUSE_MODEL, "", "", "Runs on our own servers: nobody bills its tokens"]
+    _csv(folder / "unpriced_models.csv", ("model_pattern", "valid_from", "valid_to", "reason"), [own_model])
 
 
 def _csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

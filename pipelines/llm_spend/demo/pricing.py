@@ -76,6 +76,10 @@ PRICES: dict[str, tuple[Price, ...]] = {
 }
 
 
+SPLIT_BY_MODALITY = frozenset({"gemini-2.5-flash"})
+"""Models with other prices for audio. No log of the demo tells audio from text, so it is all priced as text."""
+
+
 def cost_units(model_id: str, on: date, tokens: Tokens) -> int:
     """Cost in 1e-12 USD. Raises KeyError for a model without price, ValueError for a bucket without price."""
     history = PRICES[model_id]

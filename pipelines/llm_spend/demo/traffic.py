@@ -14,6 +14,7 @@ from llm_spend.demo.calls import Attempt, Call, Model, day_start_ms
 from llm_spend.demo.organisation import (
     CUSTOMER_FACING,
     FEATURES,
+    IN_HOUSE_MODEL,
     MOVED_TEAM,
     TEAMS,
     VIRTUAL_ACCOUNTS,
@@ -23,7 +24,7 @@ from llm_spend.demo.organisation import (
     Weighted,
     zipf,
 )
-from llm_spend.demo.pricing import Tokens, cost_units
+from llm_spend.demo.pricing import SPLIT_BY_MODALITY, Tokens, cost_units
 
 PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED = "portkey", "truefoundry", "litellm", "self_hosted"
 SOURCES = (PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED)
@@ -49,7 +50,7 @@ HAIKU = Model("claude-haiku-4-5", "claude-haiku-4-5", "anthropic", 7.2, 5.3)
 GEMINI_PRO = Model("gemini-2.5-pro", "gemini-2.5-pro", "google", 7.6, 6.1)
 GEMINI_FLASH = Model("gemini-2.5-flash", "gemini-2.5-flash", "google", 7.0, 5.6)
 EMBEDDING = Model("text-embedding-3-small", "text-embedding-3-small", "openai", 6.0, 0.0, "embedding")
-IN_HOUSE = Model("internal-llm-v2", None, "openai", 6.5, 5.0)
+IN_HOUSE = Model(IN_HOUSE_MODEL, None, "openai", 6.5, 5.0)
 
 _CHAT = zipf(
     (
@@ -417,7 +418,7 @@ def settle(attempt: Attempt, call: Call) -> None:
         attempt.price_status, attempt.cost = "unpriced", None
         attempt.gateway_cost = None if call.source == SELF_HOSTED else 0
         return
-    attempt.price_status = "priced"
+    attempt.price_status = "parent_unit" if attempt.model.model_id in SPLIT_BY_MODALITY else "priced"
     attempt.cost = cost_units(attempt.model.model_id, call.day, tokens)
     attempt.gateway_cost = attempt.cost
     if call.source == TRUEFOUNDRY:
@@ -476,7 +477,7 @@ def _timeout(day: Day, call: Call, at: int) -> None:
 
 def _without_usage(day: Day, call: Call, at: int) -> None:
     attempt = day.blank(call, at, day.model(call))
-    attempt.price_status, attempt.cost = "missing_usage", None
+    attempt.price_status, attempt.cost = "no_usage", None
     attempt.gateway_cost = None if call.source in (TRUEFOUNDRY, SELF_HOSTED) else 0
     call.is_stream = call.source != SELF_HOSTED
     call.attempts = [attempt]

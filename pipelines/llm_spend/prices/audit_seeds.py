@@ -11,6 +11,7 @@ from pathlib import Path
 
 from llm_spend.errors import UserError
 from llm_spend.prices.audit import Cell, OurPrices, Prices, Waiver, boundary
+from llm_spend.prices.book import PRICE_SEEDS
 from llm_spend.prices.units import UNITS_BY_NAME
 
 PACKAGED_WAIVERS = Path(__file__).with_name("audit_waivers.csv")
@@ -33,8 +34,7 @@ Find = Callable[[str], Path]
 
 def our_prices(find: Find, on: date, names: Iterable[tuple[str, str]]) -> OurPrices:
     """What the seeds charge at the beginning of the UTC day `on`, and what `names` (channel, name) mean to them."""
-    generated = [row for row in _rows(find("model_prices.csv")) if not row.get("retracted_at")]
-    models = prices_of_day(generated, _rows(find("price_overrides.csv")), on)
+    models = prices_of_day([_rows(find(f"{seed}.csv")) for seed in PRICE_SEEDS], on)
     aliases = [
         *({**row, "excluded_pattern": "", "catalogue_order": "-1"} for row in _rows(find("alias_overrides.csv"))),
         *_rows(find("model_aliases.csv")),
@@ -44,21 +44,19 @@ def our_prices(find: Find, on: date, names: Iterable[tuple[str, str]]) -> OurPri
     return OurPrices(models, {(channel, name): model_id for channel, name, model_id in found if model_id})
 
 
-def prices_of_day(generated: Iterable[Row], overrides: Iterable[Row], on: date) -> Mapping[tuple[str, str], Prices]:
-    """Prices by channel and model. An override replaces all hours of the cell that it is for."""
+def prices_of_day(seeds: Sequence[Iterable[Row]], on: date) -> Mapping[tuple[str, str], Prices]:
+    """Prices by channel and model, of seeds that each win over those before, in all hours of the cell."""
     models: dict[tuple[str, str], dict[Cell, Decimal]] = {}
     replaced: set[tuple[tuple[str, str], Cell]] = set()
-    for is_override, rows in ((True, overrides), (False, generated)):
-        for row in rows:
-            if not _holds(row, on) or row["region_scope"] != "*" or row["usage_unit"] not in UNITS_BY_NAME:
-                continue
+    for rows in reversed(seeds):
+        priced: set[tuple[tuple[str, str], Cell]] = set()
+        for row in filter(lambda row: _counts(row, on), rows):
             model, cell = (row["channel"].lower(), row["model_id"]), _cell(row)
-            whole = cell._replace(is_window=False)
-            if is_override:
-                replaced.add((model, whole))
-            elif (model, whole) in replaced:
-                continue
-            models.setdefault(model, {})[cell] = _price(row)
+            whole = model, cell._replace(is_window=False)
+            if whole not in replaced:
+                priced.add(whole)
+                models.setdefault(model, {})[cell] = _price(row)
+        replaced |= priced
     return models
 
 
@@ -111,6 +109,11 @@ def _rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, st
             return [{name: value or "" for name, value in row.items()} for row in reader]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read: {error}.", "It must be CSV in UTF-8.") from error
+
+
+def _counts(row: Row, on: date) -> bool:
+    is_everywhere = row["region_scope"] == "*"
+    return is_everywhere and row["usage_unit"] in UNITS_BY_NAME and not row.get("retracted_at") and _holds(row, on)
 
 
 def _holds(row: Row, on: date) -> bool:

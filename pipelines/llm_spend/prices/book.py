@@ -1,7 +1,8 @@
 """What a request costs by the seeds, as far as `prices diff` needs it: tokens and requests, at a day's list price.
 
 The same rules as int_price_book: the request's own service tier before the standard one, the highest threshold that its
-input exceeds, what was corrected by hand before what was generated; a unit without a price takes its parent's.
+input exceeds, the user's price before a correction and that before what was generated; a unit without a price takes its
+parent's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _PARENTS = {
 }
 _STANDARD = "standard"
 
+PRICE_SEEDS = ("model_prices", "price_corrections", "price_overrides")
+"""Each wins over those before it."""
+
 Model = tuple[str, str]
 """(channel, model id)."""
 
@@ -40,7 +44,12 @@ class ListPrice:
     price: Price
     valid_from: date
     valid_to: date | None
-    is_override: bool = False
+    seed: str = PRICE_SEEDS[0]
+
+    @property
+    def rank(self) -> int:
+        """Of two prices of a cell, the one with the higher rank wins."""
+        return PRICE_SEEDS.index(self.seed)
 
     def holds(self, on: date) -> bool:
         return self.valid_from <= on and (self.valid_to is None or on < self.valid_to)
@@ -115,7 +124,7 @@ class Book:
                 key=lambda listed: (
                     listed.key.service_tier == use.service_tier,
                     listed.key.input_tokens_gt,
-                    listed.is_override,
+                    listed.rank,
                     listed.valid_from,
                 ),
             )

@@ -63,15 +63,14 @@ class PriceDiff:
     without_effects_because: str | None = None
 
 
-def upcoming(ledger: Iterable[LedgerRow], overrides: Iterable[ListPrice], today: date) -> list[Upcoming]:
+def upcoming(ledger: Iterable[LedgerRow], hand_written: Iterable[ListPrice], today: date) -> list[Upcoming]:
     """Prices that begin after `today`, the next one first."""
-    found = []
-    for seed, prices in (("model_prices", listed(ledger)), ("price_overrides", list(overrides))):
-        for price in prices:
-            if price.valid_from > today:
-                eve = price.valid_from - timedelta(days=1)
-                before = next((other.price for other in prices if other.key == price.key and other.holds(eve)), None)
-                found.append(Upcoming(price.valid_from, price.key, before, price.price, seed))
+    prices = [*listed(ledger), *hand_written]
+    found = [
+        Upcoming(price.valid_from, price.key, _before(price, prices), price.price, price.seed)
+        for price in prices
+        if price.valid_from > today
+    ]
     return sorted(found, key=lambda change: (change.on, change.key, change.seed))
 
 
@@ -102,6 +101,13 @@ def effects(before: Book, after: Book, usage: Iterable[Use], closed: Collection[
         if month not in closed and costs[0] != costs[1]:
             changed.setdefault((month, use.channel, use.model_id), []).append((use, *costs))
     return [_effect(month, channel, model_id, uses) for (month, channel, model_id), uses in sorted(changed.items())]
+
+
+def _before(price: ListPrice, prices: Iterable[ListPrice]) -> Price | None:
+    """What its cell costs until a price begins, as far as its own seed and those that it wins over say."""
+    eve = price.valid_from - timedelta(days=1)
+    holding = [other for other in prices if other.key == price.key and other.rank <= price.rank and other.holds(eve)]
+    return max(holding, key=lambda other: other.rank).price if holding else None
 
 
 def _effect(

@@ -39,13 +39,13 @@ def run(
     files that can't be read, UserError is raised.
     """
     plan = make_plan(seeds, providers=providers, as_of=as_of)
-    overrides = files.read_overrides(_seed(seeds, files.OVERRIDES))
+    by_hand = [price for name in files.HAND_WRITTEN for price in files.read_hand_written(_seed(seeds, name))]
     closed = files.read_closed_periods(_seed(seeds, files.CLOSED_PERIODS))
     found: list[Effect] | None = None
     not_covered: list[str] = []
     reason = None
     try:
-        found, not_covered = _effects(plan, overrides, closed, destination())
+        found, not_covered = _effects(plan, by_hand, closed, destination())
     except UserError as error:
         if must_have_usage:
             raise
@@ -54,7 +54,7 @@ def run(
         as_of=plan.as_of,
         source=plan.source,
         source_version=plan.source_version,
-        upcoming=tuple(upcoming(plan.before, overrides, plan.as_of)),
+        upcoming=tuple(upcoming(plan.before, by_hand, plan.as_of)),
         changes=tuple(plan.changes),
         names_changed=len(_meanings(plan.aliases) - _meanings(plan.aliases_before)),
         effects=None if found is None else tuple(found),
@@ -64,14 +64,14 @@ def run(
 
 
 def _effects(
-    plan: Plan, overrides: Sequence[ListPrice], closed: Sequence[date], destination: Destination
+    plan: Plan, by_hand: Sequence[ListPrice], closed: Sequence[date], destination: Destination
 ) -> tuple[list[Effect], list[str]]:
     """Effects on open months, and what they leave out."""
     fallbacks: dict[str, list[str]] = {}
     for row in plan.fallbacks:
         fallbacks.setdefault(row.channel, []).append(row.fallback_channel)
-    before = Book([*listed(plan.before), *overrides], fallbacks)
-    after = Book([*listed(plan.after), *overrides], fallbacks)
+    before = Book([*listed(plan.before), *by_hand], fallbacks)
+    after = Book([*listed(plan.after), *by_hand], fallbacks)
     with open_marts(destination, frozenset({_FACT})) as marts:
         if not plan.changes:
             return [], []

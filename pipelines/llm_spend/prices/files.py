@@ -13,12 +13,13 @@ from typing import TypeVar
 
 from llm_spend.errors import UserError
 from llm_spend.prices.aliases import Alias
-from llm_spend.prices.book import ListPrice
+from llm_spend.prices.book import PRICE_SEEDS, ListPrice
 from llm_spend.prices.cells import EPOCH, NO_THRESHOLD, CellKey, Price, Span
 from llm_spend.prices.ledger import LedgerRow
 
 PRICES, ALIASES, FALLBACKS = "model_prices.csv", "model_aliases.csv", "channel_fallbacks.csv"
-OVERRIDES, CLOSED_PERIODS = "price_overrides.csv", "period_close.csv"
+HAND_WRITTEN = tuple(f"{seed}.csv" for seed in PRICE_SEEDS[1:])
+CLOSED_PERIODS = "period_close.csv"
 
 PRICE_COLUMNS = (
     "price_id",
@@ -56,7 +57,7 @@ ALIAS_COLUMNS = (
     "valid_to",
 )
 FALLBACK_COLUMNS = ("channel", "fallback_channel", "fallback_order")
-OVERRIDE_COLUMNS = (*PRICE_COLUMNS[: PRICE_COLUMNS.index("recorded_at")], "reason", "source_url")
+HAND_WRITTEN_COLUMNS = (*PRICE_COLUMNS[: PRICE_COLUMNS.index("recorded_at")], "reason", "source_url")
 
 _Row = TypeVar("_Row")
 
@@ -104,9 +105,12 @@ def read_fallbacks(path: Path) -> list[Fallback]:
     )
 
 
-def read_overrides(path: Path) -> list[ListPrice]:
-    """The prices that are kept by hand. An instant counts from its day. Raises UserError that names file and line."""
-    return _read(path, OVERRIDE_COLUMNS, _override)
+def read_hand_written(path: Path) -> list[ListPrice]:
+    """Corrections or overrides, by the file's name. An instant counts from its day.
+
+    Raises UserError that names file and line.
+    """
+    return _read(path, HAND_WRITTEN_COLUMNS, lambda row: _hand_written(row, seed=path.stem))
 
 
 def read_closed_periods(path: Path) -> list[date]:
@@ -167,13 +171,13 @@ def _price_row(row: dict[str, str]) -> LedgerRow:
     )
 
 
-def _override(row: dict[str, str]) -> ListPrice:
+def _hand_written(row: dict[str, str], seed: str) -> ListPrice:
     return ListPrice(
         key=_key(row),
         price=_price(row),
         valid_from=_instant(row["valid_from"]).date() if row["valid_from"] else EPOCH,
         valid_to=_instant(row["valid_to"]).date() if row["valid_to"] else None,
-        is_override=True,
+        seed=seed,
     )
 
 

@@ -104,6 +104,7 @@ create table llm_spend.llm_unpriced_models as
 select
     source_system,
     coalesce(provider, '(unknown)') as provider,
+    coalesce(channel, '(unknown)') as channel,
     coalesce(resolved_model, '(unknown)') as resolved_model,
     coalesce(model_id, '(unresolved)') as model_id,
     price_status,
@@ -111,7 +112,19 @@ select
     coalesce(cast(sum(total_tokens) as bigint), 0) as unpriced_tokens,
     sum(gateway_reported_usd) as gateway_reported_usd,
     min(started_at) as first_seen_at,
-    max(started_at) as last_seen_at
+    max(started_at) as last_seen_at,
+    case when price_status = 'unpriced' then 'prices/price_overrides.csv' end as seed_file,
+    -- The organisation has one model without a price, and its channel is known.
+    case when price_status = 'unpriced' then
+        concat(
+            'override-', resolved_model, '-input_tokens,', provider, ',', channel, ',', resolved_model,
+            ',input_tokens,1000000,FILL_IN,USD,-1,standard,*,,,,,', cast(min(started_at) as date),
+            ',,documented,override,1,FILL_IN,FILL_IN', chr(10),
+            'override-', resolved_model, '-output_tokens,', provider, ',', channel, ',', resolved_model,
+            ',output_tokens,1000000,FILL_IN,USD,-1,standard,*,,,,,', cast(min(started_at) as date),
+            ',,documented,override,1,FILL_IN,FILL_IN'
+        )
+    end as seed_line
 from llm_spend.fct_llm_requests
 where cost_usd is null
-group by all;
+group by source_system, provider, channel, resolved_model, model_id, price_status;

@@ -30,7 +30,7 @@ with requests as (
         if(is_final_attempt, 1, null) as counted_requests,
         if(is_gateway_cache_hit, null, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as counted_tokens,
         is_final_attempt and status = 'blocked_rate_limit' as is_blocked,
-        price_status in ('missing_usage', 'unmeasured') as is_unmeasured
+        price_status in ('no_usage', 'unmeasured') as is_unmeasured
     from llm_spend.fct_llm_requests
 ),
 

@@ -257,6 +257,8 @@ priced as (
         models.channel,
         models.model_id,
         models.matched_by,
+        prices.pricing_basis,
+        prices.has_audio_prices or (with_team.cache_read_tokens > 0 and prices.is_cache_read_inherited) as takes_parent_price,
         prices.model_id is not null
         and not coalesce(with_team.uncached_input_tokens > 0 and prices.input_price is null, false)
         and not coalesce(with_team.cache_read_tokens > 0 and prices.cache_read_price is null, false)
@@ -282,7 +284,8 @@ priced as (
             and with_team.started_at >= models.valid_from
             and with_team.started_at < models.valid_to
     left join (
-        select * from source.llm_spend_internal.int_price_book where service_tier = 'standard'
+        select * from source.llm_spend_internal.int_price_book
+        where service_tier = 'standard' and region = '*' and is_all_week
     ) as prices
         on
             models.channel = prices.channel
@@ -298,16 +301,17 @@ judged as (
         *,
         case
             when is_gateway_cache_hit then 'cache_hit'
-            when status = 'success' and not has_usage then 'missing_usage'
+            when status = 'success' and not has_usage then 'no_usage'
             when coalesce(total_tokens, 0) = 0 and http_status in (408, 499, 504) then 'unmeasured'
             when coalesce(total_tokens, 0) = 0 then 'not_billed'
             when not has_price then 'unpriced'
             when computed_usd = 0 then 'free'
+            when takes_parent_price then 'parent_unit'
             else 'priced'
         end as price_status,
         case
             when price_status in ('cache_hit', 'not_billed') then cast(0 as decimal(38, 12))
-            when price_status in ('priced', 'free') then computed_usd
+            when price_status in ('priced', 'parent_unit', 'free') then computed_usd
         end as usd
     from priced
 )
@@ -342,8 +346,23 @@ select
     judged.cache_write_tokens as cache_write_1h_tokens,
     judged.output_tokens,
     cast(null as bigint) as reasoning_tokens,
+    cast(null as bigint) as input_audio_tokens,
+    cast(null as bigint) as input_image_tokens,
+    cast(null as bigint) as input_video_tokens,
+    cast(null as bigint) as cache_read_audio_tokens,
+    cast(null as bigint) as cache_read_image_tokens,
+    cast(null as bigint) as output_audio_tokens,
+    cast(null as bigint) as output_image_tokens,
+    cast(null as bigint) as output_video_tokens,
     judged.total_tokens,
     judged.token_quality,
+    cast(null as bigint) as web_searches,
+    cast(null as bigint) as file_searches,
+    cast(null as decimal(18, 3)) as audio_seconds,
+    cast(null as bigint) as pages,
+    cast(null as bigint) as annotated_pages,
+    cast(null as bigint) as input_characters,
+    cast(null as bigint) as text_messages,
     cast(null as varchar) as service_tier,
     cast(null as varchar) as region,
     cast(null as decimal(9, 4)) as temperature,
@@ -377,6 +396,7 @@ select
         else 'list'
     end as cost_basis,
     judged.price_status,
+    judged.pricing_basis,
     case when judged.price_status = 'cache_hit' and judged.has_price then judged.computed_usd end as cost_saved_usd,
     cast(null as decimal(18, 6)) as feedback_score,
     judged.loaded_at,

@@ -42,6 +42,8 @@ prices as (
 
     select provider, channel, model_id from {{ ref('stg_prices__model_prices') }}
     {{ llm_spend.union_distinct() }}
+    select provider, channel, model_id from {{ ref('stg_prices__price_corrections') }}
+    {{ llm_spend.union_distinct() }}
     select provider, channel, model_id from {{ ref('stg_prices__price_overrides') }}
 
 ),

@@ -10,6 +10,12 @@ generated as (
 
 ),
 
+corrections as (
+
+    select * from {{ ref('stg_prices__price_corrections') }}
+
+),
+
 overrides as (
 
     select * from {{ ref('stg_prices__price_overrides') }}
@@ -30,9 +36,11 @@ fx_rates as (
 
 listed as (
 
-    select {{ cell_columns | join(', ') }}, true as is_override from overrides
+    select {{ cell_columns | join(', ') }}, 1 as seed_rank, true as is_override from overrides
     union all
-    select {{ cell_columns | join(', ') }}, false as is_override from generated
+    select {{ cell_columns | join(', ') }}, 2 as seed_rank, true as is_override from corrections
+    union all
+    select {{ cell_columns | join(', ') }}, 3 as seed_rank, false as is_override from generated
 
 ),
 
@@ -116,6 +124,7 @@ sold as (
         in_dollars.weekdays,
         in_dollars.holiday_calendar,
         in_dollars.unit_usd as price_per_unit,
+        in_dollars.seed_rank,
         in_dollars.is_override,
         in_dollars.usd_valid_from as valid_from,
         in_dollars.usd_valid_to as valid_to,
@@ -136,8 +145,8 @@ sold as (
 -- A window over midnight is two: no minute is later than the one where it ends.
 {% set rest = [
     'channel', 'price_channel', 'provider', 'model_id', 'service_tier', 'region_scope', 'usage_unit',
-    'input_tokens_gt', 'weekdays', 'holiday_calendar', 'price_per_unit', 'is_override', 'valid_from', 'valid_to',
-    'minutes_per_week'
+    'input_tokens_gt', 'weekdays', 'holiday_calendar', 'price_per_unit', 'seed_rank', 'is_override', 'valid_from',
+    'valid_to', 'minutes_per_week'
 ] | join(', ') %}
 final as (
 

@@ -126,7 +126,8 @@ span_cells as (
 
     select spans.span_number, {{ llm_spend.columns_of('cells', [
         'price_channel', 'provider', 'service_tier', 'region_scope', 'usage_unit', 'input_tokens_gt', 'minute_from',
-        'minute_to', 'weekdays', 'minutes_per_week', 'holiday_calendar', 'price_per_unit', 'is_override', 'valid_from'
+        'minute_to', 'weekdays', 'minutes_per_week', 'holiday_calendar', 'price_per_unit', 'seed_rank', 'is_override',
+        'valid_from'
     ]) }}
     from spans
     inner join cells
@@ -258,8 +259,8 @@ book_rows as (
 
 ),
 
--- 5. Of the cells that apply to a row and a unit: the row's own service tier, its region, the highest threshold, what
--- was corrected by hand, what is meant for the least of the week.
+-- 5. Of the cells that apply to a row and a unit: the row's own service tier, its region, the highest threshold, the
+-- user's prices before corrections before generated ones, what is meant for the least of the week.
 candidates as (
 
     select
@@ -280,7 +281,7 @@ candidates as (
                 case when span_cells.service_tier = book_rows.service_tier then 0 else 1 end,
                 case when span_cells.region_scope = book_rows.region then 0 else 1 end,
                 span_cells.input_tokens_gt desc,
-                case when span_cells.is_override then 0 else 1 end,
+                span_cells.seed_rank,
                 span_cells.minutes_per_week,
                 case when span_cells.holiday_calendar is null then 1 else 0 end,
                 span_cells.valid_from desc,

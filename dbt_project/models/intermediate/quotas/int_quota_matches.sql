@@ -69,7 +69,7 @@ rules as (
                 then coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0)
         end as quantity,
         requests.is_final_attempt and requests.status = 'blocked_rate_limit' as is_blocked,
-        requests.price_status in ('missing_usage', 'unmeasured') as is_unmeasured
+        requests.price_status in ('no_usage', 'unmeasured') as is_unmeasured
     from requests
     inner join {{ part }}_rules_{{ loop.index }} as rules
         on {{ subject_column }} = rules.subject

@@ -1,7 +1,7 @@
 {{ config(**llm_spend.by_usage_date()) }}
 
 {% set members = [
-    'source_system', 'source_instance', 'provider', 'resolved_model', 'model_id', 'cost_center_id', 'team_id',
+    'source_system', 'source_instance', 'provider', 'channel', 'resolved_model', 'model_id', 'cost_center_id', 'team_id',
     'price_status'
 ] %}
 
@@ -29,6 +29,7 @@ measured as (
         max(paid_basis) as last_cost_basis,
         sum(case when cost_usd is null then 1 else 0 end) as unpriced_requests,
         sum(case when cost_usd is null then coalesce(total_tokens, 0) else 0 end) as unpriced_tokens,
+        sum(case when cost_usd is null then coalesce(output_tokens, 0) else 0 end) as unpriced_output_tokens,
         sum(case when cost_usd is null then gateway_reported_usd end) as unpriced_gateway_usd,
         sum(case when token_quality = 'missing_usage' and status = 'success' then 1 else 0 end)
             as attempts_without_usage,
@@ -52,6 +53,7 @@ final as (
         last_cost_basis,
         cast(unpriced_requests as {{ dbt.type_bigint() }}) as unpriced_requests,
         cast(unpriced_tokens as {{ dbt.type_bigint() }}) as unpriced_tokens,
+        cast(unpriced_output_tokens as {{ dbt.type_bigint() }}) as unpriced_output_tokens,
         cast(unpriced_gateway_usd as {{ type_money() }}) as unpriced_gateway_usd,
         cast(attempts_without_usage as {{ dbt.type_bigint() }}) as attempts_without_usage,
         cast(attempts_with_unreadable_metadata as {{ dbt.type_bigint() }}) as attempts_with_unreadable_metadata,

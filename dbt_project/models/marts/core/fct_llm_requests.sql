@@ -15,6 +15,9 @@
     requests.usage_date in (select usage_date from dates_to_build)
     and requests.load_id in (select load_id from loads)
 {%- endset %}
+{% set metered_columns = [
+    'request_key', 'source_system', 'raw_provider', 'raw_model', 'started_at', 'usage_date', 'is_gateway_cache_hit'
+] + llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
 {% set is_single = is_to_build ~ '\n    and ' ~ key_hash ~ ' not in (select key_hash from repeated_keys)' %}
 
 with dates_to_build as (
@@ -170,8 +173,28 @@ attributed as (
     {{ attribute_requests('deduplicated') }}
 ),
 
+-- Those with usage beside tokens again, few columns and few rows: free allowances count them by date.
+metered as (
+    select
+        {{ metered_columns | join(',\n        ') }}
+    from {{ requests }} as requests
+    where
+        {{ is_single }}
+        -- Said by a column that is nearly always empty, so whole blocks need not be read.
+        and requests.is_other_usage_known
+        and requests.has_other_usage
+    union all
+    select
+        {{ metered_columns | join(',\n        ') }}
+    from ranked_versions
+    where
+        version_rank = 1
+        and usage_date in (select usage_date from dates_to_build)
+        and has_other_usage
+),
+
 priced as (
-    {{ price_requests('attributed') }}
+    {{ price_requests('attributed', 'metered') }}
 ),
 
 final as (
@@ -206,8 +229,14 @@ final as (
         priced.cache_write_1h_tokens,
         priced.output_tokens,
         priced.reasoning_tokens,
+        {% for unit in llm_spend.usage_units() if unit.inside and unit.unit != 'reasoning_tokens' -%}
+        priced.{{ unit.quantity }},
+        {% endfor -%}
         priced.total_tokens,
         priced.token_quality,
+        {% for unit in llm_spend.units_beside_tokens() -%}
+        priced.{{ unit.quantity }},
+        {% endfor -%}
         priced.service_tier,
         priced.region,
         priced.temperature,
@@ -230,15 +259,16 @@ final as (
         coalesce(priced.is_metadata_unreadable, false) as is_metadata_unreadable,
         priced.gateway_reported_usd,
         priced.list_cost_usd,
-        -- Negotiated prices come with their seeds; until then the contract is the list.
-        priced.list_cost_usd as contract_cost_usd,
-        priced.list_cost_usd as cost_usd,
+        priced.contract_cost_usd,
+        priced.contract_cost_usd as cost_usd,
         case
-            when priced.list_cost_usd is null then 'unknown'
+            when priced.contract_cost_usd is null then 'unknown'
             when priced.price_status in ('cache_hit', 'not_billed') then priced.price_status
+            when priced.has_contract_prices then 'contract'
             else 'list'
         end as cost_basis,
         priced.price_status,
+        priced.pricing_basis,
         priced.cost_saved_usd,
         priced.feedback_score,
         priced.loaded_at,

@@ -1,0 +1,79 @@
+{# The five disjoint buckets of tokens, of usage_units(). #}
+{% macro token_buckets() %}
+    {{ return(usage_units() | selectattr('quantity') | rejectattr('inside')
+        | selectattr('unit', 'in', [
+            'input_tokens', 'cache_read_tokens', 'cache_write_5m_tokens', 'cache_write_1h_tokens', 'output_tokens'
+        ]) | list) }}
+{% endmacro %}
+
+{# What is part of a bucket, at a price of its own. #}
+{% macro units_inside(bucket) %}
+    {{ return(usage_units() | selectattr('inside', 'equalto', bucket.name) | list) }}
+{% endmacro %}
+
+{# What is counted beside tokens: searches, seconds, pages. #}
+{% macro units_beside_tokens() %}
+    {% set buckets = token_buckets() | map(attribute='unit') | list %}
+    {{ return(usage_units() | selectattr('quantity') | rejectattr('inside') | rejectattr('unit', 'in', buckets) | list) }}
+{% endmacro %}
+
+{# Columns of int_price_book that only some requests need; and those of the buckets, to compare with. #}
+{% macro other_price_columns() %}
+    {% set columns = [] %}
+    {% for unit in usage_units() %}
+        {% do columns.extend([unit.price, 'contract_' ~ unit.price]) %}
+        {% if unit.inside and unit.parents %}{% do columns.append(unit.inherited) %}{% endif %}
+    {% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+{# What the tokens cost at the prices of their buckets, and the request itself. NULL without token counts. #}
+{% macro bucket_cost(usage, prices) %}
+    {%- for bucket in token_buckets() -%}
+    {{ usage }}{{ bucket.quantity }} * coalesce({{ prices }}{{ bucket.price }}, 0)
+    + {% endfor %}coalesce({{ prices }}request_price, 0)
+{%- endmacro %}
+
+{# What other units cost: those inside a bucket beyond its price, those beside tokens as far as they are not free. #}
+{% macro other_cost(prices='') %}
+    {%- set parts = [] %}
+    {%- for bucket in token_buckets() %}{% for inside in units_inside(bucket) %}
+    {%- do parts.append(
+        'coalesce(' ~ inside.quantity ~ ', 0) * (coalesce(' ~ prices ~ inside.price ~ ', 0) - coalesce(' ~ prices ~ bucket.price ~ ', 0))'
+    ) %}
+    {%- endfor %}{% endfor %}
+    {%- for beside in units_beside_tokens() %}
+    {%- set quantity, price = 'coalesce(paid_' ~ beside.quantity ~ ', 0)', 'coalesce(' ~ prices ~ beside.price ~ ', 0)' %}
+    {%- do parts.append(cost_by_hour(quantity, price) if beside.unit == 'audio_seconds' else quantity ~ ' * ' ~ price) %}
+    {%- endfor %}
+    {{- parts | join('\n+ ') }}
+{%- endmacro %}
+
+{# A unit was used that has no price, not even that of its bucket. #}
+{% macro lacks_other_price() %}
+    {%- set parts = [] %}
+    {%- for bucket in token_buckets() %}
+    {%- set rest = [bucket.quantity] %}
+    {%- for inside in units_inside(bucket) %}
+    {%- do rest.append('coalesce(' ~ inside.quantity ~ ', 0)') %}
+    {%- do parts.append('(' ~ inside.quantity ~ ' > 0 and ' ~ inside.price ~ ' is null)') %}
+    {%- endfor %}
+    {%- do parts.append('(' ~ rest | join(' - ') ~ ' > 0 and ' ~ bucket.price ~ ' is null)') %}
+    {%- endfor %}
+    {%- for beside in units_beside_tokens() %}
+    {%- do parts.append('(paid_' ~ beside.quantity ~ ' > 0 and ' ~ beside.price ~ ' is null)') %}
+    {%- endfor %}
+    {{- parts | join('\nor ') }}
+{%- endmacro %}
+
+{#
+    Tokens inside a bucket had the price of the rest of it, for want of their own. Reasoning is output by anybody's price
+    list: that is no makeshift.
+#}
+{% macro takes_bucket_price() %}
+    {%- set parts = [] %}
+    {%- for unit in usage_units() if unit.inside and unit.unit != 'reasoning_tokens' %}
+    {%- do parts.append('(' ~ unit.quantity ~ ' > 0 and ' ~ unit.inherited ~ ')') %}
+    {%- endfor %}
+    {{- parts | join('\nor ') }}
+{%- endmacro %}
