@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from itertools import groupby
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
 from llm_spend.destinations import Destination
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.files import LogFile, find_files, staged
+from llm_spend.readers.api.source import url_of
+from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.files import LogFile, below_scheme, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
 from llm_spend.schema import FILES_TABLE, QUARANTINE_TABLE
-from llm_spend.sources import LOG_SOURCES, log_format
+from llm_spend.sources import API_SOURCES, LOG_SOURCES, log_format
 from llm_spend.sources.generic import Mapping
+from llm_spend.windows import LoadedWindow, Window, plan
 
 Observer = Callable[[str], None]
 
 # A file of another kind is unreadable in every line: these tell it as well.
 _LINES_NOTED = 1000
+_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What one load did. `rows` counts every row written, `quarantined` what could not be read: of them, or instead."""
+    """What one load did. `rows` counts every row written, `quarantined` what could not be read: of them, or instead.
+
+    `windows`: how many windows of time an API was asked for. `warnings`: what somebody should look at.
+    """
 
     source: str
     instance: str
@@ -37,6 +46,8 @@ class LoadReport:
     rows: int
     quarantined: int
     seconds: float
+    windows: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -120,6 +131,90 @@ def load_logs(
             unnoted = _unnoted(destination, fmt, system, name)
             _note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
     return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
+
+
+def load_api(
+    source: str,
+    destination: Destination,
+    *,
+    instance: str | None = None,
+    since: date | None = None,
+    again: bool = False,
+    keep_raw_text: bool = False,
+    observe: Observer = lambda message: None,
+    now: datetime | None = None,
+) -> LoadReport:
+    """Load what an API has, window by window: what was not loaded yet, and what may have changed since.
+
+    Each window is a load of its own, so a run that ends early keeps what it loaded. `since`: the first day that is
+    wanted; `again`: also what was loaded from then on. `now` is a naive UTC time.
+
+    Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
+    """
+    from llm_spend.readers.resources import log_source
+
+    if source not in API_SOURCES:
+        raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {', '.join(API_SOURCES)}.")
+    api_source, name, started = API_SOURCES[source](), instance or "default", monotonic()
+    fmt, at = api_source.format, now or datetime.now(UTC).replace(tzinfo=None)
+    first = datetime.combine(since or (at - api_source.first).date(), time())
+    rows = quarantined = 0
+    unknown: set[str] = set()
+    warnings: list[str] = []
+    with (
+        api_source.open(name) as api,
+        open_pipeline(destination) as pipeline,
+        TemporaryDirectory(prefix="llm_spend_") as folder,
+    ):
+        if _missing_tables(destination) or not _knows_windows(destination):
+            create_tables(pipeline)
+        unnoted = _unnoted(destination, fmt, source, name)
+        _note_unreadable(pipeline, fmt, source, name, unnoted, [], keep_raw_text)
+        loaded = _loaded_windows(destination, source, name, first)
+        windows = plan(loaded, first, at, settle=api_source.settle, look_back=api_source.look_back, again=again)
+        for number, window in enumerate(windows, start=1):
+            observe(f"{source} ({name}): {window}, window {number} of {len(windows)}")
+            url = url_of(source, name, window)
+            with Spool(Path(folder) / below_scheme(url)) as spool:
+                api.fetch(window, spool)
+                file = LogFile(url, str(spool.path), spool.size, at, window)
+            unknown |= spool.names - set(fmt.fields)
+            if not spool.rows and any(old.size_bytes and window.contains(old.window) for old in loaded):
+                warnings.append(
+                    f"{window}: there were rows, and now there are none. Kept as loaded: the log may have forgotten"
+                    " them, or the key may see less than before."
+                )
+                continue
+            info = pipeline.run(log_source(api_source.format_of(window), [file], name))
+            written, unreadable = _counts(destination, fmt, info.loads_ids[-1])
+            if unreadable:
+                unnoted = _unnoted(destination, fmt, source, name)
+                _note_unreadable(pipeline, fmt, source, name, unnoted, [file], keep_raw_text)
+            rows, quarantined = rows + written, quarantined + unreadable
+            spool.path.unlink()
+    if unknown:
+        names = ", ".join(sorted(each[:40] for each in unknown)[:_NAMES_SHOWN])
+        warnings.append(f"Fields that are not known, and not kept: {names}.")
+    return LoadReport(source, name, 0, 0, rows, quarantined, monotonic() - started, len(windows), tuple(warnings))
+
+
+def _loaded_windows(destination: Destination, source: str, instance: str, since: datetime) -> list[LoadedWindow]:
+    """The windows from `since` on that an API was asked for, in the order in which they were loaded."""
+    raw = destination.schemas.raw
+    committed = (
+        f"select window_start, window_end, modified_at, size_bytes from {raw}.{FILES_TABLE}"
+        f" where source = %s and source_instance = %s and window_end > cast(%s as timestamp)"
+        f" and _dlt_load_id in (select load_id from {raw}._dlt_loads where status = 0) order by _dlt_load_id"
+    )
+    found = destination.query(committed, [source, instance, since.isoformat(sep=" ")])
+    return [LoadedWindow(Window(start, end), asked_at, size) for start, end, asked_at, size in found]
+
+
+def _knows_windows(destination: Destination) -> bool:
+    """Whether the record of files has windows; that of an earlier version has not."""
+    with destination.reading() as connection:
+        names, _ = connection.table(f"select * from {destination.schemas.raw}.{FILES_TABLE} where 1 = 0")
+    return "window_start" in names
 
 
 def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
@@ -218,7 +313,12 @@ def _note_unreadable(
 def create_missing_tables(pipeline: Any, destination: Destination) -> None:
     """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
     if missing := _missing_tables(destination):
-        pipeline.run([LOG_SOURCES[name].read([], "default") for name in missing])
+        create_tables(pipeline, missing)
+
+
+def create_tables(pipeline: Any, sources: Iterable[str] = LOG_SOURCES) -> None:
+    """Create the raw tables of sources, or the columns that they lack."""
+    pipeline.run([LOG_SOURCES[name].read([], "default") for name in sources])
 
 
 def _missing_tables(destination: Destination) -> list[str]:

@@ -50,11 +50,11 @@ class Window:
 
 @dataclass(frozen=True)
 class LoadedWindow:
-    """A window that was loaded: when the source was asked, and how many rows came."""
+    """A window that was loaded: when the source was asked, and how much it answered."""
 
     window: Window
     asked_at: datetime
-    rows: int
+    size_bytes: int
 
 
 def in_force(loaded: Iterable[LoadedWindow]) -> list[LoadedWindow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -22,8 +23,8 @@ def window(start: str, end: str) -> Window:
     return Window(at(start), at(end))
 
 
-def loaded(start: str, end: str, asked_at: str, rows: int = 1) -> LoadedWindow:
-    return LoadedWindow(window(start, end), at(asked_at), rows)
+def loaded(start: str, end: str, asked_at: str) -> LoadedWindow:
+    return LoadedWindow(window(start, end), at(asked_at), 100)
 
 
 def planned(known: list[LoadedWindow], since: str, now: str, *, again: bool = False) -> list[Window]:
@@ -110,7 +111,7 @@ def test_runs_at_any_times_leave_no_gap_and_replace_whole_windows(runs: list[tup
         windows = plan(known, since, now, settle=SETTLE, look_back=LOOK_BACK)
         until = (now - SETTLE).replace(second=0, microsecond=0)
         assert windows == sorted(windows)
-        assert all(one.end <= other.start for one, other in zip(windows, windows[1:], strict=False))
+        assert all(one.end <= other.start for one, other in pairwise(windows))
         for each in windows:
             assert each.end <= until
             assert each.start.date() == (each.end - timedelta(microseconds=1)).date()
@@ -121,5 +122,5 @@ def test_runs_at_any_times_leave_no_gap_and_replace_whole_windows(runs: list[tup
     spans = sorted(each.window for each in in_force(known))
     if until > since:
         assert (spans[0].start, spans[-1].end) == (since, until)
-        assert all(one.end == other.start for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one.end == other.start for one, other in pairwise(spans))
     assert plan(known, since, now, settle=SETTLE, look_back=LOOK_BACK) == []

@@ -32,7 +32,7 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class ApiError(UserError):
-    """A request that was refused or did not get through. `status`: of the answer, None without one; `said`: its text."""
+    """A request that was refused or got no answer. `status` and `said`: of the answer, None and '' without one."""
 
     def __init__(self, problem: str, remedy: str = "", status: int | None = None, said: str = "") -> None:
         super().__init__(problem, remedy)
@@ -65,7 +65,7 @@ class ApiClient:
         base_url: str,
         headers: Mapping[str, str],
         *,
-        patience: Patience = Patience(),  # noqa: B008 it is frozen
+        patience: Patience = Patience(),
         sleep: Callable[[float], None] = time.sleep,
         largest_answer: int = 256 * 1024 * 1024,
     ) -> None:
@@ -92,7 +92,7 @@ class ApiClient:
         return self._tried(f"{method} {path}", lambda: orjson.loads(self._answer(method, path, params, body)))
 
     def download(self, url: str, target: BinaryIO) -> int:
-        """Append what lies at a signed URL to a file; its size in bytes. No secret header goes there. Raises ApiError."""
+        """Append what lies at a signed URL to a file; its size. No secret header goes there. Raises ApiError."""
         start = target.tell()
 
         def receive() -> int:

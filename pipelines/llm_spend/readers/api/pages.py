@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.spool import Spool
@@ -16,14 +16,23 @@ Page = Mapping[str, Any]
 FetchPage = Callable[[Any], Page]
 """A page by what names it: None for the first, then what `Paging` gave."""
 
-Paging = Callable[[Page, int, int], Any]
-"""What names the next page, from a page, the rows in it and the rows so far; None when it was the last."""
+
+class Progress(NamedTuple):
+    """Where a reading of pages is: pages so far, rows of the last one, rows of all."""
+
+    pages: int
+    rows_of_page: int
+    rows: int
+
+
+Paging = Callable[[Page, Progress], Any]
+"""What names the next page, from the last one; None when there is no other."""
 
 
 def by_token(*path: str) -> Paging:
     """Each page holds the token of the next one at a path of keys; the last holds none."""
 
-    def following(page: Page, rows: int, total: int) -> Any:
+    def following(page: Page, progress: Progress) -> Any:
         return _at(page, path) or None
 
     return following
@@ -34,12 +43,13 @@ def by_number(page_size: int, *, first: int = 0, total_at: tuple[str, ...] = ("t
 
     Without that number a page that is not full is the last.
     """
-    turned = iter(range(first + 1, 1 << 62))
 
-    def following(page: Page, rows: int, total: int) -> Any:
+    def following(page: Page, progress: Progress) -> Any:
         declared = _at(page, total_at)
-        is_last = total >= declared if isinstance(declared, int) else rows < page_size
-        return None if is_last else next(turned)
+        is_last = progress.rows_of_page < page_size
+        if isinstance(declared, int):
+            is_last = progress.rows >= declared or not progress.rows_of_page
+        return None if is_last else first + progress.pages
 
     return following
 
@@ -55,34 +65,32 @@ def spool_pages(
 ) -> int:
     """Write the rows of all pages; how many there were.
 
-    Raises UserError when a page has no list of rows at `rows_at`, when a page comes again or its token does, when a
-    page in the middle is empty, and when there are fewer rows in the end than a page said at `total_at`.
+    Raises UserError when a page has no list of rows at `rows_at`, when a page comes again or its name does, and when
+    there are fewer rows in the end than a page said at `total_at`.
     """
     seen_names: set[bytes] = set()
     seen_pages: set[bytes] = set()
-    total, declared, name, number = 0, 0, None, 0
+    declared, name, progress = 0, None, Progress(0, 0, 0)
     while True:
         page = fetch(name)
-        number += 1
+        number = progress.pages + 1
         rows = _at(page, rows_at)
         if not isinstance(rows, list):
             raise _incomplete(source, f"page {number} has no list of rows at {'.'.join(rows_at)}")
         lines = spool.add_rows(rows)
         if rows and _is_known(lines, seen_pages):
             raise _incomplete(source, f"page {number} has the rows of a page before it")
-        total += len(rows)
+        progress = Progress(number, len(rows), progress.rows + len(rows))
         if total_at and isinstance(of_page := _at(page, total_at), int):
             declared = max(declared, of_page)
-        name = following(page, len(rows), total)
+        name = following(page, progress)
         if name is None:
             break
         if _is_known(repr(name).encode(), seen_names):
             raise _incomplete(source, f"page {number} leads back to a page before it")
-        if not rows:
-            raise _incomplete(source, f"page {number} is empty, but not the last")
-    if total < declared:
-        raise _incomplete(source, f"{declared:,} rows were announced and {total:,} came")
-    return total
+    if progress.rows < declared:
+        raise _incomplete(source, f"{declared:,} rows were announced and {progress.rows:,} came")
+    return progress.rows
 
 
 def _is_known(content: bytes, seen: set[bytes]) -> bool:

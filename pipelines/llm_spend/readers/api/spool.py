@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 
 import orjson
 
-
 _GZIP = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
 _LINES_LOOKED_AT = 50
