@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -14,13 +14,14 @@ from time import monotonic
 from typing import Any
 
 from llm_spend.destinations import Destination
+from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
 from llm_spend.readers.api.source import url_of
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.files import LogFile, below_scheme, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
-from llm_spend.schema import FILES_TABLE, QUARANTINE_TABLE
+from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
 from llm_spend.sources import API_SOURCES, LOG_SOURCES, log_format
 from llm_spend.sources.generic import Mapping
 from llm_spend.windows import LoadedWindow, Window, plan
@@ -109,9 +110,7 @@ def load_logs(
     system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
-    if _missing_tables(destination):
-        with open_pipeline(destination) as pipeline:
-            create_missing_tables(pipeline, destination)
+    bring_tables_up_to_date(destination)
     loaded = _loaded_files(destination, source, name)
     new = [file for file in found if file.fingerprint not in loaded]
     unnoted = _unnoted(destination, fmt, system, name)
@@ -166,8 +165,7 @@ def load_api(
         open_pipeline(destination) as pipeline,
         TemporaryDirectory(prefix="llm_spend_") as folder,
     ):
-        if _missing_tables(destination) or not _knows_windows(destination):
-            create_tables(pipeline)
+        create_missing_tables(pipeline, destination)
         unnoted = _unnoted(destination, fmt, source, name)
         _note_unreadable(pipeline, fmt, source, name, unnoted, [], keep_raw_text)
         loaded = _loaded_windows(destination, source, name, first)
@@ -208,13 +206,6 @@ def _loaded_windows(destination: Destination, source: str, instance: str, since:
     )
     found = destination.query(committed, [source, instance, since.isoformat(sep=" ")])
     return [LoadedWindow(Window(start, end), asked_at, size) for start, end, asked_at, size in found]
-
-
-def _knows_windows(destination: Destination) -> bool:
-    """Whether the record of files has windows; that of an earlier version has not."""
-    with destination.reading() as connection:
-        names, _ = connection.table(f"select * from {destination.schemas.raw}.{FILES_TABLE} where 1 = 0")
-    return "window_start" in names
 
 
 def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
@@ -310,21 +301,37 @@ def _note_unreadable(
         pipeline.run(quarantine_records(records))
 
 
+def bring_tables_up_to_date(destination: Destination) -> None:
+    """Create raw tables and columns that are missing, so that the models build whatever is loaded."""
+    if _outdated_sources(destination):
+        with open_pipeline(destination) as pipeline:
+            create_missing_tables(pipeline, destination)
+
+
 def create_missing_tables(pipeline: Any, destination: Destination) -> None:
-    """Create the raw tables of every source, empty, so that the models build whatever was loaded."""
-    if missing := _missing_tables(destination):
-        create_tables(pipeline, missing)
+    """Create what is missing of the raw tables of every source, without rows."""
+    if outdated := _outdated_sources(destination):
+        pipeline.run([LOG_SOURCES[name].read([], "default") for name in outdated])
 
 
-def create_tables(pipeline: Any, sources: Iterable[str] = LOG_SOURCES) -> None:
-    """Create the raw tables of sources, or the columns that they lack."""
-    pipeline.run([LOG_SOURCES[name].read([], "default") for name in sources])
+def _outdated_sources(destination: Destination) -> list[str]:
+    """The sources whose raw table, or a column of it, is missing."""
+    raw = destination.schemas.raw
+    formats = {name: log_format(name, None) for name in LOG_SOURCES}
+    existing = destination.tables(raw)
+    missing = {name for name, fmt in formats.items() if fmt.table not in existing}
+    if len(missing) < len(formats):
+        with destination.reading() as connection:
+            if BOOKKEEPING_TABLES[FILES_TABLE].keys() - set(_columns(connection, f"{raw}.{FILES_TABLE}")):
+                return list(formats)
+            for name in formats.keys() - missing:
+                if formats[name].kinds.keys() - set(_columns(connection, f"{raw}.{formats[name].table}")):
+                    missing.add(name)
+    return [name for name in formats if name in missing]
 
 
-def _missing_tables(destination: Destination) -> list[str]:
-    """The sources without a raw table."""
-    existing = destination.tables(destination.schemas.raw)
-    return [name for name in LOG_SOURCES if log_format(name, None).table not in existing]
+def _columns(connection: Connection, table: str) -> list[str]:
+    return connection.table(f"select * from {table} where 1 = 0")[0]
 
 
 def _loaded_files(destination: Destination, source: str, instance: str) -> set[tuple[str, int, Any]]:

@@ -188,7 +188,7 @@ def test_rows_on_the_cut_of_two_halves_are_not_lost(scene: Scene, monkeypatch: p
 def test_a_filter_that_is_ignored_is_an_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portkey_api, "MOST_ROWS", 10)
     scene.portkey.announced = lambda total: 10
-    with pytest.raises(UserError, match="10 logs or more .* can't be halved"):
+    with pytest.raises(UserError, match=r"10 logs or more .* can't be halved"):
         scene.fetch()
 
 
