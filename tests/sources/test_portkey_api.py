@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,6 +247,41 @@ def test_a_pause_that_is_too_long_ends_the_run(scene: Scene) -> None:
     assert scene.pauses == []
 
 
+def test_a_pause_can_end_at_a_moment(scene: Scene) -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
+    scene.portkey.faults = {
+        "create": [Fault(429, {}, {"Retry-After": moment}), Fault(503, {}, {"Retry-After": "soon"})]
+    }
+    assert scene.fetch() == []
+    assert 30 < scene.pauses[0] <= 40
+    assert scene.pauses[1] < 2
+
+
+def test_a_key_is_not_sent_where_an_answer_points_to(scene: Scene) -> None:
+    elsewhere = f"{scene.portkey.address}/elsewhere"
+    scene.portkey.faults = {"create": [Fault(307, {}, {"Location": elsewhere})]}
+    with pytest.raises(UserError, match="answered 307"):
+        scene.fetch()
+    assert scene.portkey.steps == ["create"]
+
+
+def test_an_answer_takes_no_more_memory_than_it_may(scene: Scene) -> None:
+    with (
+        ApiClient("Portkey", scene.portkey.address, {"x-portkey-api-key": KEY}, largest_answer=20) as client,
+        pytest.raises(UserError, match="answered with more than 0 MB at once"),
+    ):
+        client.json("GET", "/v1/logs/exports")
+
+
+def test_a_server_that_is_not_there_is_told(scene: Scene) -> None:
+    client = ApiClient("Portkey", "http://127.0.0.1:9/v1", {}, patience=Patience(tries=2), sleep=scene.pauses.append)
+    with client, pytest.raises(UserError, match="Portkey can't be reached for GET /logs/exports: no connection"):
+        client.json("GET", "/logs/exports")
+    assert len(scene.pauses) == 1
+    with pytest.raises(UserError, match="is no address of Portkey"):
+        ApiClient("Portkey", "portkey.example", {})
+
+
 @pytest.mark.parametrize("step", ["create", "start", "state", "download", "file"])
 @pytest.mark.parametrize(
     ("fault", "said"),
@@ -414,3 +455,58 @@ def test_no_secret_is_stored_logged_or_sent_elsewhere(scene: Scene, caplog: pyte
 def test_a_source_without_an_api_says_so(scene: Scene) -> None:
     with pytest.raises(UserError, match=r"'litellm' has no API that is read.*portkey"):
         load_api("litellm", DuckDb(scene.warehouse.database))
+
+
+def command(portkey: FakePortkey, folder: Path, *arguments: str) -> list[str]:
+    """`llm-spend …` with its configuration in the folder."""
+    (folder / ".dlt").mkdir(exist_ok=True)
+    (folder / ".dlt" / "secrets.toml").write_text(f'[sources.portkey]\napi_key = "{KEY}"\n', encoding="utf-8")
+    (folder / ".dlt" / "config.toml").write_text(
+        f"""
+        [sources.portkey.main]
+        base_url = "{portkey.address}/v1"
+        workspace_id = "ws-main"
+        [[llm_spend.sources]]
+        source = "portkey"
+        api = true
+        instance = "main"
+        since = {date.today() - timedelta(days=2)}
+        """,
+        encoding="utf-8",
+    )
+    return [sys.executable, "-c", "from llm_spend.cli import main; main()", *arguments]
+
+
+def test_the_command_is_killed_and_goes_on(scene: Scene) -> None:
+    folder, database = scene.warehouse.folder, str(scene.warehouse.database)
+    days = [datetime.combine(date.today() - timedelta(days=back), datetime.min.time()) for back in (2, 1)]
+    scene.portkey.logs = [log(f"{day:%d}", at=f"{day.isoformat()}.000Z") for day in days]
+    scene.portkey.polls = 0
+    load = command(scene.portkey, folder, "load", "--database", database, "--json")
+    with subprocess.Popen(load, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while scene.portkey.steps.count("file") < 1 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        scene.portkey.faults = {"file": [Fault(pause=20)]}
+        while scene.portkey.steps.count("file") < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        said = b"".join(process.communicate())
+    assert process.returncode == -signal.SIGKILL, said.decode()
+    assert scene.ids() == [f"{days[0]:%d}"]
+    scene.portkey.faults = {}
+    again = subprocess.run(load, cwd=folder, capture_output=True, text=True, check=True)
+    (report,) = json.loads(again.stdout)
+    assert report["rows"] == 1
+    assert scene.ids() == sorted(f"{day:%d}" for day in days)
+    assert {export["body"]["workspace_id"] for export in scene.portkey._exports.values()} == {"ws-main"}
+    doctor = command(scene.portkey, folder, "doctor", "--database", database, "--json")
+    checks = json.loads(subprocess.run(doctor, cwd=folder, capture_output=True, text=True, check=True).stdout)
+    (source,) = [check for check in checks if check["name"] == "source portkey (main)"]
+    assert (source["status"], source["found"]) == ("ok", "logs can be exported, 0 exports until now")
+    scene.portkey.faults = {"list": [Fault(403, {"data": {"message": f"no permission for {KEY}"}})]}
+    refused = subprocess.run(doctor, cwd=folder, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "lacks the permission to export logs" in refused.stdout
+    for text in (again.stdout, again.stderr, refused.stdout, refused.stderr, said.decode()):
+        assert KEY not in text and SIGNATURE not in text
