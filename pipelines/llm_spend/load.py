@@ -16,7 +16,7 @@ from typing import Any
 from llm_spend.destinations import Destination
 from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.api.source import url_of
+from llm_spend.readers.api.source import Api, url_of
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.files import LogFile, below_scheme, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
@@ -166,16 +166,15 @@ def load_api(
         TemporaryDirectory(prefix="llm_spend_") as folder,
     ):
         create_missing_tables(pipeline, destination)
-        unnoted = _unnoted(destination, fmt, source, name)
-        _note_unreadable(pipeline, fmt, source, name, unnoted, [], keep_raw_text)
-        loaded = _loaded_windows(destination, source, name, first)
+        unnoted = _unnoted(destination, fmt, fmt.source, name)
+        _note_unreadable(pipeline, fmt, fmt.source, name, unnoted, [], keep_raw_text)
+        loaded = _loaded_windows(destination, fmt.source, name)
         windows = plan(loaded, first, at, settle=api_source.settle, look_back=api_source.look_back, again=again)
         for number, window in enumerate(windows, start=1):
             observe(f"{source} ({name}): {window}, window {number} of {len(windows)}")
             url = url_of(source, name, window)
-            with Spool(Path(folder) / below_scheme(url)) as spool:
-                api.fetch(window, spool)
-                file = LogFile(url, str(spool.path), spool.size, at, window)
+            spool = _spooled(api, window, url, folder)
+            file = LogFile(url, str(spool.path), spool.size, at, window)
             unknown |= spool.names - set(fmt.fields)
             if not spool.rows and any(old.size_bytes and window.contains(old.window) for old in loaded):
                 warnings.append(
@@ -186,8 +185,8 @@ def load_api(
             info = pipeline.run(log_source(api_source.format_of(window), [file], name))
             written, unreadable = _counts(destination, fmt, info.loads_ids[-1])
             if unreadable:
-                unnoted = _unnoted(destination, fmt, source, name)
-                _note_unreadable(pipeline, fmt, source, name, unnoted, [file], keep_raw_text)
+                unnoted = _unnoted(destination, fmt, fmt.source, name)
+                _note_unreadable(pipeline, fmt, fmt.source, name, unnoted, [file], keep_raw_text)
             rows, quarantined = rows + written, quarantined + unreadable
             spool.path.unlink()
     if unknown:
@@ -196,16 +195,29 @@ def load_api(
     return LoadReport(source, name, 0, 0, rows, quarantined, monotonic() - started, len(windows), tuple(warnings))
 
 
-def _loaded_windows(destination: Destination, source: str, instance: str, since: datetime) -> list[LoadedWindow]:
-    """The windows from `since` on that an API was asked for, in the order in which they were loaded."""
+def _loaded_windows(destination: Destination, source: str, instance: str) -> list[LoadedWindow]:
+    """The windows that an API was asked for, in the order in which they were loaded."""
     raw = destination.schemas.raw
     committed = (
         f"select window_start, window_end, modified_at, size_bytes from {raw}.{FILES_TABLE}"
-        f" where source = %s and source_instance = %s and window_end > cast(%s as timestamp)"
+        f" where source = %s and source_instance = %s and window_start is not null"
         f" and _dlt_load_id in (select load_id from {raw}._dlt_loads where status = 0) order by _dlt_load_id"
     )
-    found = destination.query(committed, [source, instance, since.isoformat(sep=" ")])
+    found = destination.query(committed, [source, instance])
     return [LoadedWindow(Window(start, end), asked_at, size) for start, end, asked_at, size in found]
+
+
+def _spooled(api: Api, window: Window, url: str, folder: str) -> Spool:
+    """What an API has of a window, in a file. Raises UserError."""
+    try:
+        with Spool(Path(folder) / below_scheme(url)) as spool:
+            api.fetch(window, spool)
+    except OSError as error:
+        raise UserError(
+            f"The answer of the API can't be kept in {folder}: {error.strerror}.",
+            "Make room there, or name another folder in TMPDIR.",
+        ) from None
+    return spool
 
 
 def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from llm_spend.log import redact
 
 _CHUNK_BYTES = 1 << 20
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SAID_SHOWN = 300
+_SAID_READ, _SAID_SHOWN = 1 << 16, 300
 _LATER = "Run it again later: what was loaded is kept."
 _CONNECTION = f"Check the network, a proxy, and the address. {_LATER}"
 
@@ -139,7 +139,10 @@ class ApiClient:
 
     def _said(self, response: requests.Response) -> str:
         """What a refusal says, as far as it can be shown."""
-        text = response.raw.read(1 << 16, decode_content=True).decode(errors="replace")
+        try:
+            text = next(response.iter_content(_SAID_READ), b"").decode(errors="replace")
+        except requests.RequestException:
+            return ""
         for secret in self._headers.values():
             text = text.replace(secret, "***")
         return redact(" ".join(_message(text).split()))[:_SAID_SHOWN]

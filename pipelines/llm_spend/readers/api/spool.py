@@ -41,7 +41,7 @@ class Spool:
     @property
     def size(self) -> int:
         """In bytes."""
-        return self._file.tell()
+        return self.path.stat().st_size if self._file.closed else self._file.tell()
 
     def add_rows(self, rows: Sequence[Any]) -> bytes:
         """Add the rows of a page; gives their lines."""
