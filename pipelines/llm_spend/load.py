@@ -16,7 +16,7 @@ from typing import Any
 from llm_spend.destinations import Destination
 from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.api.source import Api, url_of
+from llm_spend.readers.api.source import Api, ApiSource, url_of
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.files import LogFile, below_scheme, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
@@ -24,7 +24,7 @@ from llm_spend.readers.records import LogFormat
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
 from llm_spend.sources import API_SOURCES, LOG_SOURCES, log_format
 from llm_spend.sources.generic import Mapping
-from llm_spend.windows import LoadedWindow, Window, plan
+from llm_spend.windows import LoadedWindow, Window, in_force, plan
 
 Observer = Callable[[str], None]
 
@@ -150,8 +150,6 @@ def load_api(
 
     Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
     """
-    from llm_spend.readers.resources import log_source
-
     if source not in API_SOURCES:
         raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {', '.join(API_SOURCES)}.")
     api_source, name, started = API_SOURCES[source](), instance or "default", monotonic()
@@ -166,15 +164,13 @@ def load_api(
         TemporaryDirectory(prefix="llm_spend_") as folder,
     ):
         create_missing_tables(pipeline, destination)
-        unnoted = _unnoted(destination, fmt, fmt.source, name)
-        _note_unreadable(pipeline, fmt, fmt.source, name, unnoted, [], keep_raw_text)
-        loaded = _loaded_windows(destination, fmt.source, name)
+        _note_unreadable(pipeline, fmt, source, name, _unnoted(destination, fmt, source, name), [], keep_raw_text)
+        loaded = in_force(_loaded_windows(destination, source, name))
         windows = plan(loaded, first, at, settle=api_source.settle, look_back=api_source.look_back, again=again)
         for number, window in enumerate(windows, start=1):
             observe(f"{source} ({name}): {window}, window {number} of {len(windows)}")
             url = url_of(source, name, window)
             spool = _spooled(api, window, url, folder)
-            file = LogFile(url, str(spool.path), spool.size, at, window)
             unknown |= spool.names - set(fmt.fields)
             if not spool.rows and any(old.size_bytes and window.contains(old.window) for old in loaded):
                 warnings.append(
@@ -182,17 +178,35 @@ def load_api(
                     " them, or the key may see less than before."
                 )
                 continue
-            info = pipeline.run(log_source(api_source.format_of(window), [file], name))
-            written, unreadable = _counts(destination, fmt, info.loads_ids[-1])
-            if unreadable:
-                unnoted = _unnoted(destination, fmt, fmt.source, name)
-                _note_unreadable(pipeline, fmt, fmt.source, name, unnoted, [file], keep_raw_text)
+            file = LogFile(url, str(spool.path), spool.size, at, window)
+            written, unreadable = _load_window(pipeline, destination, api_source, name, file, keep_raw_text)
             rows, quarantined = rows + written, quarantined + unreadable
-            spool.path.unlink()
     if unknown:
         names = ", ".join(sorted(each[:40] for each in unknown)[:_NAMES_SHOWN])
         warnings.append(f"Fields that are not known, and not kept: {names}.")
     return LoadReport(source, name, 0, 0, rows, quarantined, monotonic() - started, len(windows), tuple(warnings))
+
+
+def _load_window(
+    pipeline: Any,
+    destination: Destination,
+    source: ApiSource,
+    instance: str,
+    file: LogFile,
+    keep_raw_text: bool,
+) -> tuple[int, int]:
+    """Load what an API said about a window, and delete the file; rows that were written, and rows in quarantine."""
+    from llm_spend.readers.resources import log_source
+
+    assert file.window
+    fmt = source.format_of(file.window)
+    info = pipeline.run(log_source(fmt, [file], instance))
+    written, unreadable = _counts(destination, fmt, info.loads_ids[-1])
+    if unreadable:
+        unnoted = _unnoted(destination, fmt, fmt.source, instance)
+        _note_unreadable(pipeline, fmt, fmt.source, instance, unnoted, [file], keep_raw_text)
+    Path(file.local_path).unlink()
+    return written, unreadable
 
 
 def _loaded_windows(destination: Destination, source: str, instance: str) -> list[LoadedWindow]:

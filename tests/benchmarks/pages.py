@@ -133,9 +133,9 @@ def _opened(address: str, instance: str) -> Iterator[PagedLogs]:
 def load_pages(database: Path, address: str) -> LoadReport:
     """Load every row of such a server, as one window."""
     source = ApiSource(LOGS, partial(_opened, address), "created_at")
-    API_SOURCES["benchmark"] = lambda: source  # type: ignore[index]
+    API_SOURCES["portkey"] = lambda: source  # type: ignore[index]
     now = datetime.combine(NEW_DAY, datetime.min.time()) + timedelta(days=1) + source.settle
-    return load_api("benchmark", DuckDb(database), instance=INSTANCE, since=NEW_DAY, now=now)
+    return load_api("portkey", DuckDb(database), instance=INSTANCE, since=NEW_DAY, now=now)
 
 
 def load_file(database: Path, path: str) -> LoadReport:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -15,31 +13,23 @@ import pytest
 from llm_spend.build import build
 from llm_spend.destinations import DuckDb
 from llm_spend.load import load_api
-from llm_spend.readers.api.client import ApiClient
-from llm_spend.sources import API_SOURCES, portkey_api
+from llm_spend.sources import API_SOURCES
 from tests.conftest import query
 from tests.dbt.test_incremental import assert_same
-from tests.sources.fake_portkey import KEY, FakePortkey, serving
+from tests.sources.fake_portkey import FakePortkey, serving, source_of
 from tests.sources.test_portkey_api import log
 
 pytestmark = pytest.mark.slow
 
 FACT = "select source_record_id, usage_date::varchar, total_tokens from llm_spend.fct_llm_requests order by all"
-HEALTH = "select attempts, duplicate_rows from llm_spend.llm_source_health"
+HEALTH = "select attempts, duplicate_rows, lines_quarantined from llm_spend.llm_source_health"
 DAYS = "select usage_date::varchar, requests from llm_spend.llm_usage_by_model_daily order by all"
 
 
 @pytest.fixture
 def portkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortkey]:
     with serving(FakePortkey(polls=0)) as portkey:
-
-        @contextmanager
-        def opened(instance: str) -> Iterator[portkey_api.PortkeyExports]:
-            with ApiClient("Portkey", f"{portkey.address}/v1", {"x-portkey-api-key": KEY}) as client:
-                yield portkey_api.PortkeyExports(client)
-
-        source = replace(portkey_api.EXPORTS, open=opened)
-        monkeypatch.setitem(API_SOURCES, "portkey", lambda: source)  # type: ignore[arg-type]
+        monkeypatch.setitem(API_SOURCES, "portkey", lambda: source_of(portkey))  # type: ignore[arg-type]
         yield portkey
 
 
@@ -69,8 +59,9 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
         log("shrinks", total_units=15),
         log("moves"),
         log("next day", at="2026-11-03T08:00:00.000Z"),
+        log("unreadable", cost="dear"),
     ]
-    assert load(database, datetime(2026, 11, 3, 9, 15)) == 5
+    assert load(database, datetime(2026, 11, 3, 9, 15)) == 6
     assert build(DuckDb(database), test=False).ok
     assert len(query(database, FACT)) == 5
 
@@ -79,6 +70,7 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
         log("shrinks", req_units=4, total_units=9),
         log("moves", at="2026-11-03T08:30:00.000Z"),
         log("late", at="2026-11-02T23:00:00.000Z"),
+        log("unreadable", cost="dear"),
         log("next day", at="2026-11-03T08:00:00.000Z"),
     ]
     load(database, datetime(2026, 11, 4, 10))
@@ -90,7 +82,7 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
         ("next day", "2026-11-03", 15),
         ("shrinks", "2026-11-02", 9),
     ]
-    assert query(database, HEALTH) == [(5, 0)]
+    assert query(database, HEALTH) == [(5, 0, 1)]
     whole = Path(shutil.copy(database, tmp_path / "whole.duckdb"))
     assert build(DuckDb(whole), full_refresh=True, test=False).ok
     assert_same(database, whole)

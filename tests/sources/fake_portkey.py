@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +17,10 @@ from uuid import UUID, uuid4
 
 import jsonschema
 import yaml
+
+from llm_spend.readers.api.client import ApiClient
+from llm_spend.readers.api.source import ApiSource
+from llm_spend.sources.portkey_api import EXPORTS, PortkeyExports
 
 KEY = "pk-live-7f3c9a1b2d4e"
 SIGNATURE = "5f2a77c0ffee"
@@ -238,3 +242,14 @@ def serving(portkey: FakePortkey) -> Iterator[FakePortkey]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def source_of(portkey: FakePortkey, **options: Any) -> ApiSource:
+    """Our source, asking this Portkey; `options` are those of its client."""
+
+    @contextmanager
+    def opened(instance: str) -> Iterator[PortkeyExports]:
+        with ApiClient("Portkey", f"{portkey.address}/v1", {"x-portkey-api-key": KEY}, **options) as client:
+            yield PortkeyExports(client, "ws-1")
+
+    return replace(EXPORTS, open=opened)

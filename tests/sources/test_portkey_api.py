@@ -9,8 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -29,7 +28,7 @@ from llm_spend.sources import API_SOURCES, portkey_api
 from llm_spend.windows import Window
 
 from .conftest import Warehouse
-from .fake_portkey import KEY, SIGNATURE, FakePortkey, Fault, serving
+from .fake_portkey import KEY, SIGNATURE, FakePortkey, Fault, serving, source_of
 
 DAY = date(2026, 11, 2)
 NOON, NEXT_NOON, LATER = datetime(2026, 11, 2, 12, 15), datetime(2026, 11, 3, 12, 15), datetime(2026, 11, 4, 1)
@@ -98,14 +97,7 @@ def scene(make_warehouse: Callable[[str], Warehouse], monkeypatch: pytest.Monkey
         made = Scene(portkey, make_warehouse("portkey-api"))
         patience = Patience(tries=3, first_wait=0.5, longest_wait=60, connect=1, read=0.4)
 
-        @contextmanager
-        def opened(instance: str) -> Iterator[portkey_api.PortkeyExports]:
-            headers = {"x-portkey-api-key": KEY}
-            address = f"{portkey.address}/v1"
-            with ApiClient("Portkey", address, headers, patience=patience, sleep=made.pauses.append) as client:
-                yield portkey_api.PortkeyExports(client, "ws-1")
-
-        source = replace(portkey_api.EXPORTS, open=opened)
+        source = source_of(portkey, patience=patience, sleep=made.pauses.append)
         monkeypatch.setitem(API_SOURCES, "portkey", lambda: source)  # type: ignore[arg-type]
         yield made
         assert portkey.problems == []
