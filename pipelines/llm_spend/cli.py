@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from llm_spend import log
@@ -335,7 +336,7 @@ def _load(
             bar.remove_task(task)
             reports.append(asdict(report))
             for message in report.warnings:
-                err.print(f"[yellow]warning[/yellow] {log.redact(message)}", highlight=False)
+                err.print(f"[yellow]warning[/yellow] {escape(log.redact(message))}", highlight=False)
             if not quiet:
                 _print_load(report, destination, bar.console)
     return reports

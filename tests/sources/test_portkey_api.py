@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import llm_spend.load
@@ -131,6 +132,16 @@ def test_bodies_are_not_asked_for_and_the_workspace_is(scene: Scene) -> None:
     assert not wanted & {"request", "response"}
     assert {name for name in portkey_api.LOGS.columns if name in log("x")} <= wanted
     scene.warehouse.assert_nowhere("SECRET")
+
+
+def test_tables_of_an_earlier_version_get_the_columns_of_windows(scene: Scene) -> None:
+    with duckdb.connect(str(scene.warehouse.database)) as connection:
+        for column in ("window_start", "window_end"):
+            connection.execute(f"alter table llm_spend_raw.llm_spend__files drop column {column}")
+        connection.execute("delete from llm_spend_raw._dlt_version")
+    scene.portkey.logs = [log("a")]
+    assert scene.load().rows == 1
+    assert scene.windows() == [("02T00:00", "02T12:00", True)]
 
 
 def test_an_empty_window_is_remembered(scene: Scene) -> None:
@@ -293,6 +304,14 @@ def test_what_fails_for_a_moment_is_tried_again_and_what_fails_for_good_is_told(
     with pytest.raises(UserError, match=said) as failed:
         scene.fetch()
     assert SIGNATURE not in str(failed.value)
+
+
+def test_an_answer_that_is_no_json_is_asked_for_again(scene: Scene) -> None:
+    scene.portkey.faults = {"create": [Fault(200, b'{"id": "cut o')]}
+    assert scene.fetch() == []
+    scene.portkey.faults = {"create": [Fault(200, b"<html>")] * 3}
+    with pytest.raises(UserError, match="not JSON: it may be cut off"):
+        scene.fetch()
 
 
 def test_a_start_that_got_through_unheard_goes_on(scene: Scene) -> None:
