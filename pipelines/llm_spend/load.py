@@ -146,7 +146,7 @@ def load_api(
     """Load what an API has, window by window: what was not loaded yet, and what may have changed since.
 
     Each window is a load of its own, so a run that ends early keeps what it loaded. `since`: the first day that is
-    wanted; `again`: also what was loaded from then on. `now` is a naive UTC time.
+    wanted, that of the first load if not given; `again`: also what was loaded from then on. `now` is a naive UTC time.
 
     Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
     """
@@ -154,7 +154,6 @@ def load_api(
         raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {', '.join(API_SOURCES)}.")
     api_source, name, started = API_SOURCES[source](), instance or "default", monotonic()
     fmt, at = api_source.format, now or datetime.now(UTC).replace(tzinfo=None)
-    first = datetime.combine(since or (at - api_source.first).date(), time())
     rows = quarantined = 0
     unknown: set[str] = set()
     warnings: list[str] = []
@@ -166,7 +165,9 @@ def load_api(
         create_missing_tables(pipeline, destination)
         _note_unreadable(pipeline, fmt, source, name, _unnoted(destination, fmt, source, name), [], keep_raw_text)
         loaded = in_force(_loaded_windows(destination, source, name))
-        windows = plan(loaded, first, at, settle=api_source.settle, look_back=api_source.look_back, again=again)
+        first_day = since or min((each.window.start for each in loaded), default=at - api_source.first).date()
+        first, settle, look_back = datetime.combine(first_day, time()), api_source.settle, api_source.look_back
+        windows = plan(loaded, first, at, settle=settle, look_back=look_back, again=again)
         for number, window in enumerate(windows, start=1):
             observe(f"{source} ({name}): {window}, window {number} of {len(windows)}")
             url = url_of(source, name, window)

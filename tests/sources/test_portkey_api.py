@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -232,6 +232,14 @@ def test_again_asks_for_what_is_loaded(scene: Scene) -> None:
     scene.portkey.logs = [log("a", cost=2)]
     assert scene.load(LATER, again=True).windows == 3
     assert scene.warehouse.rows("select cost from raw.portkey__logs order by _dlt_load_id") == [(1,), (2,)]
+
+
+def test_the_first_day_is_that_of_the_first_load(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = replace(API_SOURCES["portkey"](), first=timedelta(days=1))
+    monkeypatch.setitem(API_SOURCES, "portkey", lambda: source)  # type: ignore[arg-type]
+    for now in (datetime(2026, 11, 2, 0, 15), datetime(2026, 11, 2, 12, 15), datetime(2026, 11, 4, 0, 15)):
+        load_api("portkey", DuckDb(scene.warehouse.database), now=now)
+    assert {window[0] for window in scene.windows()} == {"01T00:00", "02T00:00", "02T12:00", "03T00:00"}
 
 
 def test_a_server_that_is_busy_is_asked_again_when_it_says(scene: Scene) -> None:
