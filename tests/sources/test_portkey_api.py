@@ -239,7 +239,7 @@ def test_the_first_day_is_that_of_the_first_load(scene: Scene, monkeypatch: pyte
     monkeypatch.setitem(API_SOURCES, "portkey", lambda: source)  # type: ignore[arg-type]
     for now in (datetime(2026, 11, 2, 0, 15), datetime(2026, 11, 2, 12, 15), datetime(2026, 11, 4, 0, 15)):
         load_api("portkey", DuckDb(scene.warehouse.database), now=now)
-    assert {window[0] for window in scene.windows()} == {"01T00:00", "02T00:00", "02T12:00", "03T00:00"}
+    assert {window[0] for window in scene.windows()} == {"01T00:00", "02T00:00", "03T00:00"}
 
 
 def test_a_server_that_is_busy_is_asked_again_when_it_says(scene: Scene) -> None:
