@@ -19,6 +19,7 @@ from llm_spend.build_record import Extent, forget, last_build, note
 from llm_spend.dbt_process import DbtProcess, Progress, Result
 from llm_spend.destinations import Destination
 from llm_spend.errors import UserError
+from llm_spend.load import bring_tables_up_to_date
 from llm_spend.schema import QUARANTINE_TABLE
 from llm_spend.seeds import find_seeds
 
@@ -84,6 +85,7 @@ def build(
     schemas = destination.schemas
     if QUARANTINE_TABLE not in destination.tables(schemas.raw):
         raise UserError(f"Nothing was loaded into {destination.label} yet.", "Run `llm-spend load` first.")
+    bring_tables_up_to_date(destination)
     started, now = monotonic(), datetime.now(UTC)
     project = prepare_project(destination.work_dir, seeds)
     variables = json.dumps({"llm_spend_raw_schema": schemas.raw})

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +53,8 @@ Source = Annotated[str | None, typer.Argument(help="portkey, truefoundry, litell
 Paths = Annotated[str | None, typer.Option("--path", help="Files, wildcard or bucket URL (s3://, gs://, az://).")]
 Instance = Annotated[str | None, typer.Option(help="Which workspace, tenant or proxy the logs are from.")]
 ExportFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the export.")]
+Providers = Annotated[str | None, typer.Option(help="Some, as a,b, or all; those that make models if not given.")]
+AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD on which changes are seen; today if not given.")]
 Api = Annotated[bool, typer.Option("--api", help="Ask the API of the source instead of reading files.")]
 Since = Annotated[str | None, typer.Option(help="YYYY-MM-DD: with --api, the first day that is wanted.")]
 Again = Annotated[bool, typer.Option("--again", help="With --api, ask anew for what is loaded, from --since on.")]
@@ -224,17 +227,79 @@ def import_raw(
 
 @prices_app.command("generate")
 def prices_generate(
+    providers: Providers = None,
     seeds: Seeds = None,
-    check: Annotated[bool, typer.Option(help="Only say whether the seeds are up to date.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the seeds are up to date.")] = False,
+    as_of: AsOf = None,
 ) -> None:
-    """Write the price and alias seeds from the pinned genai-prices package."""
-    from llm_spend.prices.generate import generate
+    """Bring the price and alias seeds up to date with the installed genai-prices package."""
+    from llm_spend.prices.generate import generate, provider_names
 
-    report = generate(_seeds_folder(seeds), check=check)
+    report = generate(_seeds_folder(seeds), providers=provider_names(providers), check=check, as_of=_day(as_of))
     for name, rows in report.rows.items():
-        out.print(f"{name}: {rows:,} rows{' (stale)' if name in report.stale else ''}")
+        out.print(f"{name}: {rows:,} rows{' (stale)' if name in report.stale else ''}", highlight=False)
+    if report.changed:
+        out.print(", ".join(f"{rows:,} {kind}" for kind, rows in sorted(report.changed.items())), highlight=False)
+    for line in report.left_out:
+        out.print(f"not as upstream: {line}", highlight=False, markup=False, soft_wrap=True)
     if check and report.stale:
         raise UserError(f"Stale: {', '.join(report.stale)}.", "Run `llm-spend prices generate` and review the diff.")
+
+
+@prices_app.command("diff")
+def prices_diff(
+    providers: Providers = None,
+    destination: Where = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Say what changes next, what the installed genai-prices would change, and what that would do to open months."""
+    from llm_spend.prices import diff_report, diff_run
+    from llm_spend.prices.generate import provider_names
+
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    found = diff_run.run(
+        settings.seeds or Path("seeds"),
+        providers=provider_names(providers),
+        destination=lambda: _destination(settings),
+        as_of=_day(as_of),
+        must_have_usage=bool(destination or database),
+    )
+    _print_json(diff_report.to_json(found)) if as_json else out.print(diff_report.render(found))
+
+
+@prices_app.command("audit")
+def prices_audit(
+    against: Annotated[str, typer.Option(help="The other data set: litellm.")] = "litellm",
+    cost_map: Annotated[Path | None, typer.Option(help="Its file; that of the installed package if not given.")] = None,
+    waivers: Annotated[Path | None, typer.Option(help="A CSV with differences that are explained.")] = None,
+    fail_over: Annotated[str, typer.Option(help="How many of the compared prices may be off.")] = "0.5%",
+    destination: Where = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Compare today's prices with a second data set; exit code 1 when too many differ without an explanation."""
+    from llm_spend.prices import audit_report, audit_run, audit_usage
+
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    request = audit_run.Request(
+        on=datetime.now(UTC).date(),
+        against=against,
+        cost_map=cost_map,
+        seeds=settings.seeds,
+        waivers=waivers,
+        fail_over=_share(fail_over),
+    )
+    report = audit_run.run(
+        request,
+        lambda on: audit_usage.month_usage(_destination(settings), on),
+        must_weigh=bool(destination or database),
+    )
+    _print_json(audit_report.to_json(report)) if as_json else out.print(audit_report.render(report))
+    raise typer.Exit(0 if report.audit.passed else FAILED)
 
 
 @quotas_app.command("check")
@@ -416,6 +481,14 @@ def _seeds_folder(flag: Path | None) -> Path:
     if not folder.is_dir():
         raise UserError(f"There is no seeds folder {folder} here.", "Give yours with --seeds.")
     return folder
+
+
+def _share(text: str) -> Decimal:
+    """0.5% or 0.5 as 0.005."""
+    try:
+        return Decimal(text.strip().removesuffix("%")) / 100
+    except InvalidOperation as error:
+        raise UserError(f"{text!r} is no percentage.", "Write it as 0.5%.") from error
 
 
 def _day(text: str | None) -> date | None:

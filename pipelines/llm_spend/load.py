@@ -329,7 +329,7 @@ def _note_unreadable(
 
 
 def bring_tables_up_to_date(destination: Destination) -> None:
-    """Create raw tables and columns that are missing, so that the models build whatever is loaded."""
+    """Create raw tables and columns that an earlier version did not write, for the models read them."""
     if _outdated_sources(destination):
         with open_pipeline(destination) as pipeline:
             create_missing_tables(pipeline, destination)

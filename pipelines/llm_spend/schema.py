@@ -67,6 +67,30 @@ KIND_NAMES: Mapping[Kind, str] = {
 }
 
 
+OTHER_USAGE: Mapping[str, Kind] = {
+    "input_audio_tokens": "bigint",
+    "input_image_tokens": "bigint",
+    "input_video_tokens": "bigint",
+    "cache_read_audio_tokens": "bigint",
+    "cache_read_image_tokens": "bigint",
+    "output_audio_tokens": "bigint",
+    "output_image_tokens": "bigint",
+    "output_video_tokens": "bigint",
+    "web_searches": "bigint",
+    "file_searches": "bigint",
+    "audio_seconds": "decimal",
+    "pages": "bigint",
+    "annotated_pages": "bigint",
+    "input_characters": "bigint",
+    "text_messages": "bigint",
+}
+"""The keys of a raw column `other_usage`: what a log counts besides tokens, and tokens that are part of a token bucket.
+
+Input audio, images and video are part of the input outside of the cache. The column is an object of the quantities
+above 0, `{}` when the log says that there were none, and NULL when it says nothing.
+"""
+
+
 def column_hint(name: str, kind: Kind) -> TColumnSchema:
     """The dlt column schema of one raw column."""
     hint: TColumnSchema = {"name": name, "data_type": "text", "nullable": True}
@@ -124,13 +148,15 @@ class Column:
     """One raw column of a log format.
 
     `sql` yields the value from the record `r` (DuckDB SQL); `text`, when given, is the text that `sql` was parsed
-    from, so that "was there, could not be read" differs from "was not there".
+    from, so that "was there, could not be read" differs from "was not there". `expected`: what the text should be, in
+    the words of a message; where it is not given the kind says it.
     """
 
     kind: Kind
     sql: str
     text: str | None = None
     required: bool = False
+    expected: str | None = None
 
     def as_required(self) -> Column:
         """The same column; a row without it goes to quarantine."""

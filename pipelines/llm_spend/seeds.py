@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from llm_spend.errors import UserError
 
 _DATES = ("valid_from", "valid_to")
+# Prices change at an hour of a day; who belongs to which team does not.
+_WITH_INSTANTS = "prices"
 
 
 def find_seeds(folder: Path, project: Path) -> dict[Path, bytes]:
@@ -48,7 +50,8 @@ def read_seed(path: Path, packaged: Path) -> bytes:
             raise UserError(f"{path}, line {line}: {len(row)} values for {len(header)} columns.", "Correct that line.")
         values = dict(zip(header, row, strict=True))
         for name in _DATES:
-            if values.get(name, "").strip() and not _is_date(values[name].strip()):
+            text = values.get(name, "").strip()
+            if text and not (_is_date(text) or (packaged.parent.name == _WITH_INSTANTS and _is_instant(text))):
                 raise UserError(f"{path}, line {line}: {name} is {values[name]!r}.", "Write it as YYYY-MM-DD.")
         writer.writerow([values[name] for name in columns])
     return written.getvalue().encode()
@@ -65,6 +68,14 @@ def _rows(path: Path) -> list[list[str]]:
 def _is_date(text: str) -> bool:
     try:
         date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
     except ValueError:
         return False
     return True

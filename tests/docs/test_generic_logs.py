@@ -11,6 +11,7 @@ import pytest
 
 from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
+from llm_spend.schema import OTHER_USAGE
 from llm_spend.sources.generic import COLUMNS, TAGS, Mapping, read_mapping
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -39,7 +40,7 @@ def test_the_example_gives_what_it_says(tmp_path: Path) -> None:
         assert given == wanted
 
 
-@pytest.mark.parametrize("name", [*COLUMNS, *TAGS, *Mapping.model_fields])
+@pytest.mark.parametrize("name", [*COLUMNS, *OTHER_USAGE, *TAGS, *Mapping.model_fields])
 def test_the_page_explains_every_name(name: str) -> None:
     assert re.search(rf"^\| .*`{name}`", PAGE, re.MULTILINE)
 

@@ -13,6 +13,8 @@ import duckdb
 import pytest
 
 from llm_spend.errors import UserError
+from llm_spend.prices.units import UNITS as UNITS_OF_PRICES
+from llm_spend.schema import OTHER_USAGE
 from llm_spend.sources.generic import Mapping, read_mapping
 
 from .conftest import Warehouse
@@ -209,6 +211,15 @@ def test_the_source_needs_a_mapping(warehouse: Warehouse) -> None:
     [
         ("columns: {input_tokens: in}", "started_at must be mapped"),
         ("columns: {started_at: ts, model: m}", "unknown model; known are source_record_id"),
+        (
+            "columns: {started_at: ts, searches: s}",
+            "unknown searches; known are .*, web_searches, .*See docs/generic",
+        ),
+        ("{columns: {started_at: ts}, defaults: {pages: -1}}", "pages: not a quantity of 0 or more: -1"),
+        (
+            "{columns: {started_at: ts}, defaults: {output_tokens: -1}}",
+            "output_tokens: not a whole number of 0 or more",
+        ),
         ("columns: {started_at: ts}\ntimezoen: UTC", "timezoen: Extra inputs"),
         ("columns: {started_at: ts}\ntimezone: Mars/Olympus", "Mars/Olympus"),
         ("columns: {started_at: ts}\ntimestamp_format: unix", "timestamp_format: Input should be"),
@@ -228,3 +239,48 @@ def test_a_wrong_mapping_says_what_to_do(tmp_path: Path, text: str, message: str
 def test_a_mapping_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.yml can't be read: No such file"):
         read_mapping(tmp_path / "none.yml")
+
+
+UNITS = {"web_searches": "usage.searches", "input_audio_tokens": "usage.audio", "audio_seconds": "usage.seconds"}
+
+
+def test_every_unit_of_usage_can_be_mapped(warehouse: Warehouse) -> None:
+    usage = [
+        {"searches": 2, "audio": 0, "seconds": 12.5},
+        {"searches": "0", "audio": 0},
+        {},
+        {"audio": -1},
+        {"seconds": "long"},
+    ]
+    records = [{"id": str(number), "ts": "2026-03-01", "usage": each} for number, each in enumerate(usage)]
+    path = warehouse.write("units.jsonl", records)
+    report = warehouse.load("generic", path, mapping=mapping("units", columns=UNITS))
+    assert (report.rows, report.quarantined) == (5, 2)
+    found = rows(warehouse, "cast(other_usage as varchar)", "units")
+    assert [text and json.loads(text) for (text,) in found] == [{"audio_seconds": 12.5, "web_searches": 2}, {}, None]
+    assert warehouse.quarantine("units") == [
+        ("units.jsonl", 4, "other_usage: not quantities of 0 or more: input_audio_tokens -1"),
+        ("units.jsonl", 5, "other_usage: not quantities of 0 or more: audio_seconds long"),
+    ]
+
+
+def test_what_is_not_mapped_is_unknown(warehouse: Warehouse) -> None:
+    path = warehouse.write("unmapped.jsonl", [{"id": "1", "ts": "2026-03-01", "searches": 0, "web_searches": 3}])
+    for name, columns in (("nothing", {}), ("searches", {"web_searches": "searches"})):
+        warehouse.load("generic", path, mapping=mapping(name, columns=columns))
+        assert rows(warehouse, "other_usage", name) == [(None,)]
+
+
+def test_a_unit_may_be_a_constant(warehouse: Warehouse) -> None:
+    path = warehouse.write("constant.csv", "id,ts,pages\n1,2026-03-01,\n2,2026-03-02,7\n")
+    mapped = mapping("constant", columns={"pages": "pages"}, defaults={"pages": "1", "web_searches": "2"})
+    warehouse.load("generic", path, mapping=mapped)
+    found = rows(warehouse, "cast(other_usage as varchar)", "constant")
+    assert [json.loads(text) for (text,) in found] == [{"pages": 1, "web_searches": 2}, {"pages": 7, "web_searches": 2}]
+
+
+def test_the_units_are_those_that_have_prices() -> None:
+    buckets = {"cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens"}
+    memo = {"reasoning_tokens"}
+    priced = {unit.usage_column for unit in UNITS_OF_PRICES if unit.usage_column} - {"uncached_input_tokens"}
+    assert priced - buckets - memo == set(OTHER_USAGE)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from .conftest import Warehouse
@@ -152,6 +154,134 @@ def test_recorded_payloads_of_the_real_package(recorded: Warehouse, payload: dic
         "is_stream": payload["stream"],
     }
     assert one(recorded, f"({', '.join(columns)})", payload["id"]) == tuple(columns.values())
+
+
+def usage(prompt: dict[str, Any] | None = None, answer: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """The metadata of a payload whose usage has these details, in the shape of litellm 1.109."""
+    return {"usage_object": {"prompt_tokens_details": prompt, "completion_tokens_details": answer, **fields}}
+
+
+# By id: the metadata of a payload and its `other_usage`.
+OTHER_USAGE: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "no-usage": ({}, None),
+    "no-details": (usage(), None),
+    "details-of-nothing": (usage({"audio_tokens": None, "cached_tokens": 5}, {"reasoning_tokens": 3}), None),
+    "text-only": (usage({"audio_tokens": None, "text_tokens": 100}), {}),
+    "zeros": (usage({"audio_tokens": 0, "image_tokens": 0}, {"audio_tokens": 0}), {}),
+    "audio": (
+        usage({"audio_tokens": 60, "text_tokens": 40}, {"audio_tokens": 10, "text_tokens": 10}),
+        {"input_audio_tokens": 60, "output_audio_tokens": 10},
+    ),
+    "cached-audio": (
+        usage(
+            {"audio_tokens": 60, "image_tokens": 9, "cached_tokens_details": {"audio_tokens": 25, "image_tokens": 9}}
+        ),
+        {"cache_read_audio_tokens": 25, "cache_read_image_tokens": 9, "input_audio_tokens": 35},
+    ),
+    # Without the cached part beside it, the other one is without it already.
+    "uncached-audio": (
+        usage({"audio_tokens": 20, "cached_tokens": 50, "cached_tokens_details": {"audio_tokens": 50}}),
+        {"cache_read_audio_tokens": 50, "input_audio_tokens": 20},
+    ),
+    "video": (usage({"video_tokens": 7}, {"video_tokens": 8}), {"input_video_tokens": 7, "output_video_tokens": 8}),
+    "drawn": (usage({"image_tokens": 5}, {"image_tokens": 12}), {"input_image_tokens": 5, "output_image_tokens": 12}),
+    "claude-searches": (
+        usage(server_tool_use={"web_search_requests": 2, "tool_search_requests": None}),
+        {"web_searches": 2},
+    ),
+    "gemini-searches": (usage({"text_tokens": 100, "web_search_requests": 1}), {"web_searches": 1}),
+    "no-searches": (usage(server_tool_use={"web_search_requests": 0}), {}),
+    "transcribed": ({"usage_object": {"type": "duration", "seconds": 61.25}}, {"audio_seconds": 61.25}),
+    "heard": (
+        usage({"audio_length_seconds": 3.5, "character_count": 80}),
+        {"audio_seconds": 3.5, "input_characters": 80},
+    ),
+    "read": (
+        {"usage_object": {"pages_processed": 10, "pages_processed_annotation": 4, "doc_size_bytes": 99}},
+        {"annotated_pages": 4, "pages": 10},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def billed(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
+    """Payloads with usage besides tokens, and payloads of which the provider says how and where it served them."""
+    warehouse = make_warehouse("litellm_billed")
+    records = [payload(name, metadata=metadata) for name, (metadata, _) in OTHER_USAGE.items()]
+    asked = {"model_parameters": {"service_tier": "priority", "inference_geo": "eu"}}
+    records += [
+        payload("tier-of-request", **asked),
+        payload(
+            "tier-downgraded", cost_breakdown={"service_tier": None}, metadata=usage(service_tier="default"), **asked
+        ),
+        payload("tier-priced", cost_breakdown={"service_tier": "flex", "data_residency": "us"}, **asked),
+        payload("tier-fast", metadata=usage(speed="fast", service_tier="standard", inference_geo="us")),
+        payload("geo-unknown", metadata=usage(inference_geo="not_available"), api_base="https://EU.example.com"),
+        payload("host-eu", api_base="https://eu.api.openai.com/v1/"),
+        payload("host-base", api_base="https://api.openai.com"),
+        payload("host-false", api_base="https://eu.api.openai.com.example.com"),
+        payload("vertex", cost_breakdown={"vertex_location": "us-east5"}),
+        payload("wrong-sign", metadata=usage({"audio_tokens": 5, "image_tokens": -1})),
+        payload("wrong-type", metadata=usage(server_tool_use={"web_search_requests": "many"})),
+    ]
+    report = warehouse.load("litellm", warehouse.write("billed.jsonl", records), instance="billed")
+    assert (report.rows, report.quarantined) == (len(records), 2)
+    return warehouse
+
+
+@pytest.mark.parametrize("record_id", OTHER_USAGE)
+def test_other_usage_is_what_the_details_say(billed: Warehouse, record_id: str) -> None:
+    found = one(billed, "other_usage", record_id)
+    assert (json.loads(found) if found else found) == OTHER_USAGE[record_id][1]
+    if found:
+        assert list(json.loads(found)) == sorted(json.loads(found))
+
+
+@pytest.mark.parametrize(
+    ("record_id", "tier", "region"),
+    [
+        ("tier-of-request", None, "eu"),
+        ("tier-downgraded", "default", "eu"),
+        ("tier-priced", "flex", "us"),
+        ("tier-fast", "fast", "us"),
+        ("geo-unknown", None, None),
+        ("host-eu", None, "eu"),
+        ("host-base", None, None),
+        ("host-false", None, None),
+        ("vertex", None, "us-east5"),
+    ],
+)
+def test_tier_and_region_are_those_that_served(
+    billed: Warehouse, record_id: str, tier: str | None, region: str | None
+) -> None:
+    assert one(billed, "(service_tier, region)", record_id) == (tier, region)
+
+
+def test_a_quantity_that_is_none_is_quarantined(billed: Warehouse) -> None:
+    last = len(OTHER_USAGE) + 11
+    assert billed.quarantine("billed") == [
+        (
+            "billed.jsonl",
+            last - 1,
+            "other_usage: not quantities of 0 or more: input_audio_tokens 5, input_image_tokens",
+        ),
+        ("billed.jsonl", last, "other_usage: not quantities of 0 or more: web_searches many"),
+    ]
+
+
+def test_a_table_of_an_earlier_version_gets_the_columns(billed: Warehouse, tmp_path: Path) -> None:
+    before = Warehouse(tmp_path)
+    shutil.copyfile(billed.database, before.database)
+    with duckdb.connect(str(before.database)) as connection:
+        for column in ("other_usage", "region"):
+            connection.execute(f"alter table llm_spend_raw.litellm__payloads drop column {column}")
+        # What that version knew of its tables; the newest version counts.
+        connection.execute("update llm_spend_raw._dlt_version set schema = replace(schema, 'other_usage', 'no_column')")
+        connection.execute("update llm_spend_raw._dlt_version set version_hash = 'earlier' || version_hash")
+    again = [payload("again", metadata=usage({"audio_tokens": 3}))]
+    before.load("litellm", before.write("again.jsonl", again), instance="again")
+    assert json.loads(one(before, "other_usage", "again")) == {"input_audio_tokens": 3}
+    assert one(before, "other_usage", "audio") is None
 
 
 def test_recorded_prompts_are_not_stored(recorded: Warehouse) -> None:

@@ -52,6 +52,11 @@
     )
 {% endmacro %}
 
+{# The type of a JSON document. #}
+{% macro type_json() %}{{ return(adapter.dispatch('type_json', 'llm_spend')()) }}{% endmacro %}
+{% macro default__type_json() %}json{% endmacro %}
+{% macro snowflake__type_json() %}variant{% endmacro %}
+
 {# The element of a JSON array that has exactly one, as text; NULL otherwise. #}
 {% macro json_only_element(json) %}{{ return(adapter.dispatch('json_only_element', 'llm_spend')(json)) }}{% endmacro %}
 {% macro default__json_only_element(json) %}case when json_array_length({{ json }}) = 1 then json_extract_string({{ json }}, '$[0]') end{% endmacro %}

@@ -55,3 +55,35 @@ case
     else {{ llm_spend.default__cents_to_usd(cents) }}
 end
 {%- endmacro %}
+
+{#
+    What `seconds` (decimal(18,3)) cost at a price of an hour (decimal with at most 18 digits behind the point), USD, rounded
+    half-up to 12 digits. A price of a second would be no exact decimal, so whole numbers are divided: thousandths of a
+    second times the price in units of its last digit, by 3600 * 10^9, which leaves 12 digits.
+#}
+{% macro cost_by_hour(seconds, hour_price) %}{{ return(adapter.dispatch('cost_by_hour', 'llm_spend')(seconds, hour_price)) }}{% endmacro %}
+{% macro default__cost_by_hour(seconds, hour_price) -%}
+{%- set product -%}
+(
+    cast({{ seconds }} * 1000 as {{ llm_spend.type_decimal(38, 0) }})
+    * cast({{ hour_price }} * 1000000000000000000 as {{ llm_spend.type_decimal(38, 0) }})
+    + 1800000000000
+)
+{%- endset -%}
+cast(
+    ({{ product }} - mod({{ product }}, 3600000000000)) / 3600000000000
+    * cast('0.000000000001' as {{ llm_spend.type_decimal(38, 12) }}) as {{ llm_spend.type_money() }}
+)
+{%- endmacro %}
+{# Decimals are divided as DOUBLE, and have no room for a price times 10^18: its digits are read as they are written. #}
+{% macro duckdb__cost_by_hour(seconds, hour_price) -%}
+cast(
+    cast(
+        (
+            cast({{ seconds }} * 1000 as hugeint)
+            * cast(replace(cast(cast({{ hour_price }} as decimal(24, 18)) as varchar), '.', '') as hugeint)
+            + 1800000000000
+        ) // 3600000000000 as decimal(38, 0)
+    ) * cast('0.000000000001' as decimal(12, 12)) as {{ llm_spend.type_money() }}
+)
+{%- endmacro %}

@@ -23,3 +23,8 @@
 {% macro default__type_timestamp() %}timestamp{% endmacro %}
 {# Plain TIMESTAMP is what an account parameter says it is. #}
 {% macro snowflake__type_timestamp() %}timestamp_ntz{% endmacro %}
+
+{# Price of one unit after discounts, which need more digits than a list price. #}
+{% macro type_contract_price() %}{{ return(adapter.dispatch('type_contract_price', 'llm_spend')()) }}{% endmacro %}
+{% macro default__type_contract_price() %}decimal(24, 18){% endmacro %}
+{% macro bigquery__type_contract_price() %}bignumeric{% endmacro %}

@@ -1,31 +1,17 @@
-"""From the data set's prices to rows: one row per price cell, each with the dates in which it holds."""
+"""From the data set's prices to price cells, each with the dates and the time of day in which it holds."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from llm_spend.prices.dataset import DatedPrices, Model, Rate, Variant
-from llm_spend.prices.makers import maker
+from llm_spend.prices.units import UNITS, UPSTREAM_KEYS, Unit
 
 # Upstream prices without a date hold from here on: before the first model that anybody was billed for.
 EPOCH = date(2020, 1, 1)
-
-# The upstream price keys that the fact can price today -> (usage unit, units that the price is for).
-# More units (audio tokens, searches, ...) are more lines here, and a column in int_price_book.
-PRICED_UNITS: Mapping[str, tuple[str, int]] = {
-    "input_mtok": ("input_tokens", 1_000_000),
-    "cache_read_mtok": ("cache_read_tokens", 1_000_000),
-    # A write without a stated lifetime is a 5-minute one; the exact key after it replaces it.
-    "cache_write_mtok": ("cache_write_5m_tokens", 1_000_000),
-    "cache_write_5m_mtok": ("cache_write_5m_tokens", 1_000_000),
-    "cache_write_1h_mtok": ("cache_write_1h_tokens", 1_000_000),
-    "output_mtok": ("output_tokens", 1_000_000),
-    "requests_kcount": ("requests", 1_000),
-}
 
 # What a variant's condition is called in our rows. Conditions that aren't here aren't service tiers.
 SERVICE_TIERS: Mapping[tuple[str, str], str] = {
@@ -37,106 +23,122 @@ SERVICE_TIERS: Mapping[tuple[str, str], str] = {
 }
 
 NO_THRESHOLD = -1
-_PRICE_DECIMALS = 12
+ALL_DAY = ("", "")
 
 
-@dataclass(frozen=True)
-class PriceCell:
-    """One price of a unit, above an input threshold, at a service tier, in [valid_from, valid_to)."""
+@dataclass(frozen=True, order=True)
+class CellKey:
+    """The natural key of a price: of all rows that count and have it, one holds at any time."""
 
-    provider: str
     channel: str
     model_id: str
-    usage_unit: str
-    unit_size: int
-    unit_price: Decimal
-    input_tokens_gt: int
     service_tier: str
-    valid_from: date
-    valid_to: date | None
-    valid_from_basis: str
-    source: str
-    source_version: str
-    currency: str = "USD"
+    usage_unit: str
+    input_tokens_gt: int = NO_THRESHOLD
     region_scope: str = "*"
+    tod_start_utc: str = ""
+    tod_end_utc: str = ""
+    dow_mask: str = ""
+    holiday_calendar: str = ""
 
     @property
-    def price_id(self) -> str:
-        key = (
-            self.channel,
-            self.model_id,
-            self.usage_unit,
-            str(self.input_tokens_gt),
-            self.service_tier,
-            self.region_scope,
-            self.valid_from.isoformat(),
-        )
-        return hashlib.sha256("|".join(key).encode()).hexdigest()[:16]
+    def model(self) -> tuple[str, str]:
+        return self.channel, self.model_id
 
-
-def depends_on_time_of_day(model: Model) -> bool:
-    """Such a model is left out: one price for the whole day would be wrong for a part of it."""
-    return any(entry.by_time_of_day for entry in model.prices) or any(
-        variant.prices.by_time_of_day for variant in model.variants
-    )
-
-
-def price_cells(channel: str, model: Model, *, source: str, source_version: str) -> list[PriceCell]:
-    """All cells of one model. Empty when its price depends on the time of day."""
-    if depends_on_time_of_day(model):
-        return []
-    cells: list[PriceCell] = []
-    for tier in ("standard", *dict.fromkeys(SERVICE_TIERS.values())):
-        for run in _runs(_timeline(model, tier)):
-            cells.append(
-                PriceCell(
-                    provider=maker(channel, model.model_id),
-                    channel=channel,
-                    model_id=model.model_id,
-                    usage_unit=run.unit,
-                    unit_size=run.unit_size,
-                    unit_price=run.price,
-                    input_tokens_gt=run.threshold,
-                    service_tier=tier,
-                    valid_from=run.start,
-                    valid_to=run.end,
-                    valid_from_basis=_basis(tier, run.start),
-                    source=source,
-                    source_version=source_version,
-                )
-            )
-    return cells
-
-
-def _basis(tier: str, start: date) -> str:
-    """Why we say that the price starts there. Upstream dates variants by when somebody looked them up."""
-    if start == EPOCH:
-        return "dataset"
-    return "documented" if tier == "standard" else "first_seen"
-
-
-_CellKey = tuple[str, int, int]  # usage unit, unit size, threshold
+    @property
+    def family(self) -> tuple[str, ...]:
+        """What thresholds and times of day are variations of."""
+        return self.channel, self.model_id, self.service_tier, self.usage_unit, self.region_scope
 
 
 @dataclass(frozen=True)
-class _Run:
-    unit: str
+class Price:
+    """So much for `unit_size` units."""
+
+    unit_price: Decimal
     unit_size: int
-    threshold: int
-    price: Decimal
-    start: date
-    end: date | None
+    currency: str = "USD"
 
 
-def _timeline(model: Model, tier: str) -> list[tuple[date, dict[_CellKey, Decimal]]]:
+@dataclass(frozen=True)
+class Span:
+    """A price in [valid_from, valid_to), and why we say that it starts there.
+
+    The basis is `documented` (the provider's date), `dataset` (undated, so since EPOCH) or `first_seen`.
+    """
+
+    price: Price
+    valid_from: date
+    valid_to: date | None
+    basis: str
+
+
+def price_spans(channel: str, model: Model) -> dict[CellKey, tuple[Span, ...]]:
+    """All prices of one model: spans in order of time, which never overlap and never repeat the price before."""
+    spans: dict[CellKey, list[Span]] = {}
+    for tier in ("standard", *dict.fromkeys(SERVICE_TIERS.values())):
+        for (unit, threshold, window), span in _runs(tier, _timeline(model, tier)):
+            key = CellKey(
+                channel=channel,
+                model_id=model.model_id,
+                service_tier=tier,
+                usage_unit=unit,
+                input_tokens_gt=threshold,
+                tod_start_utc=window[0],
+                tod_end_utc=window[1],
+            )
+            spans.setdefault(key, []).append(span)
+    return {key: tuple(sorted(found, key=lambda span: span.valid_from)) for key, found in spans.items()}
+
+
+def left_out(channel: str, model: Model) -> Iterator[str]:
+    """A line for each price of a model that our rows leave out, and for each that they round."""
+    name = f"{channel} {model.model_id}"
+    entries = (*model.prices, *(variant.prices for variant in model.variants))
+    for key in sorted({key for entry in entries for key in entry.prices} - UPSTREAM_KEYS):
+        yield f"{name}: unit {key}"
+    for condition in sorted({_condition(variant) for variant in model.variants if _is_unknown(variant, model)}):
+        yield f"{name}: prices for {condition}"
+    for price in sorted({price for entry in entries for price in _rounded(entry.prices)}):
+        yield f"{name}: {price} is rounded, it has more digits than a column holds"
+
+
+def _condition(variant: Variant) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(variant.when.items()))
+
+
+def _is_unknown(variant: Variant, model: Model) -> bool:
+    """A condition that is no tier, under which something costs other than the standard price."""
+    current = model.prices[-1].prices if model.prices else {}
+    return _tier_of(variant) is None and any(current.get(key) != rate for key, rate in variant.prices.prices.items())
+
+
+def _rounded(prices: Mapping[str, Rate]) -> Iterator[str]:
+    for unit in UNITS:
+        for key in unit.upstream_keys:
+            if rate := prices.get(key):
+                for _, price in _steps(rate):
+                    if _held(price, unit) != price:
+                        yield f"{key} {price}"
+
+
+_UnitKey = tuple[str, int]  # usage unit, threshold
+_SlotKey = tuple[str, int, tuple[str, str]]  # the same and a window
+# The prices of an instant: a day, and a minute of it or None.
+_InForce = Callable[[tuple[DatedPrices, ...], date, int | None], Mapping[str, Rate]]
+
+
+def _timeline(model: Model, tier: str) -> list[tuple[date, dict[_SlotKey, Price]]]:
     """The cells of one tier at every date on which one of them may change, oldest first."""
     if tier == "standard":
         entries = model.prices
     else:
         entries = tuple(variant.prices for variant in model.variants if _tier_of(variant) == tier)
+    if not entries:
+        return []
     instants = sorted({EPOCH} | {entry.start for entry in entries if entry.start is not None})
     in_force = _last_in_force if tier == "standard" else _merged_in_force
-    return [(instant, _cells(in_force(entries, instant))) for instant in instants]
+    return [(instant, _daily(entries, instant, in_force)) for instant in instants]
 
 
 def _tier_of(variant: Variant) -> str | None:
@@ -147,49 +149,94 @@ def _tier_of(variant: Variant) -> str | None:
     return SERVICE_TIERS.get((key, value))
 
 
-def _is_in_force(entry: DatedPrices, on: date) -> bool:
+def _is_in_force(entry: DatedPrices, on: date, minute: int | None) -> bool:
+    """On a day and in a minute of it; None is any minute, which a price by time of day is not for."""
+    if entry.window is not None:
+        start, end = entry.window
+        if minute is None:
+            return False
+        if not (start <= minute < end if start <= end else minute >= start or minute < end):
+            return False
     return entry.start is None or entry.start <= on
 
 
-def _last_in_force(entries: tuple[DatedPrices, ...], on: date) -> Mapping[str, Rate]:
-    return next((entry.prices for entry in reversed(entries) if _is_in_force(entry, on)), {})
+def _last_in_force(entries: tuple[DatedPrices, ...], on: date, minute: int | None) -> Mapping[str, Rate]:
+    active = (entry for entry in reversed(entries) if _is_in_force(entry, on, minute))
+    return next(active, entries[0]).prices
 
 
-def _merged_in_force(entries: tuple[DatedPrices, ...], on: date) -> Mapping[str, Rate]:
+def _merged_in_force(entries: tuple[DatedPrices, ...], on: date, minute: int | None) -> Mapping[str, Rate]:
     merged: dict[str, Rate] = {}
-    for entry in reversed([entry for entry in entries if _is_in_force(entry, on)]):
-        merged.update(entry.prices)
+    for entry in reversed(entries):
+        if _is_in_force(entry, on, minute):
+            merged.update(entry.prices)
     return merged
 
 
-def _cells(prices: Mapping[str, Rate]) -> dict[_CellKey, Decimal]:
-    cells: dict[_CellKey, Decimal] = {}
-    for price_key, (unit, unit_size) in PRICED_UNITS.items():
-        rate = prices.get(price_key)
-        if rate is None:
-            continue
-        cells = {key: price for key, price in cells.items() if key[0] != unit}
-        for threshold, price in ((NO_THRESHOLD, rate.base), *rate.tiers):
-            cells[unit, unit_size, threshold] = _exact(price, unit_size)
+def _daily(entries: tuple[DatedPrices, ...], on: date, in_force: _InForce) -> dict[_SlotKey, Price]:
+    """The prices of a day: for all of it, and for the times in which another one holds instead."""
+    usual = _cells(in_force(entries, on, None))
+    edges = sorted({0} | {minute for entry in entries if entry.window for minute in entry.window})
+    slots = [_cells(in_force(entries, on, minute)) for minute in edges]
+    daily: dict[_SlotKey, Price] = {}
+    for key in {key for slot in slots for key in slot}:
+        prices = [slot.get(key) for slot in slots]
+        # Without a price for every minute there is none for all day: it would fill the gaps.
+        all_day = None if None in prices else prices[0] if len(set(prices)) == 1 else usual.get(key)
+        if all_day is not None:
+            daily[(*key, ALL_DAY)] = all_day
+        for window, price in _windows(edges, prices):
+            if price not in (None, all_day):
+                daily[(*key, window)] = price  # type: ignore[assignment]
+    return daily
+
+
+def _windows(edges: Sequence[int], prices: Sequence[Price | None]) -> Iterator[tuple[tuple[str, str], Price | None]]:
+    """Each stretch of a day with one price, as long as it gets, over midnight too."""
+    changes = [n for n in range(len(edges)) if prices[n] != prices[n - 1]]
+    for n, at in enumerate(changes):
+        until = changes[(n + 1) % len(changes)]
+        yield (_clock(edges[at]), _clock(edges[until])), prices[at]
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60 % 24:02}:{minute % 60:02}"
+
+
+def _cells(prices: Mapping[str, Rate]) -> dict[_UnitKey, Price]:
+    cells: dict[_UnitKey, Price] = {}
+    for unit in UNITS:
+        rate = next((prices[key] for key in unit.upstream_keys if key in prices), None)
+        if rate is not None:
+            for threshold, price in _steps(rate):
+                cells[unit.name, threshold] = Price(_held(price, unit), unit.size)
     return cells
 
 
-def _exact(price: Decimal, unit_size: int) -> Decimal:
-    """The price itself; ValueError when the price of one unit needs more decimals than a column holds."""
-    single = price / unit_size
-    if single != round(single, _PRICE_DECIMALS):
-        raise ValueError(f"{price} per {unit_size} needs more than {_PRICE_DECIMALS} decimals per unit")
-    return price
+def _steps(rate: Rate) -> tuple[tuple[int, Decimal], ...]:
+    return ((NO_THRESHOLD, rate.base), *rate.tiers)
 
 
-def _runs(timeline: list[tuple[date, dict[_CellKey, Decimal]]]) -> Iterator[_Run]:
-    """Join equal neighbours: one run per cell and price, ended by a change or by the cell's disappearance."""
-    started: dict[_CellKey, date] = {}
-    for index, (instant, cells) in enumerate(timeline):
-        end, following = timeline[index + 1] if index + 1 < len(timeline) else (None, {})
+def _held(price: Decimal, unit: Unit) -> Decimal:
+    """The price as the price book can hold it."""
+    return round(price, unit.decimals).normalize()
+
+
+def _runs(tier: str, timeline: Iterable[tuple[date, Mapping[_SlotKey, Price]]]) -> Iterator[tuple[_SlotKey, Span]]:
+    """Join equal neighbours: one span per cell and price, ended by a change or by the cell's disappearance."""
+    steps = list(timeline)
+    started: dict[_SlotKey, date] = {}
+    for index, (instant, cells) in enumerate(steps):
+        end, following = steps[index + 1] if index + 1 < len(steps) else (None, {})
         for key, price in cells.items():
             start = started.setdefault(key, instant)
             if following.get(key) != price:
-                unit, unit_size, threshold = key
-                yield _Run(unit, unit_size, threshold, price, start, end)
+                yield key, Span(price, start, end, _basis(tier, start))
                 del started[key]
+
+
+def _basis(tier: str, start: date) -> str:
+    """Why we say that the price starts there. Upstream dates variants by when somebody looked them up."""
+    if start == EPOCH:
+        return "dataset"
+    return "documented" if tier == "standard" else "first_seen"

@@ -5,14 +5,16 @@ Everything else in this package works on these classes, so that only `load_catal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from llm_spend.errors import UserError
 
-class PriceDataUnavailable(RuntimeError):
+
+class PriceDataUnavailable(UserError):
     """The optional package with the price data isn't installed."""
 
 
@@ -27,11 +29,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class DatedPrices:
-    """Prices by upstream price key (`input_mtok`, ...) from a UTC date on; `start` None means always."""
+    """Prices by upstream price key (`input_mtok`, ...), from a UTC date on or at some time of every day."""
 
     prices: Mapping[str, Rate]
     start: date | None = None
-    by_time_of_day: bool = False
+    window: tuple[int, int] | None = None
+    """Half-open minutes of the UTC day; an end before the start is on the next day."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Model:
     model_id: str
     match: Clause
     prices: tuple[DatedPrices, ...]
-    """Of those in force, the last wins."""
+    """Of those in force, the last wins; the first, when none is."""
     variants: tuple[Variant, ...] = ()
     """Of those that name the same price key, the first wins."""
 
@@ -89,24 +92,31 @@ class DataSet:
     catalogues: tuple[Catalogue, ...]
 
 
-def load_catalogues(channels: Iterable[str]) -> DataSet:
-    """Read the catalogues of `channels`, in that order, from the installed genai-prices package. No network.
+def load_catalogues(channels: Collection[str] | None = None) -> DataSet:
+    """Read the catalogues of `channels`, all if None, from the installed genai-prices package. No network.
 
-    Raises PriceDataUnavailable when the package isn't installed.
+    Raises PriceDataUnavailable when the package isn't installed, UserError for a channel that it doesn't have.
     """
     try:
         from importlib.metadata import version
 
         from genai_prices.data import providers
     except ImportError as error:
-        raise PriceDataUnavailable("the price data set is not installed: pip install 'llm-spend[prices]'") from error
+        raise PriceDataUnavailable(
+            "The price data set is not installed.", "Install it: pip install 'llm-spend[prices]'"
+        ) from error
     by_id = {provider.id: provider for provider in providers}
-    wanted = tuple(channels)
+    wanted = sorted(by_id if channels is None else set(channels))
+    unknown = [name for name in wanted if name not in by_id]
+    if unknown:
+        raise UserError(
+            f"The price data set has no provider {', '.join(unknown)}.", f"It has {', '.join(sorted(by_id))}."
+        )
     catalogues = tuple(
         Catalogue(
             channel=channel,
             models=tuple(_model(model) for model in by_id[channel].models),
-            fallbacks=tuple(name for name in by_id[channel].fallback_model_providers or () if name in wanted),
+            fallbacks=tuple(by_id[channel].fallback_model_providers or ()),
         )
         for channel in wanted
     )
@@ -133,8 +143,19 @@ def _dated(prices: Any, constraint: Any) -> DatedPrices:
     return DatedPrices(
         prices={key: _rate(value) for key, value in vars(prices).items() if value is not None},
         start=getattr(constraint, "start_date", None),
-        by_time_of_day=hasattr(constraint, "start_time"),
+        window=(_minute(constraint.start_time), _minute(constraint.end_time))
+        if hasattr(constraint, "start_time")
+        else None,
     )
+
+
+def _minute(moment: time) -> int:
+    """Minute of the UTC day; a time without zone is UTC. ValueError for one between two minutes."""
+    if moment.tzinfo is not None:
+        moment = datetime.combine(date(2000, 1, 1), moment).astimezone(UTC).time()
+    if moment.second or moment.microsecond:
+        raise ValueError(f"a price begins or ends at {moment}, which is no whole minute")
+    return moment.hour * 60 + moment.minute
 
 
 def _rate(value: Any) -> Rate:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from llm_spend.prices.aliases import Alias, catalogue_aliases
-from llm_spend.prices.cells import PriceCell, depends_on_time_of_day, price_cells
+from llm_spend.build import project_dir
+from llm_spend.errors import UserError
+from llm_spend.prices import files
+from llm_spend.prices.aliases import Alias, catalogue_aliases, reconcile_aliases
+from llm_spend.prices.cells import left_out, price_spans
 from llm_spend.prices.dataset import DataSet, load_catalogues
+from llm_spend.prices.ledger import Change, LedgerRow, Offer, changes, last_entry, reconcile
 
 # Those who make models and sell them themselves, then the two clouds that bill for other people's models.
 FIRST_PARTY = (
@@ -27,191 +30,185 @@ FIRST_PARTY = (
     "azure",
 )
 
-# Names that moved on while the data set still prices the old model: unpriced is better than wrong.
-WITHHELD_ALIASES = frozenset({("mistral", "mistral-large-latest")})
 
-PRICE_COLUMNS = (
-    "price_id",
-    "provider",
-    "channel",
-    "model_id",
-    "usage_unit",
-    "unit_size",
-    "unit_price",
-    "currency",
-    "input_tokens_gt",
-    "service_tier",
-    "region_scope",
-    "valid_from",
-    "valid_to",
-    "valid_from_basis",
-    "source",
-    "source_version",
-)
-ALIAS_COLUMNS = (
-    "provider",
-    "channel",
-    "model_id",
-    "match_type",
-    "pattern",
-    "excluded_pattern",
-    "catalogue_order",
-)
-FALLBACK_COLUMNS = ("channel", "fallback_channel", "fallback_order")
+def provider_names(text: str | None) -> Collection[str] | None:
+    """What `--providers` says: `a,b`, `all` (None), or nothing, which is FIRST_PARTY. Raises UserError for none."""
+    if text is None:
+        return FIRST_PARTY
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError(f"There is no provider in {text!r}.", "Name some, as a,b, or all.")
+    return None if names == ["all"] else names
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the data set makes of the seeds in a folder, before anything is written."""
+
+    source: str
+    source_version: str
+    as_of: date
+    places: Mapping[str, Path]
+    """Where each file is, or is to be."""
+    before: Sequence[LedgerRow]
+    after: Sequence[LedgerRow]
+    aliases_before: Sequence[Alias]
+    aliases: Sequence[Alias]
+    fallbacks: Sequence[files.Fallback]
+    left_out: tuple[str, ...]
+
+    @property
+    def changes(self) -> list[Change]:
+        return changes(self.before, self.after)
+
+    def texts(self) -> dict[str, str]:
+        """The content of each generated file."""
+        return {
+            files.PRICES: files.price_text(self.after),
+            files.ALIASES: files.alias_text(self.aliases),
+            files.FALLBACKS: files.fallback_text(self.fallbacks),
+        }
 
 
 @dataclass(frozen=True)
 class PriceSeedReport:
-    """What a run made of the data set. `stale` names the files whose committed content differed."""
+    """What a run made of the data set. `stale` names the files whose content differed."""
 
     source: str
     source_version: str
     rows: dict[str, int]
+    changed: dict[str, int]
+    """Rows of model_prices.csv by what became of them: see `ledger.Change`."""
     stale: tuple[str, ...]
     written: bool
-    unpriced_by_time_of_day: tuple[str, ...] = ()
-    skipped_aliases: tuple[str, ...] = field(default=())
+    left_out: tuple[str, ...]
 
 
-def generate(seeds_dir: Path, check: bool = False) -> PriceSeedReport:
-    """Write the generated CSV files into `seeds_dir`/prices; with `check`, only compare.
+def generate(
+    seeds_dir: Path,
+    *,
+    providers: Collection[str] | None = FIRST_PARTY,
+    check: bool = False,
+    as_of: date | None = None,
+) -> PriceSeedReport:
+    """Write the generated CSV files where `seeds_dir` has them, else into `seeds_dir`/prices; `check` only compares.
 
-    `seeds_dir` is the folder that holds `prices/`. Raises PriceDataUnavailable without the `prices` extra.
+    `providers` None means all. `as_of` is the day on which changes are said to be seen, today if not given. Raises
+    UserError when the data set is missing or a file can't be continued.
     """
-    data_set = load_catalogues(FIRST_PARTY)
-    aliases, skipped = all_aliases(data_set)
-    files = {
-        "model_prices.csv": price_rows(all_cells(data_set)),
-        "model_aliases.csv": alias_rows(aliases),
-        "channel_fallbacks.csv": fallback_rows(data_set),
-    }
-    folder = seeds_dir / "prices"
-    texts = {name: to_csv(rows) for name, rows in files.items()}
-    stale = stale_files(folder, texts)
+    plan = make_plan(seeds_dir, providers=providers, as_of=as_of)
+    texts = plan.texts()
+    stale = tuple(name for name, text in texts.items() if not _holds(plan.places[name], text))
     if not check:
-        folder.mkdir(parents=True, exist_ok=True)
         for name in stale:
-            (folder / name).write_bytes(texts[name].encode())
+            plan.places[name].parent.mkdir(parents=True, exist_ok=True)
+            plan.places[name].write_bytes(texts[name].encode())
     return PriceSeedReport(
-        source=data_set.source,
-        source_version=data_set.version,
-        rows={name: len(rows) - 1 for name, rows in files.items()},
+        source=plan.source,
+        source_version=plan.source_version,
+        rows={name: text.count("\n") - 1 for name, text in texts.items()},
+        changed=dict(Counter(change.kind for change in plan.changes)),
         stale=stale,
         written=not check and bool(stale),
-        unpriced_by_time_of_day=tuple(
-            f"{catalogue.channel} {model.model_id}"
-            for catalogue in data_set.catalogues
-            for model in catalogue.models
-            if depends_on_time_of_day(model)
-        ),
-        skipped_aliases=tuple(skipped),
+        left_out=plan.left_out,
     )
 
 
-def stale_files(folder: Path, texts: dict[str, str]) -> tuple[str, ...]:
-    """The names of the files in `folder` that are missing or hold something else than `texts`."""
-    return tuple(
-        name
-        for name, text in texts.items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode()
-    )
+def make_plan(seeds_dir: Path, *, providers: Collection[str] | None, as_of: date | None = None) -> Plan:
+    """Reconcile the installed data set with the files in `seeds_dir`, which need not exist.
 
-
-def all_cells(data_set: DataSet) -> list[PriceCell]:
-    return [
-        cell
+    A file that is not there yet continues the one that came with the package: its retired models and cancelled
+    announcements are known nowhere else.
+    """
+    data_set = load_catalogues(providers)
+    places = {name: seed_place(seeds_dir, name) for name in (files.PRICES, files.ALIASES, files.FALLBACKS)}
+    before = files.read_prices(_existing(places[files.PRICES]))
+    day = _as_of(before, as_of)
+    offered, skipped = _aliases(data_set)
+    channels = {catalogue.channel for catalogue in data_set.catalogues}
+    orders = {
+        (catalogue.channel, model.model_id): order
         for catalogue in data_set.catalogues
-        for model in catalogue.models
-        for cell in price_cells(catalogue.channel, model, source=data_set.source, source_version=data_set.version)
-    ]
+        for order, model in enumerate(catalogue.models, start=1)
+    }
+    aliases = files.read_aliases(_existing(places[files.ALIASES]))
+    return Plan(
+        source=data_set.source,
+        source_version=data_set.version,
+        as_of=day,
+        places=places,
+        before=before,
+        after=reconcile(before, offer(data_set), day),
+        aliases_before=aliases,
+        aliases=reconcile_aliases(aliases, offered, orders, day),
+        fallbacks=_fallbacks(
+            data_set,
+            [row for row in files.read_fallbacks(_existing(places[files.FALLBACKS])) if row.channel not in channels],
+            channels | {row.key.channel for row in before},
+        ),
+        left_out=(
+            *(
+                line
+                for catalogue in data_set.catalogues
+                for model in catalogue.models
+                for line in left_out(catalogue.channel, model)
+            ),
+            *skipped,
+        ),
+    )
 
 
-def all_aliases(data_set: DataSet) -> tuple[list[Alias], list[str]]:
+def offer(data_set: DataSet) -> Offer:
+    """The prices of a data set, as the ledger compares them."""
+    models = [(catalogue.channel, model) for catalogue in data_set.catalogues for model in catalogue.models]
+    return Offer(
+        source=data_set.source,
+        source_version=data_set.version,
+        models=frozenset((channel, model.model_id) for channel, model in models),
+        prices={key: spans for channel, model in models for key, spans in price_spans(channel, model).items()},
+    )
+
+
+def seed_place(seeds_dir: Path, name: str) -> Path:
+    """Where a build would look for the file of that name, or `prices/` when there is none."""
+    return next(iter(sorted(seeds_dir.rglob(name))), seeds_dir / "prices" / name)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def _existing(place: Path) -> Path:
+    return place if place.is_file() else packaged(place.name)
+
+
+def packaged(name: str) -> Path:
+    """The seed file of that name that came with the package."""
+    return next((project_dir() / "seeds").rglob(name))
+
+
+def _as_of(ledger: Sequence[LedgerRow], asked: date | None) -> date:
+    last = last_entry(ledger)
+    if asked is not None and asked < last:
+        raise UserError(f"The price ledger has an entry of {last}, after {asked}.", "Give that day, or a later one.")
+    return asked or max(datetime.now(UTC).date(), last)
+
+
+def _aliases(data_set: DataSet) -> tuple[list[Alias], list[str]]:
     aliases: list[Alias] = []
     skipped: list[str] = []
     for catalogue in data_set.catalogues:
-        found, left_out = catalogue_aliases(catalogue, WITHHELD_ALIASES)
+        found, left_out_here = catalogue_aliases(catalogue)
         aliases += found
-        skipped += left_out
+        skipped += left_out_here
     return aliases, skipped
 
 
-def price_rows(cells: Iterable[PriceCell]) -> list[Sequence[str]]:
-    """Header and sorted rows; prices are plain decimal text."""
-    ordered = sorted(
-        cells,
-        key=lambda c: (
-            c.channel,
-            c.model_id,
-            c.service_tier,
-            c.usage_unit,
-            c.input_tokens_gt,
-            c.valid_from,
-        ),
-    )
-    return [
-        PRICE_COLUMNS,
-        *(
-            (
-                c.price_id,
-                c.provider,
-                c.channel,
-                c.model_id,
-                c.usage_unit,
-                str(c.unit_size),
-                plain(c.unit_price),
-                c.currency,
-                str(c.input_tokens_gt),
-                c.service_tier,
-                c.region_scope,
-                c.valid_from.isoformat(),
-                c.valid_to.isoformat() if c.valid_to else "",
-                c.valid_from_basis,
-                c.source,
-                c.source_version,
-            )
-            for c in ordered
-        ),
+def _fallbacks(data_set: DataSet, others: Sequence[files.Fallback], known: Collection[str]) -> list[files.Fallback]:
+    """Fallbacks whose prices are known, beside those of channels that the data set was not asked for."""
+    found = [
+        files.Fallback(catalogue.channel, channel, order)
+        for catalogue in data_set.catalogues
+        for order, channel in enumerate((name for name in catalogue.fallbacks if name in known), start=1)
     ]
-
-
-def alias_rows(aliases: Iterable[Alias]) -> list[Sequence[str]]:
-    ordered = sorted(aliases, key=lambda a: (a.channel, a.catalogue_order, a.match_type, a.pattern))
-    return [
-        ALIAS_COLUMNS,
-        *(
-            (
-                a.provider,
-                a.channel,
-                a.model_id,
-                a.match_type,
-                a.pattern,
-                a.excluded_pattern,
-                str(a.catalogue_order),
-            )
-            for a in ordered
-        ),
-    ]
-
-
-def fallback_rows(data_set: DataSet) -> list[Sequence[str]]:
-    return [
-        FALLBACK_COLUMNS,
-        *(
-            (catalogue.channel, fallback, str(order))
-            for catalogue in sorted(data_set.catalogues, key=lambda c: c.channel)
-            for order, fallback in enumerate(catalogue.fallbacks, start=1)
-        ),
-    ]
-
-
-def plain(price: Decimal) -> str:
-    """Decimal text without exponent or trailing zeros: 2.5, 0.003625, 100."""
-    text = format(price, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def to_csv(rows: Iterable[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    return sorted([*others, *found], key=lambda row: (row.channel, row.fallback_order))

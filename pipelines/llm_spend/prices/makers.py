@@ -13,6 +13,8 @@ def maker(channel: str, model_id: str) -> str:
             name = name.removeprefix(scope)
         prefix, dot, _ = name.partition(".")
         return {"zai": "z-ai"}.get(prefix, prefix) if dot else channel
+    if channel == "openrouter" or channel.startswith("huggingface_"):
+        return name.lstrip("~").partition("/")[0]
     if channel == "google" and name.startswith("claude"):
         return "anthropic"
     if channel == "azure":

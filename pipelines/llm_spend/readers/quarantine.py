@@ -10,7 +10,7 @@ import duckdb
 
 from llm_spend.readers.checks import UnreadableLine
 from llm_spend.readers.files import LogFile, layout_of
-from llm_spend.readers.records import LogFormat, literal_path, problem_sql, read_sql
+from llm_spend.readers.records import LogFormat, literal_path, problem_sql, read_sql, with_texts_sql
 from llm_spend.readers.sql import identifier, quote
 
 
@@ -66,8 +66,11 @@ def _lines_sql(fmt: LogFormat, path: str) -> str:
     )
     parsed = f"from_json(CASE WHEN json_valid(line) THEN line END, {quote('{' + structure + '}')})"
     fields = ", ".join(f"parsed.{identifier(name)} AS {identifier(name)}" for name in fmt.fields)
+    records = (
+        f"(SELECT number, line, {fields} FROM"
+        f" (SELECT number, line, {parsed} AS parsed FROM ({lines}) WHERE trim(line) <> '')) AS r"
+    )
     return (
         f"SELECT r.number, CASE WHEN NOT json_valid(r.line) THEN 'not valid JSON' ELSE {problem_sql(fmt)} END"
-        f" AS problem, r.line AS text FROM (SELECT number, line, {fields} FROM"
-        f" (SELECT number, line, {parsed} AS parsed FROM ({lines}) WHERE trim(line) <> '')) AS r"
+        f" AS problem, r.line AS text FROM {with_texts_sql(fmt, records)}"
     )

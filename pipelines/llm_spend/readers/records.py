@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from llm_spend.readers.sql import field as field_sql
 from llm_spend.readers.sql import identifier, quote
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, LOG_LINEAGE, Column, Kind
 
 Layout = Literal["newline_delimited", "array", "unstructured", "csv", "parquet"]
 
 _FIELD = re.compile(r'\br\."((?:[^"]|"")+)"')
+_TEXT_IN_DOCUMENT = re.compile(r"""json_extract_string\(r\."((?:[^"]|"")+)", ('(?:[^']|'')+')\)""")
 UNPACKED = ".llm_spend_unpacked"
 """What the name of an unpacked copy ends with, after the name of its file."""
 
@@ -58,10 +60,22 @@ class LogFormat:
     @property
     def fields(self) -> list[str]:
         """The fields that the expressions of the format refer to as `r."field"`."""
-        sources = [column.sql for column in self.columns.values()]
-        sources += [column.text or "" for column in self.columns.values()]
-        sources += [self.keep or "", self.metadata_given or ""]
-        return sorted({name.replace('""', '"') for sql in sources for name in _FIELD.findall(sql)})
+        return sorted({name.replace('""', '"') for sql in self._expressions for name in _FIELD.findall(sql)})
+
+    @property
+    def texts(self) -> dict[str, list[str]]:
+        """By field that holds a JSON document: the paths, as SQL literals, at which the format reads texts in it."""
+        found: dict[str, dict[str, None]] = {}
+        for sql in self._expressions:
+            for name, path in _TEXT_IN_DOCUMENT.findall(sql):
+                found.setdefault(name.replace('""', '"'), {})[path] = None
+        return {name: list(paths) for name, paths in found.items() if len(paths) > 1}
+
+    @property
+    def _expressions(self) -> list[str]:
+        columns = self.columns.values()
+        given = [column.sql for column in columns] + [column.text or "" for column in columns]
+        return [*given, self.keep or "", self.metadata_given or ""]
 
 
 def problem_sql(fmt: LogFormat, values: Mapping[str, str] | None = None) -> str:
@@ -74,11 +88,11 @@ def problem_sql(fmt: LogFormat, values: Mapping[str, str] | None = None) -> str:
         if column.required:
             branches.append(f"WHEN {given} IS NULL THEN {quote(f'{name}: missing')}")
         if column.text:
-            reason = quote(f"{name}: not {KIND_NAMES[column.kind]}: ")
+            reason = quote(f"{name}: not {column.expected or KIND_NAMES[column.kind]}: ")
             branches.append(
                 f"WHEN {column.text} IS NOT NULL AND {values[name]} IS NULL THEN {reason} || left({column.text}, 40)"
             )
-    return "CASE " + " ".join([*_first_branch(fmt, values), *branches]) + " END"
+    return _with_texts(fmt, "CASE " + " ".join([*_first_branch(fmt, values), *branches]) + " END")
 
 
 def _first_branch(fmt: LogFormat, values: Mapping[str, str]) -> list[str]:
@@ -94,8 +108,46 @@ def _first_branch(fmt: LogFormat, values: Mapping[str, str]) -> list[str]:
     return [f"WHEN {' AND '.join(conditions)} THEN NULL"] if has_required else []
 
 
+def with_texts_sql(fmt: LogFormat, table: str) -> str:
+    """A table of records, `table` with the alias `r`, with the texts in its documents beside them.
+
+    For every text that it is asked for, DuckDB would parse a document again; for a list of them it parses it once.
+    """
+    lists = ", ".join(
+        f"json_extract_string({field_sql(name)}, [{', '.join(paths)}]) AS {identifier(_list_name(fmt, name))}"
+        for name, paths in fmt.texts.items()
+    )
+    return f"(SELECT r.*, {lists} FROM {table}) AS r" if lists else table
+
+
+def _with_texts(fmt: LogFormat, sql: str) -> str:
+    """An expression that takes the texts of documents from the lists of with_texts_sql."""
+    texts = fmt.texts
+
+    def listed(match: re.Match[str]) -> str:
+        name, path = match[1].replace('""', '"'), match[2]
+        if path not in texts.get(name, []):
+            return match[0]
+        return f"{field_sql(_list_name(fmt, name))}[{texts[name].index(path) + 1}]"
+
+    return _TEXT_IN_DOCUMENT.sub(listed, sql)
+
+
+def _list_name(fmt: LogFormat, name: str) -> str:
+    return f"{_apart(fmt)}texts of {name}"
+
+
+def _apart(fmt: LogFormat) -> str:
+    """More underscores than any field starts with: what starts with them is no field."""
+    return "_" * (1 + max(len(name) - len(name.lstrip("_")) for name in fmt.fields))
+
+
 def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
-    """The table function that reads `paths`; its alias `r` has one text or JSON column a field, and `filename`."""
+    """What reads `paths`; its alias `r` has one text or JSON column a field, the texts of documents, and `filename`."""
+    return with_texts_sql(fmt, _read_sql(fmt, layout, paths))
+
+
+def _read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
     if layout in ("csv", "parquet"):
         table = csv_sql(paths) if layout == "csv" else parquet_sql(paths)
         # JSON inside a table is text or a structure: either becomes a document, and text that is not JSON becomes NULL.
@@ -164,7 +216,8 @@ def select_sql(
         filename = f"replace(replace(r.filename, {quote(staged_root)}, {quote(original_root)}), {quote(UNPACKED)}, '')"
     metadata_error = "FALSE"
     if fmt.metadata_column and fmt.metadata_given:
-        metadata_error = f"{values[fmt.metadata_column]} IS NULL AND ({fmt.metadata_given}) IS NOT NULL"
+        given = _with_texts(fmt, fmt.metadata_given)
+        metadata_error = f"{values[fmt.metadata_column]} IS NULL AND ({given}) IS NOT NULL"
     problem = problem_sql(fmt, values)
     lineage = {
         "_source_system": quote(source_system),
@@ -175,9 +228,11 @@ def select_sql(
         "_dlt_load_id": quote(load_id),
     }
     rows = _selection({**values, **lineage})
-    record = [f"r.{identifier(name)}" for name in [*fmt.fields, "filename"]]
-    record += [f"{fmt.columns[name].sql} AS {value.removeprefix('r.')}" for name, value in parsed.items()]
-    where = f"\nWHERE ({fmt.keep}) OR ({problem}) IS NOT NULL" if fmt.keep else ""
+    record = [field_sql(name) for name in [*fmt.fields, *(_list_name(fmt, name) for name in fmt.texts), "filename"]]
+    record += [
+        f"{_with_texts(fmt, fmt.columns[name].sql)} AS {value.removeprefix('r.')}" for name, value in parsed.items()
+    ]
+    where = f"\nWHERE ({_with_texts(fmt, fmt.keep)}) OR ({problem}) IS NOT NULL" if fmt.keep else ""
     return (
         f"SELECT\n  {rows}\nFROM (\nSELECT\n  {_LINES.join(record)}\nFROM {read_sql(fmt, layout, paths)}\n) AS r{where}"
     )
@@ -188,10 +243,9 @@ def _values(fmt: LogFormat) -> dict[str, str]:
 
     Every value is parsed once, in a SELECT of its own: DuckDB would parse it again wherever a CASE names it.
     """
-    # More underscores than any field starts with, so no field has the name.
-    apart = "_" * (1 + max(len(name) - len(name.lstrip("_")) for name in fmt.fields))
+    apart = _apart(fmt)
     return {
-        name: column.sql if _FIELD.fullmatch(column.sql) else f"r.{identifier(apart + name)}"
+        name: column.sql if _FIELD.fullmatch(column.sql) else field_sql(apart + name)
         for name, column in fmt.columns.items()
     }
 

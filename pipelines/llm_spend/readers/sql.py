@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from llm_spend.schema import DUCKDB_TYPES, Column, Kind
+from collections.abc import Mapping, Sequence
+
+from llm_spend.schema import DUCKDB_TYPES, OTHER_USAGE, Column, Kind
 
 
 def quote(text: str) -> str:
@@ -120,3 +122,39 @@ def typed(text: str, kind: Kind) -> Column:
     if kind == "timestamp":
         return Column(kind, utc_timestamp(text), given)
     return Column(kind, cast_text(text, kind), given)
+
+
+def quantity(text: str, unit: str) -> str:
+    """Text as a quantity of a unit of OTHER_USAGE, NULL when it is none or below 0."""
+    value = cast_text(text, OTHER_USAGE[unit])
+    return value if OTHER_USAGE[unit] == "bigint" else f"CASE WHEN {value} >= 0 THEN {value} END"
+
+
+def other_usage(texts: Mapping[str, str], told: Sequence[str] = (), parts: Mapping[str, str] | None = None) -> Column:
+    """The column `other_usage` from the text of each unit that a log can tell.
+
+    told: further texts from which follows that the log tells of such usage at all. parts: by unit, the text of a
+    quantity that the log counts in that unit, too, and that is told under another one.
+    Logs have zeros almost everywhere: what takes time is below the CASEs that sort those out.
+    """
+    units = sorted(texts)
+    given = ", ".join(texts[unit] for unit in units)
+    are_zeros = f"replace(concat({given}), '0', '') = ''"
+    quantities = {unit: quantity(texts[unit], unit) for unit in units}
+    is_wrong = " OR ".join(f"({texts[unit]} IS NOT NULL AND {quantities[unit]} IS NULL)" for unit in units)
+    for unit, part in (parts or {}).items():
+        inside = f"coalesce({quantity(part, unit)}, 0)"
+        whole = quantities[unit]
+        quantities[unit] = f"CASE WHEN {inside} <= {whole} THEN {whole} - {inside} ELSE {whole} END"
+    pairs = ", ".join(f"{quote(unit)}, CASE WHEN {quantities[unit]} > 0 THEN {quantities[unit]} END" for unit in units)
+    shown = ", ".join(f"{quote(unit + ' ')} || {texts[unit]}" for unit in units)
+    return Column(
+        "json",
+        f"CASE WHEN coalesce({', '.join([given, *told])}) IS NULL THEN CAST(NULL AS JSON)"
+        f" WHEN {are_zeros} THEN CAST('{{}}' AS JSON)"
+        f" WHEN {is_wrong} THEN CAST(NULL AS JSON)"
+        # A patch leaves out what is NULL in it.
+        f" ELSE json_merge_patch('{{}}', json_object({pairs})) END",
+        f"CASE WHEN {are_zeros} THEN NULL ELSE concat_ws(', ', {shown}) END",
+        expected="quantities of 0 or more",
+    )

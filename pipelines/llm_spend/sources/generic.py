@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,8 +14,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from llm_spend.errors import UserError
 from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.sql import cast_text, epoch_timestamp, field, json_text, quote, utc_timestamp
-from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, Column, Kind
+from llm_spend.readers.sql import (
+    cast_text,
+    epoch_timestamp,
+    field,
+    json_text,
+    other_usage,
+    quantity,
+    quote,
+    utc_timestamp,
+)
+from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, OTHER_USAGE, Column, Kind
 
 if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
     from dlt.extract import DltSource
@@ -40,6 +50,7 @@ COLUMNS: dict[str, Kind] = {
     "cache_write_1h_tokens": "bigint",
     "output_tokens": "bigint",
     "reasoning_tokens": "bigint",
+    "total_tokens": "bigint",
     "service_tier": "text",
     "region": "text",
     "temperature": "decimal",
@@ -50,6 +61,11 @@ COLUMNS: dict[str, Kind] = {
 }
 """What a log can tell, in the names of `fct_llm_requests`."""
 
+_KINDS: dict[str, Kind] = {**COLUMNS, **OTHER_USAGE}
+
+# A log that tells one of these tells which part of the tokens was no text.
+_MODALITIES = frozenset(unit for unit in OTHER_USAGE if unit.endswith("_tokens"))
+
 TAGS = ("user", "team", "feature", "customer", "environment")
 """Mapped columns that become metadata under these names, where the attribution rules find them."""
 
@@ -59,7 +75,8 @@ TimestampFormat = Literal["iso", "epoch_s", "epoch_ms"]
 class Mapping(BaseModel):
     """A mapping file.
 
-    `columns`: ours to theirs (JSON: `a.b` is the key b inside a). `defaults`: a constant for a column that the log
+    `columns`: ours to theirs (JSON: `a.b` is the key b inside a); ours are COLUMNS, TAGS and the units of OTHER_USAGE.
+    `defaults`: a constant for a column that the log
     lacks. `metadata`: columns that become metadata under their own names. `input_includes_cache`: whether
     `input_tokens` counts the cached tokens too. `timezone`: of timestamps without an offset.
     """
@@ -78,9 +95,9 @@ class Mapping(BaseModel):
     @field_validator("columns", "defaults")
     @classmethod
     def _known(cls, value: dict[str, str]) -> dict[str, str]:
-        unknown = sorted(set(value) - set(COLUMNS) - set(TAGS))
+        unknown = sorted(set(value) - set(_KINDS) - set(TAGS))
         if unknown:
-            raise ValueError(f"unknown {', '.join(unknown)}; known are {', '.join([*COLUMNS, *TAGS])}")
+            raise ValueError(f"unknown {', '.join(unknown)}; known are {', '.join([*_KINDS, *TAGS])}")
         return value
 
     @field_validator("columns")
@@ -94,11 +111,13 @@ class Mapping(BaseModel):
     @classmethod
     def _typed(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
-            kind = COLUMNS.get(name, "text")
+            kind = _KINDS.get(name, "text")
+            read_sql = quantity(quote(text), name) if name in OTHER_USAGE else cast_text(quote(text), kind)
             with duckdb.connect() as connection:
-                read = connection.execute(f"SELECT try_cast(? AS {DUCKDB_TYPES[kind]})", [text]).fetchall()
+                read = connection.execute(f"SELECT {read_sql}").fetchall()
             if read == [(None,)]:
-                raise ValueError(f"{name}: not {KIND_NAMES[kind]}: {text}")
+                expected = "a quantity of 0 or more" if name in OTHER_USAGE else KIND_NAMES[kind]
+                raise ValueError(f"{name}: not {expected}: {text}")
         return value
 
     @field_validator("timezone")
@@ -129,6 +148,7 @@ def log_format(mapping: Mapping | None) -> LogFormat:
     effective = mapping or Mapping(columns={"started_at": "started_at"})
     columns = {name: _column(effective, name, kind) for name, kind in COLUMNS.items()}
     columns["input_includes_cache"] = Column("bool", str(effective.input_includes_cache).upper())
+    columns["other_usage"] = _other_usage(effective)
     columns["metadata"] = Column("json", _metadata(effective))
     if "source_record_id" not in effective.columns:
         columns["source_record_id"] = Column("text", _content_id(effective))
@@ -154,14 +174,19 @@ def _text(name: str) -> str:
     return f"nullif(trim({value}), '')"
 
 
-def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
+def _mapped_text(mapping: Mapping, name: str) -> str:
+    """Text of a column that is mapped or has a default."""
+    constant = quote(mapping.defaults[name]) if name in mapping.defaults else None
     if name not in mapping.columns:
-        default = mapping.defaults.get(name)
-        literal = "NULL" if default is None else quote(default)
-        return Column(kind, f"CAST({literal} AS {DUCKDB_TYPES[kind]})")
+        return constant or "NULL"
     text = _text(mapping.columns[name])
-    if name in mapping.defaults:
-        text = f"coalesce({text}, {quote(mapping.defaults[name])})"
+    return f"coalesce({text}, {constant})" if constant else text
+
+
+def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
+    text = _mapped_text(mapping, name)
+    if name not in mapping.columns:
+        return Column(kind, f"CAST({text} AS {DUCKDB_TYPES[kind]})")
     if kind == "text":
         return Column(kind, text)
     if kind != "timestamp":
@@ -173,6 +198,17 @@ def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
             return Column(kind, epoch_timestamp(text), text)
         case "epoch_ms":
             return Column(kind, epoch_timestamp(text, per_second=1000), text)
+
+
+def _other_usage(mapping: Mapping) -> Column:
+    units = [unit for unit in OTHER_USAGE if unit in mapping.columns or unit in mapping.defaults]
+    if not units:
+        return Column("json", "CAST(NULL AS JSON)")
+    column = other_usage({unit: _mapped_text(mapping, unit) for unit in units})
+    if _MODALITIES.isdisjoint(units):
+        # That there were no searches does not tell whether there was audio.
+        column = replace(column, sql=f"nullif({column.sql}, CAST('{{}}' AS JSON))")
+    return column
 
 
 def _metadata(mapping: Mapping) -> str:

@@ -21,6 +21,10 @@ basis as (
     select * from {{ ref('int_basis') }}
 ),
 
+closed_periods as (
+    select * from {{ ref('int_closed_periods') }}
+),
+
 -- A version of a request that arrives on one date changes what holds on the others.
 touched as (
     select
@@ -46,15 +50,26 @@ loads_of_date as (
     group by touched.usage_date
 ),
 
-versions as (
+-- A changed seed does not reach a closed month: only its closing and new loads do.
+bases_of_date as (
     select
-        loads_of_date.usage_date,
-        {{ dbt.hash(dbt.concat([
-            llm_spend.date_text('loads_of_date.usage_date'), "'|'", 'basis.basis_id', "'|'", 'loads_of_date.load_ids'
-        ])) }} as date_version,
+        loads_of_date.*,
+        coalesce({{ dbt.concat(["'closed '", 'closed_periods.closing']) }}, basis.basis_id) as basis_id,
         basis.quota_basis_id
     from loads_of_date
     cross join basis
+    left join closed_periods
+        on {{ llm_spend.month_start('loads_of_date.usage_date') }} = closed_periods.billing_period
+),
+
+versions as (
+    select
+        usage_date,
+        {{ dbt.hash(dbt.concat([
+            llm_spend.date_text('usage_date'), "'|'", 'basis_id', "'|'", 'load_ids'
+        ])) }} as date_version,
+        quota_basis_id
+    from bases_of_date
 ),
 
 named as (

@@ -32,6 +32,12 @@ listed_aliases as (
 
 ),
 
+alias_overrides as (
+
+    select * from {{ ref('stg_prices__alias_overrides') }}
+
+),
+
 prices as (
 
     select provider, channel, model_id from {{ ref('stg_prices__model_prices') }}
@@ -50,8 +56,26 @@ aliases as (
         match_type,
         pattern,
         excluded_pattern,
-        catalogue_order
+        catalogue_order,
+        valid_from,
+        valid_to,
+        false as is_override
     from listed_aliases
+
+    union all
+
+    select
+        provider,
+        channel,
+        model_id,
+        match_type,
+        pattern,
+        cast(null as {{ dbt.type_string() }}) as excluded_pattern,
+        cast(0 as {{ dbt.type_bigint() }}) as catalogue_order,
+        valid_from,
+        valid_to,
+        true as is_override
+    from alias_overrides
 
     union all
 
@@ -62,7 +86,10 @@ aliases as (
         'equals' as match_type,
         lower(model_id) as pattern,
         cast(null as {{ dbt.type_string() }}) as excluded_pattern,
-        cast(0 as {{ dbt.type_bigint() }}) as catalogue_order
+        cast(0 as {{ dbt.type_bigint() }}) as catalogue_order,
+        {{ beginning }} as valid_from,
+        {{ open_end }} as valid_to,
+        false as is_override
     from prices
     where
         not exists (
@@ -207,10 +234,43 @@ named as (
 
 ),
 
+-- Nobody said whose model it is: only a name that exactly one channel has can be meant.
+only_channels as (
+
+    select
+        named.lookup_name,
+        min(aliases.channel) as channel
+    from named
+    inner join aliases on named.lookup_name = aliases.pattern and aliases.match_type = 'equals'
+    where named.channel is null
+    group by named.lookup_name
+    having count(distinct aliases.channel) = 1
+
+),
+
+placed as (
+
+    select
+        named.source_system,
+        named.raw_provider,
+        named.raw_model,
+        named.provider_name,
+        named.provider,
+        coalesce(named.channel, only_channels.channel) as channel,
+        named.channel is null as is_channel_found,
+        named.valid_from,
+        named.valid_to,
+        named.deployed_model_id,
+        named.lookup_name
+    from named
+    left join only_channels on named.lookup_name = only_channels.lookup_name
+
+),
+
 -- 3. The spellings of a name, in the order in which they are tried.
 lookups as (
 
-    select distinct channel, lookup_name from named where lookup_name is not null
+    select distinct channel, lookup_name from placed where lookup_name is not null
 
 ),
 
@@ -316,7 +376,10 @@ matches as (
         aliases.model_id,
         aliases.match_type,
         aliases.pattern,
-        aliases.catalogue_order
+        aliases.catalogue_order,
+        aliases.valid_from,
+        aliases.valid_to,
+        aliases.is_override
     from spellings
     inner join channel_catalogues on spellings.channel = channel_catalogues.channel
     inner join aliases
@@ -341,89 +404,124 @@ matches as (
                 else false
             end
     where
-        aliases.excluded_pattern is null
-        or not {{ llm_spend.regex_found('spellings.spelling', 'aliases.excluded_pattern') }}
+        (
+            aliases.excluded_pattern is null
+            or not {{ llm_spend.regex_found('spellings.spelling', 'aliases.excluded_pattern') }}
+        )
+        -- A fine-tuned model never costs what its base model does.
+        and (left(spellings.spelling, 3) <> 'ft:' or left(aliases.model_id, 3) = 'ft:')
+
+),
+
+-- 5. Aliases that hold for some time only: between two neighbours of these instants a name has one meaning.
+alias_instants as (
+
+    select channel, lookup_name, {{ beginning }} as instant from matches
+    {{ llm_spend.union_distinct() }}
+    select channel, lookup_name, valid_from as instant from matches
+    {{ llm_spend.union_distinct() }}
+    select channel, lookup_name, valid_to as instant from matches where valid_to < {{ open_end }}
+
+),
+
+alias_spans as (
+
+    select
+        channel,
+        lookup_name,
+        instant as span_from,
+        coalesce(lead(instant) over (partition by channel, lookup_name order by instant), {{ open_end }}) as span_to
+    from alias_instants
 
 ),
 
 ranked_matches as (
 
     select
-        *,
+        matches.*,
+        alias_spans.span_from,
+        alias_spans.span_to,
         row_number() over (
-            partition by channel, lookup_name
+            partition by matches.channel, matches.lookup_name, alias_spans.span_from
             order by
-                spelling_order,
-                fallback_order,
-                case match_type when 'equals' then 1 when 'starts_with' then 2 else 3 end,
-                case when match_type = 'starts_with' then length(pattern) else 0 end desc,
-                catalogue_order,
-                match_type,
-                pattern
+                case when matches.is_override and matches.catalogue = matches.channel then 0 else 1 end,
+                matches.spelling_order,
+                matches.fallback_order,
+                case when matches.is_override then 0 else 1 end,
+                case matches.match_type when 'equals' then 1 when 'starts_with' then 2 else 3 end,
+                case when matches.match_type = 'starts_with' then length(matches.pattern) else 0 end desc,
+                matches.catalogue_order,
+                matches.match_type,
+                matches.pattern,
+                matches.valid_from desc,
+                matches.model_id
         ) as choice
-    from matches
+    from alias_spans
+    inner join matches
+        on
+            alias_spans.channel = matches.channel
+            and alias_spans.lookup_name = matches.lookup_name
+            and alias_spans.span_from >= matches.valid_from
+            and alias_spans.span_from < matches.valid_to
 
 ),
 
 resolved as (
 
     select
-        channel,
-        lookup_name,
-        provider,
-        model_id,
+        alias_spans.channel,
+        alias_spans.lookup_name,
+        alias_spans.span_from,
+        alias_spans.span_to,
+        ranked_matches.provider,
+        ranked_matches.model_id,
         {{ dbt.concat([
-            "case when is_undated then 'date_suffix' else match_type end",
-            "spelling_note",
+            "case when ranked_matches.is_undated then 'date_suffix' else ranked_matches.match_type end",
+            "case when ranked_matches.is_override then ', alias override' else '' end",
+            "ranked_matches.spelling_note",
         ]) }} as how,
-        case when catalogue = channel then '' else {{ dbt.concat(["', listed by '", "catalogue"]) }} end as whose
-    from ranked_matches
-    where choice = 1
-
-),
-
--- Nobody said whose model it is: only a name that exactly one channel has can be meant.
-resolved_anywhere as (
-
-    select
-        lookups.lookup_name,
-        min(aliases.provider) as provider,
-        min(aliases.channel) as channel,
-        min(aliases.model_id) as model_id
-    from lookups
-    inner join aliases on lookups.lookup_name = aliases.pattern and aliases.match_type = 'equals'
-    where lookups.channel is null
-    group by lookups.lookup_name
-    having count(distinct aliases.channel) = 1
+        case
+            when ranked_matches.catalogue = alias_spans.channel then ''
+            else {{ dbt.concat(["', listed by '", "ranked_matches.catalogue"]) }}
+        end as whose
+    from alias_spans
+    left join ranked_matches
+        on
+            alias_spans.channel = ranked_matches.channel
+            and alias_spans.lookup_name = ranked_matches.lookup_name
+            and alias_spans.span_from = ranked_matches.span_from
+            and ranked_matches.choice = 1
 
 ),
 
 final as (
 
     select
-        named.source_system,
-        named.raw_provider,
-        named.raw_model,
-        named.valid_from,
-        named.valid_to,
-        coalesce(resolved.provider, resolved_anywhere.provider, named.provider, named.provider_name) as provider,
-        coalesce(named.channel, resolved_anywhere.channel) as channel,
-        coalesce(resolved.model_id, resolved_anywhere.model_id, named.deployed_model_id) as model_id,
+        placed.source_system,
+        placed.raw_provider,
+        placed.raw_model,
+        greatest(placed.valid_from, coalesce(resolved.span_from, placed.valid_from)) as valid_from,
+        least(placed.valid_to, coalesce(resolved.span_to, placed.valid_to)) as valid_to,
+        coalesce(resolved.provider, placed.provider, placed.provider_name) as provider,
+        placed.channel,
+        coalesce(resolved.model_id, placed.deployed_model_id) as model_id,
         case
-            when named.deployed_model_id is not null
+            when placed.deployed_model_id is not null
                 then {{ dbt.concat(["'deployment'", "coalesce(resolved.whose, '')"]) }}
-            when resolved.model_id is not null then {{ dbt.concat(["resolved.how", "resolved.whose"]) }}
-            when resolved_anywhere.model_id is not null then 'equals, any provider'
+            when resolved.model_id is not null
+                then {{ dbt.concat([
+                    "resolved.how",
+                    "resolved.whose",
+                    "case when placed.is_channel_found then ', any provider' else '' end",
+                ]) }}
         end as matched_by
-    from named
+    from placed
     left join resolved
         on
-            named.channel = resolved.channel
-            and named.lookup_name = resolved.lookup_name
-    left join resolved_anywhere
-        on
-            named.lookup_name = resolved_anywhere.lookup_name
-            and named.channel is null
+            placed.channel = resolved.channel
+            and placed.lookup_name = resolved.lookup_name
+            and placed.valid_from < resolved.span_to
+            and placed.valid_to > resolved.span_from
 
 )
 

@@ -6,7 +6,18 @@
     'raw_model', 'requested_model', 'operation', 'is_stream', 'service_tier', 'region', 'temperature', 'max_tokens',
     'prompt_id', 'metadata', 'is_metadata_unreadable', 'http_status', 'error_type', 'status', 'is_gateway_cache_hit',
     'reported_input_tokens', 'reported_total_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens',
-    'is_cache_inside_input', 'output_tokens', 'reasoning_tokens', 'gateway_reported_usd', 'feedback_score', 'load_id'
+    'is_cache_inside_input', 'output_tokens', 'reasoning_tokens', 'other_usage', 'gateway_reported_usd', 'feedback_score',
+    'load_id'
+] %}
+
+{# What other_usage tells: tokens inside of a bucket, and what is counted beside the tokens. #}
+{% set units_inside = {
+    'known_uncached_input_tokens': ['input_audio_tokens', 'input_image_tokens', 'input_video_tokens'],
+    'cache_read_tokens': ['cache_read_audio_tokens', 'cache_read_image_tokens'],
+    'known_output_tokens': ['output_audio_tokens', 'output_image_tokens', 'output_video_tokens'],
+} %}
+{% set units = units_inside.values() | sum(start=[]) + [
+    'web_searches', 'file_searches', 'audio_seconds', 'pages', 'annotated_pages', 'input_characters', 'text_messages'
 ] %}
 
 with unioned as (
@@ -23,19 +34,20 @@ loads as (
 committed as (
     select
         unioned.*,
+        -- Parsed once, and only where it says something.
+        case when {{ document_text('unioned.other_usage') }} <> '{}' then {{ metadata_map('unioned.other_usage') }} end
+            as other_usage_map,
         loads.loaded_at
     from unioned
     inner join loads on unioned.load_id = loads.load_id
 ),
 
--- A success that reports no token at all did not report its usage: streams without usage look like that.
-usage_known as (
+quantified as (
     select
+        {% for unit in units -%}
+        {{ other_quantity('other_usage_map', unit) }} as {{ unit }},
+        {% endfor -%}
         *,
-        coalesce(reported_input_tokens, 0) + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0) = 0
-        and (status = 'success' or (reported_input_tokens is null and output_tokens is null))
-            as is_usage_missing,
-        cache_write_1h_tokens > cache_write_tokens as is_usage_conflicting,
         -- Cached tokens beyond the reported input can't be inside it, whatever the source usually does.
         case
             when is_cache_inside_input and cache_read_tokens + cache_write_tokens <= coalesce(reported_input_tokens, 0)
@@ -43,6 +55,63 @@ usage_known as (
             else coalesce(reported_input_tokens, 0)
         end as known_uncached_input_tokens
     from committed
+),
+
+usage_read as (
+    select
+        *,
+        coalesce(reported_input_tokens, 0) + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0) = 0
+            as is_without_tokens,
+        case
+            when other_usage_map is null then false
+            else coalesce(
+                {{ units | join(' > 0\n                or ') }} > 0,
+                false
+            )
+        end as has_other_usage,
+        case
+            when other_usage_map is null then false
+            else coalesce(
+                {{ units | join(' < 0\n                or ') }} < 0,
+                false
+            )
+        end as is_other_usage_wrong,
+        -- Some providers count reasoning beside the output, some of them only at times: the total tells.
+        case
+            when
+                reported_total_tokens
+                = known_uncached_input_tokens
+                + cache_read_tokens
+                + cache_write_tokens
+                + coalesce(output_tokens, 0)
+                + reasoning_tokens
+                then coalesce(output_tokens, 0) + reasoning_tokens
+            else coalesce(output_tokens, 0)
+        end as known_output_tokens
+    from quantified
+),
+
+-- A success that reports nothing at all did not report its usage: streams without usage look like that.
+usage_known as (
+    select
+        *,
+        is_without_tokens
+        and not has_other_usage
+        and not is_other_usage_wrong
+        and (status = 'success' or (reported_input_tokens is null and output_tokens is null))
+            as is_usage_missing,
+        case
+            when cache_write_1h_tokens > cache_write_tokens or is_other_usage_wrong then true
+            when not has_other_usage then false
+            {%- for bucket, inside in units_inside.items() %}
+            when
+                coalesce({{ inside | join(', 0)\n                + coalesce(') }}, 0)
+                > {{ bucket }}
+                then true
+            {%- endfor %}
+            else false
+        end as is_usage_conflicting
+    from usage_read
 ),
 
 final as (
@@ -73,11 +142,17 @@ final as (
             as cache_write_5m_tokens,
         case when not is_usage_missing and not is_usage_conflicting then cache_write_1h_tokens end
             as cache_write_1h_tokens,
-        case when not is_usage_missing then coalesce(output_tokens, 0) end as output_tokens,
+        case when not is_usage_missing then known_output_tokens end as output_tokens,
         case when not is_usage_missing then reasoning_tokens end as reasoning_tokens,
+        {%- for unit in units %}
+        {%- set type = type_decimal(18, 3) if unit == 'audio_seconds' else dbt.type_bigint() %}
+        cast(case when {{ unit }} >= 0 then {{ unit }} end as {{ type }}) as {{ unit }},
+        {%- endfor %}
+        has_other_usage,
+        other_usage is not null as is_other_usage_known,
         case
             when not is_usage_missing
-                then known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0)
+                then known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + known_output_tokens
         end as total_tokens,
         case
             when is_usage_missing then 'missing_usage'
@@ -88,7 +163,7 @@ final as (
             when
                 reported_total_tokens > 0
                 and reported_total_tokens
-                <> known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + coalesce(output_tokens, 0)
+                <> known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + known_output_tokens
                 then 'total_mismatch'
             else 'ok'
         end as token_quality,

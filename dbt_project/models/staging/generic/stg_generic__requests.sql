@@ -50,13 +50,14 @@ final as (
 
         -- usage
         input_tokens as reported_input_tokens,
-        cast(null as {{ dbt.type_bigint() }}) as reported_total_tokens,
+        total_tokens as reported_total_tokens,
         coalesce(cache_read_tokens, 0) as cache_read_tokens,
         coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0) as cache_write_tokens,
         coalesce(cache_write_1h_tokens, 0) as cache_write_1h_tokens,
         input_includes_cache as is_cache_inside_input,
         output_tokens,
         reasoning_tokens,
+        {{ stored_json('other_usage') }} as other_usage,
 
         -- money: US dollars
         gateway_reported_usd,

@@ -34,7 +34,7 @@ final as (
         {{ operation_of_name('call_type') }} as operation,
         is_stream,
         service_tier,
-        cast(null as {{ dbt.type_string() }}) as region,
+        region,
         cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
         max_tokens,
         cast(null as {{ dbt.type_string() }}) as prompt_id,
@@ -62,6 +62,7 @@ final as (
         true as is_cache_inside_input,
         completion_tokens as output_tokens,
         reasoning_tokens,
+        {{ stored_json('other_usage') }} as other_usage,
 
         -- money: US dollars
         response_cost as gateway_reported_usd,

@@ -60,6 +60,7 @@ final as (
         not coalesce(total_units > req_units + res_units, false) as is_cache_inside_input,
         res_units as output_tokens,
         cast(null as {{ dbt.type_bigint() }}) as reasoning_tokens,
+        cast(null as {{ llm_spend.type_json() }}) as other_usage,
 
         -- money: Portkey counts in US cents
         case when coalesce(upper(cost_currency), 'USD') = 'USD' then {{ cents_to_usd('cost') }} end

@@ -11,7 +11,7 @@ final as (
     select
         lower(trim(channel)) as channel,
         lower(trim(fallback_channel)) as fallback_channel,
-        cast(fallback_order as {{ dbt.type_bigint() }}) as fallback_order
+        {{ llm_spend.seed_number('fallback_order', dbt.type_bigint()) }} as fallback_order
     from seed_rows
 
 )

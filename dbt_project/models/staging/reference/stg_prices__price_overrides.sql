@@ -8,7 +8,10 @@ seed_rows as (
 
 final as (
 
-    {{ llm_spend.price_cell_columns('seed_rows', reason="nullif(reason, '')", source_url="nullif(source_url, '')") }}
+    {{ llm_spend.price_cell_columns('seed_rows', {
+        'reason': "nullif(trim(reason), '')",
+        'source_url': "nullif(trim(source_url), '')"
+    }) }}
 
 )
 

@@ -62,6 +62,7 @@ final as (
         true as is_cache_inside_input,
         output_tokens,
         cast(null as {{ dbt.type_bigint() }}) as reasoning_tokens,
+        cast(null as {{ llm_spend.type_json() }}) as other_usage,
 
         -- money: US dollars
         cost_in_usd as gateway_reported_usd,

@@ -49,6 +49,7 @@ final as (
         false as is_cache_inside_input,
         completion_tokens as output_tokens,
         cast(null as {{ dbt.type_bigint() }}) as reasoning_tokens,
+        cast(null as {{ llm_spend.type_json() }}) as other_usage,
 
         -- money
         cast(null as {{ llm_spend.type_money() }}) as gateway_reported_usd,
