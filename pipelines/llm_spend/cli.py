@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from llm_spend import log
@@ -27,6 +28,7 @@ from llm_spend.settings import Settings, SourceSettings, read_settings
 if TYPE_CHECKING:
     from llm_spend.dbt_process import DbtProcess
     from llm_spend.destinations import Destination
+    from llm_spend.load import LoadReport
 
 FAILED, QUARANTINED, UNTRUSTED = 1, 3, 4
 
@@ -53,6 +55,9 @@ Instance = Annotated[str | None, typer.Option(help="Which workspace, tenant or p
 ExportFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the export.")]
 Providers = Annotated[str | None, typer.Option(help="Some, as a,b, or all; those that make models if not given.")]
 AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD on which changes are seen; today if not given.")]
+Api = Annotated[bool, typer.Option("--api", help="Ask the API of the source instead of reading files.")]
+Since = Annotated[str | None, typer.Option(help="YYYY-MM-DD: with --api, the first day that is wanted.")]
+Again = Annotated[bool, typer.Option("--again", help="With --api, ask anew for what is loaded, from --since on.")]
 MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Mapping file of a generic log.")]
 
 
@@ -65,15 +70,19 @@ def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log mor
 def load(
     source: Source = None,
     path: Paths = None,
+    api: Api = False,
+    since: Since = None,
+    again: Again = False,
     instance: Instance = None,
     mapping: MappingFile = None,
     destination: Where = None,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Load log files; files that have not changed since they were loaded are skipped."""
+    """Load log files, or ask an API; what was loaded and has not changed since is skipped."""
     settings = read_settings(destination=destination, database=database)
-    reports = _load(settings, _sources(settings, source, path, instance, mapping), quiet=as_json)
+    sources = _sources(settings, source, path, instance, mapping, api=api, since=_day(since), again=again)
+    reports = _load(settings, sources, again=again, quiet=as_json)
     if as_json:
         _print_json(reports)
     raise typer.Exit(_load_code(reports))
@@ -99,6 +108,9 @@ def build(
 def run(
     source: Source = None,
     path: Paths = None,
+    api: Api = False,
+    since: Since = None,
+    again: Again = False,
     instance: Instance = None,
     mapping: MappingFile = None,
     destination: Where = None,
@@ -111,9 +123,9 @@ def run(
     from llm_spend.dbt_process import DbtProcess
 
     settings = read_settings(destination=destination, database=database, seeds=seeds)
-    sources = _sources(settings, source, path, instance, mapping)
+    sources = _sources(settings, source, path, instance, mapping, api=api, since=_day(since), again=again)
     with DbtProcess(settings.destination) as dbt:
-        loads = _load(settings, sources, quiet=as_json)
+        loads = _load(settings, sources, again=again, quiet=as_json)
         report = _build(settings, full_refresh, quiet=as_json, dbt=dbt)
     if as_json:
         _print_json({"loads": loads, "build": asdict(report)})
@@ -339,53 +351,86 @@ def _destination(settings: Settings) -> Destination:
 
 
 def _sources(
-    settings: Settings, source: str | None, path: str | None, instance: str | None, mapping: Path | None
+    settings: Settings,
+    source: str | None,
+    path: str | None,
+    instance: str | None,
+    mapping: Path | None,
+    *,
+    api: bool,
+    since: date | None,
+    again: bool,
 ) -> list[SourceSettings]:
     """What to load: the one named by flags, else all that are configured."""
+    if (since or again) and not api:
+        raise UserError("--since and --again are for --api.", "Files are skipped while they don't change.")
+    if again and not since:
+        raise UserError("From which day on shall be asked again?", "Give it with --since YYYY-MM-DD.")
     if source:
-        if not path:
-            raise UserError(f"Where are the logs of {source}?", "Give their place with --path.")
-        return [SourceSettings(source=source, path=path, instance=instance, mapping=mapping)]
-    if path or instance or mapping:
-        raise UserError("--path, --instance and --mapping need a source.", "Name it: llm-spend load portkey --path …")
+        if bool(path) == api:
+            raise UserError(
+                f"Where are the logs of {source}?", "Give their place with --path, or --api to ask for them."
+            )
+        if api and mapping:
+            raise UserError("--mapping is for files.", "Leave it out with --api.")
+        return [SourceSettings(source=source, path=path, api=api, since=since, instance=instance, mapping=mapping)]
+    if path or instance or mapping or api:
+        raise UserError(
+            "--path, --api, --instance and --mapping need a source.", "Name it: llm-spend load portkey --path …"
+        )
     if not settings.sources:
         raise UserError("No source is named or configured.", "Name one, or list them in .dlt/config.toml.")
     return settings.sources
 
 
-def _load(settings: Settings, sources: list[SourceSettings], *, quiet: bool) -> list[dict[str, Any]]:
-    from llm_spend.load import load_logs
-    from llm_spend.sources.generic import read_mapping
-
+def _load(
+    settings: Settings, sources: list[SourceSettings], *, again: bool = False, quiet: bool
+) -> list[dict[str, Any]]:
     destination = _destination(settings)
     reports = []
     with _progress(disable=quiet) as bar:
         for each in sources:
             task = bar.add_task(f"loading {each.source}", total=None)
-            report = load_logs(
-                each.source,
-                each.path,
+            report = _load_one(
+                each,
                 destination,
-                instance=each.instance,
-                mapping=read_mapping(each.mapping) if each.mapping else None,
+                again=again,
                 keep_raw_text=settings.keep_quarantined_text,
-                observe=lambda message, task=task: bar.update(task, description=message),  # type: ignore[misc]
+                observe=lambda message, task=task: bar.update(task, description=message),
             )
             bar.remove_task(task)
             reports.append(asdict(report))
+            for message in report.warnings:
+                err.print(f"[yellow]warning[/yellow] {escape(log.redact(message))}", highlight=False)
             if not quiet:
-                skipped = f", {report.skipped_files} unchanged files skipped" if report.skipped_files else ""
-                bar.console.print(
-                    f"{report.source} ({report.instance}): {report.rows:,} rows from {report.files:,} files"
-                    f" in {report.seconds:.1f} s ({report.rows / max(report.seconds, 0.001):,.0f} rows/s){skipped}",
-                    highlight=False,
-                )
-                if report.quarantined:
-                    bar.console.print(
-                        f"  {report.quarantined} lines could not be read:"
-                        f" see {destination.schemas.raw}.llm_spend__quarantine"
-                    )
+                _print_load(report, destination, bar.console)
     return reports
+
+
+def _load_one(source: SourceSettings, destination: Destination, *, again: bool, **options: Any) -> LoadReport:
+    from llm_spend.load import load_api, load_logs
+    from llm_spend.sources.generic import read_mapping
+
+    if source.path is None:
+        return load_api(
+            source.source, destination, instance=source.instance, since=source.since, again=again, **options
+        )
+    mapping = read_mapping(source.mapping) if source.mapping else None
+    return load_logs(source.source, source.path, destination, instance=source.instance, mapping=mapping, **options)
+
+
+def _print_load(report: LoadReport, destination: Destination, console: Console) -> None:
+    origin = f"{report.windows:,} windows of its API" if report.windows else f"{report.files:,} files"
+    skipped = f", {report.skipped_files} unchanged files skipped" if report.skipped_files else ""
+    console.print(
+        f"{report.source} ({report.instance}): {report.rows:,} rows from {origin}"
+        f" in {report.seconds:.1f} s ({report.rows / max(report.seconds, 0.001):,.0f} rows/s){skipped}",
+        highlight=False,
+    )
+    if report.quarantined:
+        console.print(
+            f"  {report.quarantined} lines could not be read: see {destination.schemas.raw}.llm_spend__quarantine"
+        )
 
 
 def _moved(move: Callable[..., Any], settings: Settings, folder: Path, *, quiet: bool) -> Any:

@@ -6,29 +6,39 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from itertools import groupby
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
 from llm_spend.destinations import Destination
+from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.files import LogFile, find_files, staged
+from llm_spend.readers.api.source import Api, ApiSource, url_of
+from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.files import LogFile, below_scheme, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
-from llm_spend.schema import FILES_TABLE, QUARANTINE_TABLE
-from llm_spend.sources import LOG_SOURCES, log_format
+from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
+from llm_spend.sources import API_SOURCES, LOG_SOURCES, log_format
 from llm_spend.sources.generic import Mapping
+from llm_spend.windows import LoadedWindow, Window, in_force, plan
 
 Observer = Callable[[str], None]
 
 # A file of another kind is unreadable in every line: these tell it as well.
 _LINES_NOTED = 1000
+_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What one load did. `rows` counts every row written, `quarantined` what could not be read: of them, or instead."""
+    """What one load did. `rows` counts every row written, `quarantined` what could not be read: of them, or instead.
+
+    `windows`: how many windows of time an API was asked for. `warnings`: what somebody should look at.
+    """
 
     source: str
     instance: str
@@ -37,6 +47,8 @@ class LoadReport:
     rows: int
     quarantined: int
     seconds: float
+    windows: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -118,6 +130,109 @@ def load_logs(
             unnoted = _unnoted(destination, fmt, system, name)
             _note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
     return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
+
+
+def load_api(
+    source: str,
+    destination: Destination,
+    *,
+    instance: str | None = None,
+    since: date | None = None,
+    again: bool = False,
+    keep_raw_text: bool = False,
+    observe: Observer = lambda message: None,
+    now: datetime | None = None,
+) -> LoadReport:
+    """Load what an API has, window by window: what was not loaded yet, and what may have changed since.
+
+    Each window is a load of its own, so a run that ends early keeps what it loaded. `since`: the first day that is
+    wanted, that of the first load if not given; `again`: also what was loaded from then on. `now` is a naive UTC time.
+
+    Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
+    """
+    if source not in API_SOURCES:
+        raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {', '.join(API_SOURCES)}.")
+    api_source, name, started = API_SOURCES[source](), instance or "default", monotonic()
+    fmt, at = api_source.format, now or datetime.now(UTC).replace(tzinfo=None)
+    rows = quarantined = 0
+    unknown: set[str] = set()
+    warnings: list[str] = []
+    with (
+        api_source.open(name) as api,
+        open_pipeline(destination) as pipeline,
+        TemporaryDirectory(prefix="llm_spend_") as folder,
+    ):
+        create_missing_tables(pipeline, destination)
+        _note_unreadable(pipeline, fmt, source, name, _unnoted(destination, fmt, source, name), [], keep_raw_text)
+        loaded = in_force(_loaded_windows(destination, source, name))
+        first_day = since or min((each.window.start for each in loaded), default=at - api_source.first).date()
+        first, settle, look_back = datetime.combine(first_day, time()), api_source.settle, api_source.look_back
+        windows = plan(loaded, first, at, settle=settle, look_back=look_back, again=again)
+        for number, window in enumerate(windows, start=1):
+            observe(f"{source} ({name}): {window}, window {number} of {len(windows)}")
+            url = url_of(source, name, window)
+            spool = _spooled(api, window, url, folder)
+            unknown |= spool.names - set(fmt.fields)
+            if not spool.rows and any(old.size_bytes and window.contains(old.window) for old in loaded):
+                warnings.append(
+                    f"{window}: there were rows, and now there are none. Kept as loaded: the log may have forgotten"
+                    " them, or the key may see less than before."
+                )
+                continue
+            file = LogFile(url, str(spool.path), spool.size, at, window)
+            written, unreadable = _load_window(pipeline, destination, api_source, name, file, keep_raw_text)
+            rows, quarantined = rows + written, quarantined + unreadable
+    if unknown:
+        names = ", ".join(sorted(each[:40] for each in unknown)[:_NAMES_SHOWN])
+        warnings.append(f"Fields that are not known, and not kept: {names}.")
+    return LoadReport(source, name, 0, 0, rows, quarantined, monotonic() - started, len(windows), tuple(warnings))
+
+
+def _load_window(
+    pipeline: Any,
+    destination: Destination,
+    source: ApiSource,
+    instance: str,
+    file: LogFile,
+    keep_raw_text: bool,
+) -> tuple[int, int]:
+    """Load what an API said about a window, and delete the file; rows that were written, and rows in quarantine."""
+    from llm_spend.readers.resources import log_source
+
+    assert file.window
+    fmt = source.format_of(file.window)
+    info = pipeline.run(log_source(fmt, [file], instance))
+    written, unreadable = _counts(destination, fmt, info.loads_ids[-1])
+    if unreadable:
+        unnoted = _unnoted(destination, fmt, fmt.source, instance)
+        _note_unreadable(pipeline, fmt, fmt.source, instance, unnoted, [file], keep_raw_text)
+    Path(file.local_path).unlink()
+    return written, unreadable
+
+
+def _loaded_windows(destination: Destination, source: str, instance: str) -> list[LoadedWindow]:
+    """The windows that an API was asked for, in the order in which they were loaded."""
+    raw = destination.schemas.raw
+    committed = (
+        f"select window_start, window_end, modified_at, size_bytes from {raw}.{FILES_TABLE}"
+        f" where source = %s and source_instance = %s and window_start is not null"
+        f" and _dlt_load_id in (select load_id from {raw}._dlt_loads where status = 0) order by _dlt_load_id"
+    )
+    found = destination.query(committed, [source, instance])
+    return [LoadedWindow(Window(start, end), asked_at, size) for start, end, asked_at, size in found]
+
+
+def _spooled(api: Api, window: Window, url: str, folder: str) -> Spool:
+    """What an API has of a window, in a file. Raises UserError."""
+    try:
+        with Spool(Path(folder) / below_scheme(url)) as spool:
+            api.fetch(window, spool)
+    except OSError as error:
+        raise UserError(
+            f"The answer of the API can't be kept in {folder}: {error.strerror}.",
+            "Make room there, or name another folder in TMPDIR.",
+        ) from None
+    return spool
 
 
 def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
@@ -234,11 +349,16 @@ def _outdated_sources(destination: Destination) -> list[str]:
     missing = {name for name, fmt in formats.items() if fmt.table not in existing}
     if len(missing) < len(formats):
         with destination.reading() as connection:
+            if BOOKKEEPING_TABLES[FILES_TABLE].keys() - set(_columns(connection, f"{raw}.{FILES_TABLE}")):
+                return list(formats)
             for name in formats.keys() - missing:
-                columns, _ = connection.table(f"select * from {raw}.{formats[name].table} where 1 = 0")
-                if formats[name].kinds.keys() - set(columns):
+                if formats[name].kinds.keys() - set(_columns(connection, f"{raw}.{formats[name].table}")):
                     missing.add(name)
     return [name for name in formats if name in missing]
+
+
+def _columns(connection: Connection, table: str) -> list[str]:
+    return connection.table(f"select * from {table} where 1 = 0")[0]
 
 
 def _loaded_files(destination: Destination, source: str, instance: str) -> set[tuple[str, int, Any]]:

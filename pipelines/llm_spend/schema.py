@@ -121,6 +121,9 @@ _FILES: Mapping[str, Kind] = {
     "path": "text",
     "size_bytes": "bigint",
     "modified_at": "timestamp",
+    # Of a window that an API was asked for; then the path names it, and modified_at is when it was asked.
+    "window_start": "timestamp",
+    "window_end": "timestamp",
 }
 
 _QUARANTINE: Mapping[str, Kind] = {

@@ -7,10 +7,11 @@ own and follow its configuration; none of them is a setting of ours.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from llm_spend.errors import UserError
@@ -20,14 +21,29 @@ CONFIG_FILES = (Path(".dlt/secrets.toml"), Path(".dlt/config.toml"))
 
 
 class SourceSettings(BaseModel):
-    """One source that `llm-spend load` and `run` read when none is named: `[[llm_spend.sources]]`."""
+    """One source that `llm-spend load` and `run` read when none is named: `[[llm_spend.sources]]`.
+
+    Either files at a `path`, or the `api`, from the day `since` on.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     source: str
-    path: str
+    path: str | None = None
+    api: bool = False
+    since: date | None = None
     instance: str | None = None
     mapping: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.path) == self.api:
+            raise ValueError(f"{self.source} needs either a path of files or api = true")
+        if self.path and self.since:
+            raise ValueError("since is for api = true: files are skipped while they don't change")
+        if self.api and self.mapping:
+            raise ValueError("a mapping is for files")
+        return self
 
 
 class Settings(BaseSettings):

@@ -93,6 +93,16 @@ def pricing_step(database: Path, side: str) -> Work:
     return work
 
 
+def load_pages(database: Path, address: str) -> Work:
+    """Pages of a server, as one window of an API; the tables are there already."""
+    return _timed(database, "tests.benchmarks.pages", "api", str(database), address)[1]
+
+
+def load_same_file(database: Path, file: Path) -> Work:
+    """The rows of those pages, from a file."""
+    return _timed(database, "tests.benchmarks.pages", "file", str(database), str(file))[1]
+
+
 def reference_load(database: Path, files: str) -> Cost:
     """DuckDB alone reading the files into one typed table of a new database."""
     return _timed(database, "tests.benchmarks.reference", "load", str(database), files)[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks import commands, pricing
+from tests.benchmarks import commands, pages, pricing
 from tests.benchmarks.commands import Work
 from tests.benchmarks.compare import differences, load_differences
 from tests.benchmarks.data import DataSet, deliver, prepare
@@ -22,9 +22,10 @@ Say = Callable[[str], None]
 
 @dataclass
 class Measured:
-    """Costs by name, one a round."""
+    """Costs by name, one a round. `page_rows`: how many rows the pages of the API had."""
 
     costs: dict[str, list[Cost]] = field(default_factory=dict)
+    page_rows: int = 0
 
     def add(self, name: str, cost: Cost | Work) -> None:
         """Note one run. A part of a command (Work) has no memory of its own."""
@@ -59,6 +60,10 @@ class Sides:
     def reference_built(self) -> Path:
         return self.folder / "reference-built.duckdb"
 
+    @property
+    def rows_of_pages(self) -> Path:
+        return self.folder / "pages.jsonl"
+
 
 def make_both(data: DataSet, folder: Path) -> Sides:
     """Load and build both ways, untimed."""
@@ -71,6 +76,23 @@ def make_both(data: DataSet, folder: Path) -> Sides:
     for side in ("ours", "by-hand"):
         commands.pricing_step(sides.built, side)
     return sides
+
+
+def make_pages(data: DataSet, sides: Sides) -> int:
+    """Write the rows that an API gives page by page; how many."""
+    return pages.write_rows(data, sides.rows_of_pages)
+
+
+def check_pages(sides: Sides) -> None:
+    """Load the pages and the same rows as a file, untimed. Raises NotEqualError with what differs."""
+    paged, file = sides.folder / "paged.duckdb", sides.folder / "file.duckdb"
+    with pages.serving(sides.rows_of_pages) as address:
+        commands.load_pages(paged, address)
+    commands.load_same_file(file, sides.rows_of_pages)
+    if found := pages.differences(paged, file):
+        raise NotEqualError("\n".join(found))
+    paged.unlink()
+    file.unlink()
 
 
 def check(sides: Sides) -> None:
@@ -87,6 +109,8 @@ def measure(data: DataSet, folder: Path, rounds: int, say: Say) -> Iterator[Meas
     say(f"{data.requests:,} requests: checking that both sides give equal rows")
     sides = make_both(data, folder / "equal")
     check(sides)
+    measured.page_rows = make_pages(data, sides)
+    check_pages(sides)
     for compared in (sides.reference_loaded, sides.reference_built):
         compared.unlink()
     for number in range(rounds):
@@ -94,6 +118,7 @@ def measure(data: DataSet, folder: Path, rounds: int, say: Say) -> Iterator[Meas
         turn = slice(None, None, 1 if number % 2 == 0 else -1)
         for work in (
             *(_our_load, _reference_load)[turn],
+            *(_pages, _same_file)[turn],
             *(_our_build, _reference_build)[turn],
             *(_our_pricing, _reference_pricing)[turn],
             _build_with_tests,
@@ -148,6 +173,15 @@ def _our_load(part: _Round) -> None:
 
 def _reference_load(part: _Round) -> None:
     part.measured.add("load by DuckDB", commands.reference_load(part.database, part.data.history_glob))
+
+
+def _pages(part: _Round) -> None:
+    with pages.serving(part.sides.rows_of_pages) as address:
+        part.measured.add("pages of an API", commands.load_pages(part.database, address))
+
+
+def _same_file(part: _Round) -> None:
+    part.measured.add("pages as a file", commands.load_same_file(part.database, part.sides.rows_of_pages))
 
 
 def _our_build(part: _Round) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.benchmarks import pricing
+from tests.benchmarks import pages, pricing
 from tests.benchmarks.compare import differences, load_differences
-from tests.benchmarks.data import prepare
-from tests.benchmarks.pairs import Sides, make_both
+from tests.benchmarks.data import DataSet, prepare
+from tests.benchmarks.pairs import NotEqualError, Sides, check_pages, make_both, make_pages
 
 pytestmark = pytest.mark.slow
 
@@ -19,9 +19,13 @@ REQUESTS = 20_000
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
-    folder = tmp_path_factory.mktemp("benchmark")
-    return make_both(prepare(folder, REQUESTS), folder / "equal")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return prepare(tmp_path_factory.mktemp("data"), REQUESTS)
+
+
+@pytest.fixture(scope="module")
+def sides(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Sides:
+    return make_both(data, tmp_path_factory.mktemp("benchmark") / "equal")
 
 
 def changed(database: Path, sql: str) -> Path:
@@ -85,3 +89,18 @@ def test_other_tables_are_seen(sides: Sides) -> None:
         "llm_quota_usage: 1 rows only in ours",
         "llm_quota_usage: 1 rows only in reference",
     ]
+
+
+def test_pages_are_loaded_as_the_same_rows_in_a_file(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Sides(tmp_path)
+    assert make_pages(data, made) > 2 * pages.PAGE_ROWS
+    check_pages(made)
+
+    original = pages._pages
+    monkeypatch.setattr(
+        pages, "_pages", lambda path: [page.replace(b'"cost":', b'"costs":') for page in original(path)]
+    )
+    with pytest.raises(NotEqualError, match="rows only in pages"):
+        check_pages(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,20 @@ def test_sources_come_from_the_file() -> None:
     assert (source.source, source.path, source.instance) == ("portkey", "a/*.gz", "prod")
 
 
+def test_an_api_is_a_source_too() -> None:
+    write("config.toml", '[[llm_spend.sources]]\nsource = "portkey"\napi = true\nsince = 2026-11-01\n')
+    (source,) = read_settings().sources
+    assert (source.source, source.path, source.api, source.since) == ("portkey", None, True, date(2026, 11, 1))
+
+
 @pytest.mark.parametrize(
     ("content", "names"),
     [
         ("[llm_spend]\nthreads = 0\n", "threads"),
-        ('[[llm_spend.sources]]\nsource = "portkey"\n', "sources.0.path"),
+        ('[[llm_spend.sources]]\nsource = "portkey"\n', "sources.0: .*needs either a path of files or api"),
+        ('[[llm_spend.sources]]\nsource = "portkey"\npath = "a"\napi = true\n', "sources.0: .*either a path"),
+        ('[[llm_spend.sources]]\nsource = "portkey"\npath = "a"\nsince = 2026-11-01\n', "since is for api = true"),
+        ('[[llm_spend.sources]]\nsource = "generic"\napi = true\nmapping = "a"\n', "a mapping is for files"),
         ('[[llm_spend.sources]]\nsource = "portkey"\npath = "a"\nprefix = "b"\n', "sources.0.prefix"),
     ],
 )

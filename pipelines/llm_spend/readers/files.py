@@ -17,6 +17,7 @@ import orjson
 
 from llm_spend.errors import UserError
 from llm_spend.readers.records import Layout
+from llm_spend.windows import Window
 
 _WILDCARDS = frozenset("*?[")
 
@@ -29,6 +30,8 @@ class LogFile:
     local_path: str
     size_bytes: int
     modified_at: datetime
+    window: Window | None = None
+    """What an API was asked for, when the file is its answer."""
 
     @property
     def fingerprint(self) -> tuple[str, int, datetime]:

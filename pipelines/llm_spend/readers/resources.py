@@ -81,6 +81,8 @@ def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltRes
             "path": file.url,
             "size_bytes": file.size_bytes,
             "modified_at": file.modified_at,
+            "window_start": file.window and file.window.start,
+            "window_end": file.window and file.window.end,
         }
         for file in files
     ]

@@ -13,6 +13,10 @@ moved as (
     select * from {{ ref('int_moved_requests') }}
 ),
 
+loads as (
+    select * from {{ ref('int_loads') }}
+),
+
 basis as (
     select * from {{ ref('int_basis') }}
 ),
@@ -36,12 +40,14 @@ touched as (
     inner join moved as others on moved.request_key = others.request_key
 ),
 
+-- Loads that count no more are left out: a date that had only such rows is built again, and is empty then.
 loads_of_date as (
     select
-        usage_date,
-        {{ dbt.listagg('load_id', "','", 'order by load_id') }} as load_ids
+        touched.usage_date,
+        coalesce({{ dbt.listagg('loads.load_id', "','", 'order by loads.load_id') }}, '') as load_ids
     from touched
-    group by usage_date
+    left join loads on touched.load_id = loads.load_id
+    group by touched.usage_date
 ),
 
 -- A changed seed does not reach a closed month: only its closing and new loads do.

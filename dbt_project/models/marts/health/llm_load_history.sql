@@ -20,6 +20,7 @@ arrived as (
         min(first_event_at) as first_event_at,
         max(last_event_at) as last_event_at
     from {{ ref('int_load_contents') }}
+    where load_id in (select load_id from {{ ref('int_loads') }})
     group by load_id
 ),
 

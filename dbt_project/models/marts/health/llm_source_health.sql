@@ -8,7 +8,9 @@ arrived as (
         source_instance,
         sum(rows_loaded) as rows_loaded
     from {{ ref('int_load_contents') }}
-    where source_system is not null
+    where
+        source_system is not null
+        and load_id in (select load_id from {{ ref('int_loads') }})
     group by source_system, source_instance
 ),
 
@@ -18,6 +20,7 @@ quarantined as (
         source_instance,
         count(*) as lines_quarantined
     from {{ ref('stg_loads__quarantine') }}
+    where load_id in (select load_id from {{ ref('int_loads') }})
     group by source, source_instance
 ),
 

@@ -13,6 +13,8 @@ final as (
         files.path,
         files.size_bytes,
         files.modified_at,
+        files.window_start,
+        files.window_end,
         files._dlt_load_id as load_id
     from files
     inner join packages on files._dlt_load_id = packages.load_id

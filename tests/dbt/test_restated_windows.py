@@ -1,0 +1,96 @@
+"""What an API says later about a window counts instead: changed, late and vanished rows reach fact and marts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from llm_spend.build import build
+from llm_spend.destinations import DuckDb
+from llm_spend.load import load_api
+from llm_spend.sources import API_SOURCES
+from tests.conftest import query
+from tests.dbt.test_incremental import assert_same
+from tests.sources.fake_portkey import FakePortkey, serving, source_of
+from tests.sources.test_portkey_api import log
+
+pytestmark = pytest.mark.slow
+
+FACT = "select source_record_id, usage_date::varchar, total_tokens from llm_spend.fct_llm_requests order by all"
+HEALTH = "select attempts, duplicate_rows, lines_quarantined from llm_spend.llm_source_health"
+DAYS = "select usage_date::varchar, requests from llm_spend.llm_usage_by_model_daily order by all"
+
+
+@pytest.fixture
+def portkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortkey]:
+    with serving(FakePortkey(polls=0)) as portkey:
+        monkeypatch.setitem(API_SOURCES, "portkey", lambda: source_of(portkey))  # type: ignore[arg-type]
+        yield portkey
+
+
+def load(database: Path, now: datetime) -> int:
+    return load_api("portkey", DuckDb(database), since=date(2026, 11, 2), now=now).rows
+
+
+def forget_day(database: Path, day: str) -> None:
+    """A load that found nothing on a day that had rows; our loader asks a person first."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            f"""
+            insert into llm_spend_raw.llm_spend__files by name
+            select * replace ('9999999999.9' as _dlt_load_id, 0 as size_bytes) from llm_spend_raw.llm_spend__files
+            where window_start = timestamp '{day}';
+            insert into llm_spend_raw._dlt_loads by name
+            select * replace ('9999999999.9' as load_id) from llm_spend_raw._dlt_loads limit 1;
+            """
+        )
+
+
+def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePortkey, tmp_path: Path) -> None:
+    database = tmp_path / "restated.duckdb"
+    portkey.logs = [
+        log("kept"),
+        log("vanishes"),
+        log("shrinks", total_units=15),
+        log("moves"),
+        log("next day", at="2026-11-03T08:00:00.000Z"),
+        log("unreadable", cost="dear"),
+    ]
+    assert load(database, datetime(2026, 11, 3, 9, 15)) == 6
+    assert build(DuckDb(database), test=False).ok
+    assert len(query(database, FACT)) == 5
+
+    portkey.logs = [
+        log("kept"),
+        log("shrinks", req_units=4, total_units=9),
+        log("moves", at="2026-11-03T08:30:00.000Z"),
+        log("late", at="2026-11-02T23:00:00.000Z"),
+        log("unreadable", cost="dear"),
+        log("next day", at="2026-11-03T08:00:00.000Z"),
+    ]
+    load(database, datetime(2026, 11, 4, 10))
+    assert build(DuckDb(database)).ok
+    assert query(database, FACT) == [
+        ("kept", "2026-11-02", 15),
+        ("late", "2026-11-02", 15),
+        ("moves", "2026-11-03", 15),
+        ("next day", "2026-11-03", 15),
+        ("shrinks", "2026-11-02", 9),
+    ]
+    assert query(database, HEALTH) == [(5, 0, 1)]
+    whole = Path(shutil.copy(database, tmp_path / "whole.duckdb"))
+    assert build(DuckDb(whole), full_refresh=True, test=False).ok
+    assert_same(database, whole)
+
+    forget_day(database, "2026-11-02 00:00:00")
+    assert build(DuckDb(database), test=False).ok
+    assert [row[1] for row in query(database, FACT)] == ["2026-11-03", "2026-11-03"]
+    assert query(database, DAYS) == [("2026-11-03", 2)]
+    whole = Path(shutil.copy(database, tmp_path / "whole-again.duckdb"))
+    assert build(DuckDb(whole), full_refresh=True, test=False).ok
+    assert_same(database, whole)
