@@ -1,10 +1,6 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy=llm_spend.replace_fact_dates(),
-    unique_key='request_key',
-    partition_by=llm_spend.partition_by_date('usage_date'),
     cluster_by=llm_spend.cluster_columns(['team_id', 'model_id']),
-    on_schema_change='fail'
+    **llm_spend.by_usage_date(unique_key='request_key')
 ) }}
 
 {% set requests = ref('int_requests_unioned') %}
@@ -12,7 +8,7 @@
 {% set logical_hash = llm_spend.short_hash('requests.logical_request_id') %}
 {# The canonical requests are read several times, few columns at a time: a CTE of them would keep them all, wide. #}
 {% set is_to_build %}
-    requests.usage_date in (select usage_date from dates_to_build)
+    {{ llm_spend.is_to_build('requests.usage_date', started_at='requests.started_at') }}
     and requests.load_id in (select load_id from loads)
 {%- endset %}
 {% set is_single = is_to_build ~ '\n    and ' ~ key_hash ~ ' not in (select key_hash from repeated_keys)' %}
@@ -79,6 +75,7 @@ versions as (
         requests.usage_date in (select usage_date from moved_versions)
         and requests.usage_date not in (select usage_date from dates_to_build)
         and requests.load_id in (select load_id from moved_versions)
+        and {{ llm_spend.on_constant_dates(['moved_from'], 'requests.usage_date', 'requests.started_at') }}
 ),
 
 -- The newest version by the source's own time, then the one with the most tokens (a stream is logged with placeholder
