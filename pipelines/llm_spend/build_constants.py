@@ -1,4 +1,4 @@
-"""What dbt must know before it compiles where a warehouse skips partitions for constants only: new loads, stale dates.
+"""What dbt must know before it compiles where a warehouse skips partitions for constants only: the dates to build.
 
 BigQuery prunes no partition for dates that come from a subquery: a build of one day would read all history. So dbt runs
 twice there. The first run finds the version of every date; which of them differ from those that the last build ended
@@ -8,7 +8,6 @@ with is asked in between, of small tables, and handed to the second run.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -23,9 +22,6 @@ FINDS_DATES = "int_usage_dates"
 
 # A query may have a megabyte of text, and one job change some thousand partitions.
 _MOST_DATES = 1_000
-_MOST_LOADS = 1_000
-_BY_LOAD = ("int_load_contents", "int_moved_requests")
-_LOAD_ID = re.compile(r"[\w.-]+")
 
 Constants = Mapping[str, Sequence[str]]
 """Lists by the name that macros know them by. None of them: queries find the same, and read more."""
@@ -33,25 +29,7 @@ Constants = Mapping[str, Sequence[str]]
 
 def can_be_asked(destination: Destination) -> bool:
     """Whether there is anything to ask: tables by date were built before, all of them, and it was noted."""
-    return {BUILT_TABLE, FINDS_DATES, *_BY_LOAD} <= destination.tables(destination.schemas.internal)
-
-
-def new_loads(destination: Destination) -> Constants:
-    """The loads that a build looks at: complete ones that one of the tables by load does not have.
-
-    Of many at once, an import, no list is made.
-    """
-    schemas = destination.schemas
-    unknown = " or ".join(f"load_id not in (select load_id from {schemas.internal}.{name})" for name in _BY_LOAD)
-    query = f"select load_id from {schemas.raw}._dlt_loads where status = 0 and ({unknown}) group by load_id"
-    return _new_loads([load_id for (load_id,) in destination.query(query)])
-
-
-def _new_loads(load_ids: Sequence[str]) -> Constants:
-    # Ids that look like no id of dlt come from elsewhere: they don't become part of a query.
-    if len(load_ids) > _MOST_LOADS or not all(_LOAD_ID.fullmatch(load_id) for load_id in load_ids):
-        return {}
-    return {"new_loads": sorted(load_ids) or [""]}
+    return {BUILT_TABLE, FINDS_DATES} <= destination.tables(destination.schemas.internal)
 
 
 def stale_dates(destination: Destination) -> Constants:

@@ -16,8 +16,6 @@ def __getattr__(name: str) -> Any:
         return lambda *arguments, **others: {}
     if name in ("is_to_build", "on_constant_dates"):
         return lambda *arguments, **others: "usage_date is not null"
-    if name == "and_in_new_loads":
-        return lambda: "and load_id is not null"
     if name == "dates_to_build":
         return lambda *arguments: "select usage_date, date_version from int_usage_dates"
     if name == "build_started_at":

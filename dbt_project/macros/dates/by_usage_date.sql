@@ -1,10 +1,11 @@
 {#
     The config of a table that is built by date: whole dates are replaced, those that changed. version: the column of
-    int_usage_dates that counts for it; unique_key: of a table with a row a request.
+    int_usage_dates that counts for it; unique_key: of a table with a row a request; cluster_by: what it is filtered by.
 #}
-{% macro by_usage_date(version='date_version', unique_key=none) %}
+{% macro by_usage_date(version='date_version', unique_key=none, cluster_by=none) %}
     {% set config = {
         'partition_by': llm_spend.partition_by_date('usage_date'),
+        'cluster_by': llm_spend.cluster_columns(cluster_by),
         'on_schema_change': 'fail'
     } %}
     {% do config.update(llm_spend.kept_by_date(llm_spend.constant_dates(version), unique_key)) %}
@@ -57,8 +58,7 @@
         true
     {%- else -%}
         {{ usage_date }} in ({{ llm_spend.date_list(dates) }})
-        {%- if started_at %}
-    and ({{ llm_spend.is_on_dates(started_at, dates) }})
+        {%- if started_at %} and ({{ llm_spend.is_on_dates(started_at, dates) }})
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -68,14 +68,6 @@
     {%- set known = llm_spend.constants(kind) -%}
     {{ return(known if known is none else (known or ['0001-01-01'])) }}
 {% endmacro %}
-
-{# SQL condition, `and ...`: one of the loads that are new to this build; nothing when they are not known before. #}
-{% macro and_in_new_loads(load_id='load_id') -%}
-    {%- set loads = llm_spend.constants('new_loads') if is_incremental() else none -%}
-    {%- if loads is not none -%}
-    and {{ load_id }} in ('{{ loads | join("', '") }}')
-    {%- endif -%}
-{%- endmacro %}
 
 {#
     The incremental strategy of tables by date. dbt's own delete+insert deletes the dates that come again, and so keeps

@@ -13,9 +13,7 @@ new_loads as (
     select load_id
     from loads
     {% if is_incremental() %}
-    where
-        load_id not in (select load_id from {{ this }})
-        {{ llm_spend.and_in_new_loads() }}
+    where load_id not in (select load_id from {{ this }})
     {% endif %}
 ),
 
@@ -31,9 +29,7 @@ arrived as (
         min(started_at) as first_event_at,
         max(started_at) as last_event_at
     from requests
-    where
-        load_id in (select load_id from new_loads)
-        {{ llm_spend.and_in_new_loads() }}
+    where load_id in (select load_id from new_loads)
     group by load_id, source_system, source_instance, usage_date, raw_provider, raw_model
 ),
 

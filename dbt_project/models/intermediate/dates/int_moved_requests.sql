@@ -29,9 +29,7 @@ new_loads as (
 candidates as (
     select record_hash
     from requests
-    where
-        load_id in (select load_id from new_loads)
-        {{ llm_spend.and_in_new_loads() }}
+    where load_id in (select load_id from new_loads)
     group by record_hash
 ),
 {% else %}

@@ -1,16 +1,11 @@
-{{ config(
-    cluster_by=llm_spend.cluster_columns(['team_id', 'model_id']),
-    **llm_spend.by_usage_date(unique_key='request_key')
-) }}
+{{ config(**llm_spend.by_usage_date(unique_key='request_key', cluster_by=['team_id', 'model_id'])) }}
 
 {% set requests = ref('int_requests_unioned') %}
 {% set key_hash = llm_spend.short_hash('requests.request_key') %}
 {% set logical_hash = llm_spend.short_hash('requests.logical_request_id') %}
 {# The canonical requests are read several times, few columns at a time: a CTE of them would keep them all, wide. #}
-{% set is_to_build %}
-    {{ llm_spend.is_to_build('requests.usage_date', started_at='requests.started_at') }}
-    and requests.load_id in (select load_id from loads)
-{%- endset %}
+{% set of_dates = llm_spend.is_to_build('requests.usage_date', started_at='requests.started_at') %}
+{% set is_to_build = of_dates ~ '\n    and requests.load_id in (select load_id from loads)' %}
 {% set is_single = is_to_build ~ '\n    and ' ~ key_hash ~ ' not in (select key_hash from repeated_keys)' %}
 
 with dates_to_build as (
