@@ -51,7 +51,7 @@ class Installation:
         load_logs("generic", str(self._logs), self.destination, mapping=MAPPING)
 
     def build(self, *, full_refresh: bool = False) -> BuildReport:
-        return build(self.destination, seeds=self._seeds, full_refresh=full_refresh)
+        return build(self.destination, seeds=self._seeds, full_refresh=full_refresh, test=not full_refresh)
 
     def facts(self) -> Rows:
         """Id, day and output tokens of every request."""
