@@ -7,14 +7,22 @@ databases must not share one `target/`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 
+from llm_spend.build_constants import (
+    FINDS_DATES,
+    Constants,
+    can_be_asked,
+    in_environment,
+    note_built,
+    stale_dates,
+)
 from llm_spend.build_record import Extent, forget, last_build, note
 from llm_spend.dbt_process import DbtProcess, Progress, Result
 from llm_spend.destinations import Destination
@@ -27,14 +35,38 @@ _ROWS_SHOWN = 3
 _NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
 _SECRET = "DBT_ENV_SECRET"
 
+
+@dataclass(frozen=True)
+class Selection:
+    """What dbt builds: `select`, all when it is empty; of that only what is `within`, when given; without `exclude`."""
+
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    within: str = ""
+
+    def arguments(self) -> list[str]:
+        """For dbt. A test is left out with its tables only when all of them are: `empty` has that meaning."""
+        if self.within:
+            select = tuple(f"{name},{self.within}" for name in self.select) or (self.within,)
+        else:
+            select = self.select
+        found = ["--select", *select] if select else []
+        found += ["--exclude", *self.exclude] if self.exclude else []
+        return [*found, "--indirect-selection", "empty"] if found else []
+
+    def up_to(self, model: str) -> Selection:
+        """Of these what the model is made of, and it."""
+        return replace(self, within=f"+{model}")
+
+    def after(self, model: str) -> Selection:
+        """The rest."""
+        return replace(self, exclude=(*self.exclude, f"+{model}"))
+
+
 # What follows from loads, its tests included. Tests that warn only know seeds as well: a build repeats what they say.
-# Tests are found by what they read: without `empty` those of a view would be excluded with it.
-_SELECTION: Mapping[Extent, tuple[str, ...]] = {
-    Extent.EVERYTHING: (),
-    Extent.NEW_LOADS: (
-        *("--select", "source:*+", "config.severity:warn", "--exclude", "config.materialized:view"),
-        *("--indirect-selection", "empty"),
-    ),
+_SELECTION: Mapping[Extent, Selection] = {
+    Extent.EVERYTHING: Selection(),
+    Extent.NEW_LOADS: Selection(("source:*+", "config.severity:warn"), ("config.materialized:view",)),
 }
 
 
@@ -98,14 +130,37 @@ def build(
     forget(destination)
     arguments = ["--write-json" if extent is Extent.EVERYTHING else "--no-write-json", "build"]
     arguments += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", variables]
-    arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"]), *_SELECTION[extent]]
+    arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"])]
     arguments += ["--full-refresh"] if full_refresh else []
+    environment = {**environment, "LLM_SPEND_THREADS": str(threads)}
     with nullcontext(dbt) if dbt else DbtProcess(destination.name) as process:
-        results = process.run(arguments, project, {**environment, "LLM_SPEND_THREADS": str(threads)}, progress)
+
+        def run(selection: Selection, constants: Constants) -> list[Result]:
+            known = {**environment, **in_environment(constants)}
+            return process.run([*arguments, *selection.arguments()], project, known, progress)
+
+        if destination.prunes_by_constants and not full_refresh and can_be_asked(destination):
+            results = _in_two_runs(run, _SELECTION[extent], destination)
+        else:
+            results = run(_SELECTION[extent], {})
+        process.end()
     report = _report(results, destination, monotonic() - started)
+    if report.ok and destination.prunes_by_constants:
+        note_built(destination)
     if report.ok and test:
         note(destination, fingerprint, last.loads, now, report.warnings)
     return report
+
+
+def _in_two_runs(
+    run: Callable[[Selection, Constants], list[Result]], selection: Selection, destination: Destination
+) -> list[Result]:
+    """Find the dates to build, then build with them as constants: see build_constants.py."""
+    found = run(selection.up_to(FINDS_DATES), {})
+    if any(result["status"] in ("error", "fail", "skipped") for result in found):
+        left_out = f"model.llm_spend.after {FINDS_DATES}"
+        return [*found, {"unique_id": left_out, "status": "error", "message": "not built, because of what failed"}]
+    return found + run(selection.after(FINDS_DATES), stale_dates(destination))
 
 
 def _fingerprint(project: Path, variables: str, environment: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """dbt in a process of its own, started before it is needed: importing dbt takes seconds, which a load can use.
 
-A process, not a call: what dbt and DuckDB hold (memory, the database file) is free again when it ends. One command is
-one line of JSON into it; each line that comes out tells progress or the end.
+A process, not a call: what dbt and DuckDB hold (memory, the database file) is free again when it ends. A command is
+one line of JSON into it; each line that comes out tells progress or the end of the command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOGGING = ["--log-level", "none", "--log-level-file", "warn", "--no-use-colors"
 
 
 class DbtProcess:
-    """A dbt that is on its way up and runs one command. Leaving the context ends it."""
+    """A dbt that is on its way up and runs commands, one after the other. Leaving the context ends it."""
 
     def __init__(self, adapter: str) -> None:
         # -P: a folder of the user that is called like a package must not stand in for it.
@@ -66,15 +66,20 @@ class DbtProcess:
                     progress(done, total, name)
                 case {"results": found}:
                     results = found
+                    break
                 case {"error": message}:
                     messages.append(message)
+                    break
                 case _:
                     messages.append(line.strip())
-        self._process.wait()
         if results is None:
             said = [message for message in messages if message]
             raise UserError(f"dbt could not start: {said[-1] if said else 'it said nothing'}")
         return results
+
+    def end(self) -> None:
+        """No more commands: wait until the process is gone, and with it what it held."""
+        self._process.communicate()
 
 
 def _parsed(line: str) -> Any:
@@ -92,21 +97,19 @@ def _main() -> None:
 
     with suppress(ImportError):  # dbt says it better
         import_module(f"dbt.adapters.{sys.argv[1]}")
-    line = sys.stdin.readline()
-    if not line:
-        return
-    command = json.loads(line)
-    os.environ.update(command["environment"])
-    os.chdir(command["project"])
-    result: Any = dbtRunner(callbacks=[_tell_progress]).invoke([*_LOGGING, *command["arguments"]])
 
     def clean(text: Any) -> str:
         return str(scrub_secrets(str(text or ""), env_secrets())).strip()
 
-    if result.result is None:
-        _say({"error": clean(result.exception)})
-    else:
-        _say({"results": [{**_told(node), "message": clean(node.message)} for node in result.result.results]})
+    for line in sys.stdin:
+        command = json.loads(line)
+        os.environ.update(command["environment"])
+        os.chdir(command["project"])
+        result: Any = dbtRunner(callbacks=[_tell_progress]).invoke([*_LOGGING, *command["arguments"]])
+        if result.result is None:
+            _say({"error": clean(result.exception)})
+        else:
+            _say({"results": [{**_told(node), "message": clean(node.message)} for node in result.result.results]})
 
 
 def _tell_progress(event: Any) -> None:

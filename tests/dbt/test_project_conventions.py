@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from llm_spend.sources import LOG_SOURCES, log_format
+
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 CROSS_DB = PROJECT / "macros" / "cross_db"
@@ -176,9 +178,7 @@ def test_declared_vars_have_a_comment() -> None:
 def test_every_table_by_date_is_held_to_its_dates() -> None:
     """A table by date that the test of versions does not name could keep a date of an older build unnoticed."""
     by_date = {
-        path.stem
-        for path in (PROJECT / "models").glob("**/*.sql")
-        if re.search(r"by_usage_date\(|replace_fact_dates\(", path.read_text())
+        path.stem for path in (PROJECT / "models").glob("**/*.sql") if re.search(r"by_usage_date\(", path.read_text())
     }
     assert len(by_date) > 10
     held = (PROJECT / "tests" / "usage" / "assert_tables_are_of_their_dates.sql").read_text()
@@ -193,3 +193,14 @@ def test_every_table_by_date_is_tested_by_date() -> None:
                 ((name, body),) = test.items()
                 if name in ("unique_grain", "never_null"):
                     assert body["arguments"].get("by_date"), (path.stem, name)
+
+
+def test_requests_start_at_the_time_that_raw_tables_are_partitioned_by() -> None:
+    """BigQuery skips partitions of raw tables only when `started_at` is that column, as it is."""
+    for source in LOG_SOURCES:
+        fmt = log_format(source, None)
+        (staging,) = (PROJECT / "models" / "staging").glob(f"**/stg_{fmt.table}.sql")
+        lines = [line.strip().rstrip(",") for line in staging.read_text().splitlines()]
+        (line,) = [line for line in lines if re.search(r"\bstarted_at$", line)]
+        column = fmt.event_time
+        assert re.fullmatch(rf"(\w+\.)?{column}( as started_at)?", line), (source, line)

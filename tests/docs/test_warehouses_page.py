@@ -29,14 +29,13 @@ from tests.warehouses.static.raw_types import TYPES
 
 PAGE, SCALE = Path("docs/warehouses.md"), Path("docs/scale.md")
 MODELS, PROFILES = Path("dbt_project/models"), Path("dbt_project/profiles.yml")
-BY_DATE, STORAGE = Path("dbt_project/macros/dates/by_usage_date.sql"), Path("dbt_project/macros/cross_db/storage.sql")
+STORAGE = Path("dbt_project/macros/cross_db/storage.sql")
 LAUNCHERS = Path("tests/warehouses/emulators")
 
 FACT, MATCHES = "fct_llm_requests", "int_quota_matches"
 RAW = frozenset(log_format(source, None).table for source in LOG_SOURCES)
-# What finds the dates to build, and what an incremental build reads of the fact itself.
+# What finds the dates to build.
 FINDERS = ("int_load_contents", "int_moved_requests")
-LOOKED_UP = ("date_version",)
 TIB, GIB, TB = 2**40, 2**30, 10**12
 MILLION, BILLION = 10**6, 10**9
 
@@ -78,20 +77,15 @@ def model_lines() -> dict[str, list[str]]:
     return found
 
 
-# The macros of storage.sql that say how a table is kept, by the words of the page.
-KEPT_BY = {
-    "by date": "materialized_by_date",
-    "by date (fact)": "replace_fact_dates",
-    "by load": "add_rows",
-    "by key": "replace_by_key",
-}
+# The macros of storage.sql that say how other tables than those by date are kept, by the words of the page.
+KEPT_BY = {"by load": "add_rows", "by key": "replace_by_key"}
 
 
 def kept_as(path: Path) -> str:
     """How a model is kept, in the words of the page."""
     config = path.read_text(encoding="utf-8").partition("}}")[0]
-    if "by_usage_date()" in config:
-        return "by date"
+    if "by_usage_date(" in config:
+        return "by date (fact)" if "unique_key" in config else "by date"
     for words, macro in KEPT_BY.items():
         if f"{macro}()" in config:
             return words
@@ -101,19 +95,21 @@ def kept_as(path: Path) -> str:
 
 def test_how_tables_are_kept() -> None:
     macros = STORAGE.read_text(encoding="utf-8")
-    replacing = re.search(r"'incremental_strategy': '(\w+)'", BY_DATE.read_text(encoding="utf-8"))
-    assert replacing
+    by_date = macros[macros.index("default__kept_by_date(") :].partition("{% endmacro %}\n\n")[0]
+    replacing, by_constants, by_key, anew = re.findall(
+        r"'incremental_strategy': '(\w+)'|return\(\{'materialized': '(table)'", by_date
+    )
     said = {words: [names(cell)[0] for cell in cells] for words, *cells in table(PAGE, "kept as")}
     expected = {
         words: [
             found[1]
-            for warehouse in ("default", "bigquery")
+            for warehouse in ("default", "bigquery", "bigquery")
             if (found := re.search(rf"{warehouse}__{macro}\(\) %}}{{{{ return\('([\w+]+)'\)", macros))
         ]
         for words, macro in KEPT_BY.items()
     }
-    assert expected["by date"][0] == "incremental"
-    expected["by date"][0] = replacing[1]
+    expected["by date"] = [replacing[0], by_constants[0], anew[1]]
+    expected["by date (fact)"] = [replacing[0], by_constants[0], by_key[0]]
     assert said == expected
 
 
@@ -324,11 +320,10 @@ def measure(database: Path) -> Measured:
         {
             "raw tables, by the fact": read.pop(f"model.llm_spend.{FACT}"),
             "raw tables, to find the dates": sum(read.pop(f"model.llm_spend.{name}") for name in FINDERS),
-            "the fact by itself": per_request(FACT, set(LOOKED_UP)),
             "all other models": sum(size for node, size in read.items() if node.startswith("model.")),
             "tests": sum(size for node, size in read.items() if node.startswith("test.")),
-            "MERGE: keys of the fact": per_request(FACT, {"request_key"}),
-            "MERGE: partitions that it updates, at most all": stored(groups[FACT]),
+            "MERGE: partitions that are replaced": stored(frozenset({FACT, MATCHES})),
+            "MERGE: what comes into them": stored(frozenset({FACT, MATCHES})),
         },
     )
 
@@ -342,8 +337,7 @@ def figures(heading: str) -> dict[str, float]:
 class Costs:
     """What a number of requests costs by the figures of scale.md, in USD: one build, or a month of storage."""
 
-    least_day: float
-    most_day: float
+    day: float
     refresh: float
     storage: float
     snowflake_day: float
@@ -354,27 +348,26 @@ class Costs:
 def costs(history: float, new: float) -> Costs:
     """For so many requests of history, and so many new ones a day."""
     assumed = figures("name")
-    read = figures("bytes read by a build, for every request there")
+    read = figures("bytes read by a build, a request")
     seconds = figures("CPU seconds, a million requests")
     stored = table(SCALE, "bytes stored, a request")
-    everywhere = ("raw tables, by the fact", "raw tables, to find the dates", "all other models", "tests")
-    first = sum(read[name] for name in everywhere)
-    least = first + read["the fact by itself"] + read["MERGE: keys of the fact"]
-    most = least + read["MERGE: partitions that it updates, at most all"]
+    first = sum(size for name, size in read.items() if not name.startswith("MERGE"))
+    of_history = read["raw tables, to find the dates"]
+    of_dates = sum(read.values()) - of_history
+    built = new * assumed["dates"]
     full, ordinary = seconds["full build with tests"], seconds["ordinary day, a million of history"]
 
     def scanned(size: float) -> float:
-        return size * history / TIB * assumed["scan_usd"]
+        return size / TIB * assumed["scan_usd"]
 
     def computed(core_seconds: float) -> float:
         return core_seconds / MILLION / assumed["xs_cores"] / 3600 * assumed["credit_usd"]
 
     return Costs(
-        scanned(least),
-        scanned(most),
-        scanned(first),
+        scanned(of_history * history + of_dates * built),
+        scanned(first * history),
         sum(number(logical) for _, logical, _ in stored) * history / GIB * assumed["storage_usd"],
-        computed(ordinary * history + full * new * assumed["dates"]),
+        computed(ordinary * history + full * built),
         computed(full * history),
         sum(number(size) for *_, size in stored) * assumed["compression"] * history / TB * assumed["terabyte_usd"],
     )
@@ -388,7 +381,7 @@ def test_measured_figures_are_those_of_a_demo(demo: Demo) -> None:
         # Raw rows name their file, and the path of a temporary folder is longer.
         assert number(logical) == pytest.approx(found.stored[name.strip("`")], rel=0.15), name
         assert number(compressed) == pytest.approx(found.compressed[name.strip("`")], rel=0.25), name
-    assert figures("bytes read by a build, for every request there") == pytest.approx(found.read, rel=0.05)
+    assert figures("bytes read by a build, a request") == pytest.approx(found.read, rel=0.05)
 
 
 def test_costs_follow_from_the_figures() -> None:
@@ -401,10 +394,8 @@ def test_costs_of_other_sizes_follow_too() -> None:
     for size, scanned, stored, computed, kept in table(PAGE, "requests a month"):
         requests = number(size) * (BILLION if "billion" in size else MILLION)
         expected = costs(12 * requests, requests / 30)
-        least, most = (number(cell) for cell in scanned.split(" to "))
-        assert [least, most, number(stored), number(computed), number(kept)] == [
-            round(30 * expected.least_day),
-            round(30 * expected.most_day),
+        assert [number(scanned), number(stored), number(computed), number(kept)] == [
+            round(30 * expected.day),
             round(expected.storage),
             round(30 * expected.snowflake_day),
             round(expected.snowflake_storage),

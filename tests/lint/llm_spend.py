@@ -23,10 +23,12 @@ def __getattr__(name: str) -> Any:
         return lambda *arguments: "decimal(38, 12)"
     if name == "union_distinct":
         return lambda: "union distinct"
-    if name in ("replace_by_key", "replace_fact_dates", "add_rows", "partition_by_date", "cluster_columns"):
+    if name in ("replace_by_key", "add_rows", "partition_by_date", "cluster_columns", "constant_dates"):
         return lambda *arguments: None
     if name == "by_usage_date":
-        return dict
+        return lambda *arguments, **others: {}
+    if name in ("is_to_build", "on_constant_dates"):
+        return lambda *arguments, **others: "usage_date is not null"
     if name == "dates_to_build":
         return lambda *arguments: "select usage_date, date_version from int_usage_dates"
     if name == "build_started_at":

@@ -18,20 +18,62 @@
 {% macro default__replace_by_key() %}{{ return('delete+insert') }}{% endmacro %}
 {% macro bigquery__replace_by_key() %}{{ return('merge') }}{% endmacro %}
 
-{# The strategy of the fact; a merge by key empties a date too, since a request that moved keeps its key. #}
-{% macro replace_fact_dates() %}{{ return(adapter.dispatch('replace_fact_dates', 'llm_spend')()) }}{% endmacro %}
-{% macro default__replace_fact_dates() %}{{ return('replace_dates') }}{% endmacro %}
-{% macro bigquery__replace_fact_dates() %}{{ return('merge') }}{% endmacro %}
-
 {# The strategy that only adds rows: on BigQuery a merge without a key. #}
 {% macro add_rows() %}{{ return(adapter.dispatch('add_rows', 'llm_spend')()) }}{% endmacro %}
 {% macro default__add_rows() %}{{ return('append') }}{% endmacro %}
 {% macro bigquery__add_rows() %}{{ return('merge') }}{% endmacro %}
 
 {#
-    How a table that is replaced by date is kept. dbt-bigquery takes no strategy of ours, and none of its own empties a
-    date whose last row has moved away: there such a table is made anew.
+    How a table whose dates are replaced is kept; dates: those to build as constants, none when they are not known before
+    the query runs; unique_key: of a table that is too large to be made anew.
+
+    dbt-bigquery takes no strategy of ours. Told the partitions, its insert_overwrite empties each of them, also one that
+    gets no row. Without them nothing of its own empties a date: there a table is made anew, or merged by key, which
+    empties a date too, since a request that moved keeps its key.
 #}
-{% macro materialized_by_date() %}{{ return(adapter.dispatch('materialized_by_date', 'llm_spend')()) }}{% endmacro %}
-{% macro default__materialized_by_date() %}{{ return('incremental') }}{% endmacro %}
-{% macro bigquery__materialized_by_date() %}{{ return('table') }}{% endmacro %}
+{% macro kept_by_date(dates, unique_key) %}{{ return(adapter.dispatch('kept_by_date', 'llm_spend')(dates, unique_key)) }}{% endmacro %}
+{% macro default__kept_by_date(dates, unique_key) %}{{ return({'materialized': 'incremental', 'incremental_strategy': 'replace_dates'}) }}{% endmacro %}
+{% macro bigquery__kept_by_date(dates, unique_key) %}
+    {% if dates %}
+        {{ return({
+            'materialized': 'incremental',
+            'incremental_strategy': 'insert_overwrite',
+            'partitions': llm_spend.date_list(dates).split(', ')
+        }) }}
+    {% elif unique_key %}
+        {{ return({'materialized': 'incremental', 'incremental_strategy': 'merge', 'unique_key': unique_key}) }}
+    {% endif %}
+    {{ return({'materialized': 'table'}) }}
+{% endmacro %}
+
+{#
+    What `llm-spend build` asked the tables before dbt compiles this query (a list by name, see build_constants.py), where
+    a warehouse skips partitions for constants only; without it the queries find the same, and read more.
+#}
+{% macro constants(name) %}{{ return(adapter.dispatch('constants', 'llm_spend')(name)) }}{% endmacro %}
+{% macro default__constants(name) %}{{ return(none) }}{% endmacro %}
+{% macro bigquery__constants(name) %}{{ return(fromjson(env_var('LLM_SPEND_CONSTANTS', '{}')).get(name)) }}{% endmacro %}
+
+{# ISO dates as literals of a list. #}
+{% macro date_list(dates) %}{{ return("date '" ~ dates | join("', date '") ~ "'") }}{% endmacro %}
+
+{#
+    SQL condition: a timestamp is on one of these ISO dates, in a form by which a table that is partitioned by the day of
+    this timestamp is pruned; days in a row are one range.
+#}
+{% macro is_on_dates(started_at, dates) %}
+    {%- set one_day = modules.datetime.timedelta(days=1) -%}
+    {%- set ranges = [] -%}
+    {%- for date in dates | sort -%}
+        {%- set first = modules.datetime.date.fromisoformat(date) -%}
+        {%- if ranges and ranges[-1][1] == first -%}
+            {%- do ranges.append([ranges.pop()[0], first + one_day]) -%}
+        {%- else -%}
+            {%- do ranges.append([first, first + one_day]) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for first, next in ranges -%}
+        {{ started_at }} >= timestamp '{{ first }} 00:00:00+00' and {{ started_at }} < timestamp '{{ next }} 00:00:00+00'
+        {{- ' or ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,11 +1,15 @@
-{# The config of a table that is built by date: whole dates are replaced, those that changed. #}
-{% macro by_usage_date() %}
-    {{ return({
-        'materialized': llm_spend.materialized_by_date(),
-        'incremental_strategy': 'replace_dates',
-        'on_schema_change': 'fail',
-        'partition_by': llm_spend.partition_by_date('usage_date')
-    }) }}
+{#
+    The config of a table that is built by date: whole dates are replaced, those that changed. version: the column of
+    int_usage_dates that counts for it; unique_key: of a table with a row a request; cluster_by: what it is filtered by.
+#}
+{% macro by_usage_date(version='date_version', unique_key=none, cluster_by=none) %}
+    {% set config = {
+        'partition_by': llm_spend.partition_by_date('usage_date'),
+        'cluster_by': llm_spend.cluster_columns(cluster_by),
+        'on_schema_change': 'fail'
+    } %}
+    {% do config.update(llm_spend.kept_by_date(llm_spend.constant_dates(version), unique_key)) %}
+    {{ return(config) }}
 {% endmacro %}
 
 {#
@@ -13,15 +17,56 @@
     version is not the one that its rows were made from. version: the column of int_usage_dates that counts for it.
 #}
 {% macro dates_to_build(version='date_version') %}
+    {%- set constants = llm_spend.constant_dates(version) if is_incremental() else none -%}
     select
         dates.usage_date,
         dates.{{ version }} as date_version
     from {{ ref('int_usage_dates') }} as dates
-    {% if is_incremental() %}
+    {% if constants -%}
+    where dates.usage_date in ({{ llm_spend.date_list(constants) }})
+    {% elif is_incremental() -%}
     left join (select date_version from {{ this }} group by date_version) as built
         on dates.{{ version }} = built.date_version
     where built.date_version is null
-    {% endif %}
+    {%- endif %}
+{% endmacro %}
+
+{#
+    SQL condition: the date is one of dates_to_build, which is a CTE of the model. usage_date: the column that holds it;
+    started_at: that of the time it was computed from, for a query that looks through to raw tables.
+#}
+{% macro is_to_build(usage_date='usage_date', version='date_version', started_at=none) -%}
+    {%- if is_incremental() and llm_spend.constant_dates(version) -%}
+        {{ llm_spend.on_constant_dates([version], usage_date, started_at) }}
+    {%- else -%}
+        {{ usage_date }} in (select usage_date from dates_to_build)
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    SQL condition that says in constants what the query finds out as well: the date is in one of these lists; `true` when
+    they are not known before. kinds: date_version and quota_version, the dates to build, and moved_from, the dates with
+    other versions of requests that have one on a date to build.
+#}
+{% macro on_constant_dates(kinds, usage_date='usage_date', started_at=none) -%}
+    {%- set dates = [] -%}
+    {%- for kind in kinds -%}
+        {%- do dates.extend(llm_spend.constant_dates(kind) or []) -%}
+    {%- endfor -%}
+    {%- set dates = dates | unique | list -%}
+    {%- if not dates -%}
+        true
+    {%- else -%}
+        {{ usage_date }} in ({{ llm_spend.date_list(dates) }})
+        {%- if started_at %} and ({{ llm_spend.is_on_dates(started_at, dates) }})
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# ISO dates, none when they are not known before the query runs; never an empty list, which SQL does not have. #}
+{% macro constant_dates(kind) %}
+    {%- set known = llm_spend.constants(kind) -%}
+    {{ return(known if known is none else (known or ['0001-01-01'])) }}
 {% endmacro %}
 
 {#

@@ -1,13 +1,16 @@
 {#
     SQL condition: the date has a version of the last day before the newest one. Tests that look at single requests look
     at those dates only, so that they cost what is new and not what is there; a full refresh looks at everything.
+    Where the dates of this build are known as constants, these are they.
 
-    usage_date: the column that holds the date.
+    usage_date: the column that holds the date; started_at: that of the time, for a query that looks through to raw tables.
 #}
-{% macro recently_built(usage_date='usage_date') -%}
+{% macro recently_built(usage_date='usage_date', started_at=none) -%}
     {%- set dates = ref('int_usage_dates') -%}
     {%- if flags.FULL_REFRESH -%}
         true
+    {%- elif llm_spend.constant_dates('quota_version') -%}
+        {{ llm_spend.on_constant_dates(['date_version', 'quota_version'], usage_date, started_at) }}
     {%- else -%}
         {{ usage_date }} in (
             select recent.usage_date

@@ -66,7 +66,7 @@ requests as (
         {% if key in unknown %}coalesce({{ key }}, '{{ unknown[key] }}'){% else %}{{ key }}{% endif %} as member_{{ loop.index }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('fct_llm_requests') }}
-    where usage_date in (select usage_date from dates_to_build)
+    where {{ is_to_build() }}
 ),
 
 measured as (

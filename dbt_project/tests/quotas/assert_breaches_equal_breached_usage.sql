@@ -3,12 +3,16 @@
 
 with breached_windows as (
     select rule_key, subject, window_start, used from {{ ref('llm_quota_usage') }}
-    where status = 'breached'
+    where
+        status = 'breached'
+        and {{ on_constant_dates(['date_version', 'quota_version']) }}
 ),
 
 breaches as (
     select rule_key, subject, window_start, used from {{ ref('llm_quota_breaches') }}
-    where voided_at is null
+    where
+        voided_at is null
+        and {{ on_constant_dates(['date_version', 'quota_version']) }}
 ),
 
 final as (

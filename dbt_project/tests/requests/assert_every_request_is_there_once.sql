@@ -5,7 +5,7 @@
 with loaded as (
     select request_key
     from {{ ref('int_requests_unioned') }}
-    where {{ recently_built() }}
+    where {{ recently_built(started_at='started_at') }}
     group by request_key
 ),
 
@@ -29,6 +29,7 @@ moved_facts as (
     where
         usage_date in (select usage_date from moved)
         and request_key in (select request_key from moved)
+        and {{ on_constant_dates(['date_version', 'quota_version', 'moved_from']) }}
 ),
 
 -- Counts, not lists of keys: ten million keys side by side would not fit beside the models.

@@ -22,6 +22,7 @@ with dates as (
         usage_date,
         date_version
     from {{ ref(table) }}
+    where {{ on_constant_dates(['date_version', 'quota_version']) }}
     group by usage_date, date_version
 ),
 

@@ -35,6 +35,9 @@ class Destination(ABC):
     name: ClassVar[str]
     """Of the destination for dlt, of the adapter for dbt, of the dialect for SQL."""
 
+    prunes_by_constants: ClassVar[bool] = False
+    """Whether it skips partitions for constants only: a build must know its dates before it writes queries."""
+
     def __init__(self, schemas: Schemas | None = None) -> None:
         self.schemas = schemas or Schemas()
 

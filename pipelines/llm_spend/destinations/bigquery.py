@@ -15,6 +15,7 @@ class BigQuery(Warehouse):
     name = "bigquery"
     title = "BigQuery"
     modules = ("google.cloud.bigquery", "dbt.adapters.bigquery")
+    prunes_by_constants = True
     other_login = " Or log in with `gcloud auth application-default login`."
 
     def _factory(self) -> Any:

@@ -86,7 +86,10 @@ def not_checked(statements: Iterable[Statement]) -> list[str]:
 
 
 def compiled_nodes(manifest: Path) -> dict[str, dict[str, Any]]:
-    """Models, tests, seeds and sources by unique id, each with its compiled SQL, wherever dbt wrote it."""
+    """Models, tests, seeds and sources by unique id, each with its compiled SQL, wherever dbt wrote it.
+
+    What the last run did not build has the SQL of an earlier one, from the folder `compiled` beside the manifest.
+    """
     content = json.loads(manifest.read_text(encoding="utf-8"))
     nodes = {**content["nodes"], **content.get("sources", {})}
     results = manifest.with_name("run_results.json")
@@ -95,6 +98,10 @@ def compiled_nodes(manifest: Path) -> dict[str, dict[str, Any]]:
             node = nodes.get(result["unique_id"])
             if node and not node.get("compiled_code"):
                 node["compiled_code"] = result.get("compiled_code")
+    for node in nodes.values():
+        file = manifest.parent / "compiled" / node["package_name"] / node["original_file_path"]
+        if node["resource_type"] == "model" and not node.get("compiled_code") and file.exists():
+            node["compiled_code"] = file.read_text(encoding="utf-8")
     return nodes
 
 
@@ -142,7 +149,8 @@ def _second_variants(statements: list[Statement], later: Mapping[str, dict[str, 
     """What incremental models run once their table exists: they read it as well."""
     found = []
     for first in statements:
-        if first.relation is None or first.config.get("materialized") != "incremental":
+        configs = [first.config, later.get(first.node, {}).get("config", {})]
+        if first.relation is None or all(config.get("materialized") != "incremental" for config in configs):
             continue
         second = _statement(later[first.node]) if first.node in later else replace(first, sql="")
         found.append(

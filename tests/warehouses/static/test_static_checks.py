@@ -14,6 +14,7 @@ from llm_spend.schema import BOOKKEEPING_TABLES
 from llm_spend.sources import LOG_SOURCES, log_format
 from tests.warehouses.servers import VENVS
 from tests.warehouses.static import check_googlesql, check_sqlglot
+from tests.warehouses.static.constants import unpruned
 from tests.warehouses.static.raw_types import TYPES, Warehouse, raw_tables
 from tests.warehouses.static.words import wrong_words
 
@@ -481,3 +482,32 @@ def test_raw_tables_are_those_of_the_product() -> None:
 def test_words(sql: str, word: str | None) -> None:
     found = wrong_words(sql, "snowflake")
     assert (found == []) if word is None else (len(found) == 1 and word in found[0])
+
+
+DATES = "usage_date in (date '2026-11-01', date '2026-11-03')"
+TIMES = """(
+    started_at >= timestamp '2026-11-01 00:00:00+00' and started_at < timestamp '2026-11-02 00:00:00+00'
+    or started_at >= timestamp '2026-11-03 00:00:00+00' and started_at < timestamp '2026-11-04 00:00:00+00'
+)"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (f"{DATES} and {TIMES} and id in (select id from others)", []),
+        ("usage_date = date '2026-11-01' and started_at < timestamp '2026-11-01 00:00:00+00'", []),
+        (DATES, ["requests: started_at"]),
+        (f"({DATES} or id = '1') and {TIMES}", ["requests: usage_date"]),
+        (f"usage_date in (select usage_date from dates) and {TIMES}", ["requests: usage_date"]),
+        (f"usage_date = others.usage_date and {TIMES}", ["requests: usage_date"]),
+        (f"usage_date not in (date '2026-11-01') and {TIMES}", ["requests: usage_date"]),
+        ("true", ["requests: started_at", "requests: usage_date"]),
+    ],
+)
+def test_reads_of_history_are_found(condition: str, found: list[str]) -> None:
+    sql = f"""
+        with wanted as (select id from `project`.`dataset`.`requests` where {condition}),
+        small as (select id from `project`.`dataset`.`others`)
+        select id from wanted inner join small using (id)
+    """
+    assert unpruned(sql, {"requests": {"usage_date", "started_at"}}) == found

@@ -1,4 +1,4 @@
-{{ config(**llm_spend.by_usage_date()) }}
+{{ config(**llm_spend.by_usage_date('quota_version')) }}
 
 {#-
     Each kind of subject is one equality join on a small rule table; '*' joins on a constant. A kind without rules costs nothing.
@@ -17,7 +17,7 @@ with dates_to_build as (
 
 requests as (
     select * from {{ ref('fct_llm_requests') }}
-    where usage_date in (select usage_date from dates_to_build)
+    where {{ llm_spend.is_to_build(version='quota_version') }}
 ),
 
 rules as (

@@ -15,7 +15,7 @@ requests as (
         -- A request that cost nothing has its reason there (cache_hit, not_billed), not a price list.
         case when cost_usd <> 0 then cost_basis end as paid_basis
     from {{ ref('fct_llm_requests') }}
-    where usage_date in (select usage_date from dates_to_build)
+    where {{ is_to_build() }}
 ),
 
 measured as (

@@ -1,20 +1,11 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy=llm_spend.replace_fact_dates(),
-    unique_key='request_key',
-    partition_by=llm_spend.partition_by_date('usage_date'),
-    cluster_by=llm_spend.cluster_columns(['team_id', 'model_id']),
-    on_schema_change='fail'
-) }}
+{{ config(**llm_spend.by_usage_date(unique_key='request_key', cluster_by=['team_id', 'model_id'])) }}
 
 {% set requests = ref('int_requests_unioned') %}
 {% set key_hash = llm_spend.short_hash('requests.request_key') %}
 {% set logical_hash = llm_spend.short_hash('requests.logical_request_id') %}
 {# The canonical requests are read several times, few columns at a time: a CTE of them would keep them all, wide. #}
-{% set is_to_build %}
-    requests.usage_date in (select usage_date from dates_to_build)
-    and requests.load_id in (select load_id from loads)
-{%- endset %}
+{% set of_dates = llm_spend.is_to_build('requests.usage_date', started_at='requests.started_at') %}
+{% set is_to_build = of_dates ~ '\n    and requests.load_id in (select load_id from loads)' %}
 {% set metered_columns = [
     'request_key', 'source_system', 'raw_provider', 'raw_model', 'started_at', 'usage_date', 'is_gateway_cache_hit'
 ] + llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
@@ -82,6 +73,7 @@ versions as (
         requests.usage_date in (select usage_date from moved_versions)
         and requests.usage_date not in (select usage_date from dates_to_build)
         and requests.load_id in (select load_id from moved_versions)
+        and {{ llm_spend.on_constant_dates(['moved_from'], 'requests.usage_date', 'requests.started_at') }}
 ),
 
 -- The newest version by the source's own time, then the one with the most tokens (a stream is logged with placeholder

@@ -1,4 +1,4 @@
-{{ config(**llm_spend.by_usage_date()) }}
+{{ config(**llm_spend.by_usage_date('quota_version')) }}
 
 with dates_to_build as (
     {{ llm_spend.dates_to_build('quota_version') }}
@@ -8,12 +8,12 @@ breached_windows as (
     select * from {{ ref('llm_quota_usage') }}
     where
         status = 'breached'
-        and usage_date in (select usage_date from dates_to_build)
+        and {{ llm_spend.is_to_build(version='quota_version') }}
 ),
 
 matches as (
     select * from {{ ref('int_quota_matches') }}
-    where usage_date in (select usage_date from dates_to_build)
+    where {{ llm_spend.is_to_build(version='quota_version') }}
 ),
 
 -- Running totals only for windows that ended above their limit: few, however many requests there are.

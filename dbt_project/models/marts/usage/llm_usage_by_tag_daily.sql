@@ -16,7 +16,7 @@ requests as (
         {{ measured_columns | join(', ') }},
         {{ metadata_map('metadata') }} as metadata_map
     from {{ ref('fct_llm_requests') }}
-    where usage_date in (select usage_date from dates_to_build)
+    where {{ is_to_build() }}
 ),
 
 tags as (
