@@ -92,12 +92,8 @@ def test_the_own_tier_comes_before_the_threshold_and_that_before_an_override() -
 
 
 def test_an_override_comes_before_a_correction_and_that_before_what_was_generated() -> None:
-    generated, correction, override = (
-        known(INPUT, "1"),
-        known(INPUT, "2", seed=CORRECTION),
-        known(INPUT, "3", seed=OVERRIDE),
-    )
-    assert book(override, correction, generated).cost(use()) == 3
+    generated, correction = known(INPUT, "1"), known(INPUT, "2", seed=CORRECTION)
+    assert book(known(INPUT, "3", seed=OVERRIDE), correction, generated).cost(use()) == 3
     assert book(correction, generated).cost(use()) == 2
 
 

@@ -63,7 +63,7 @@
             on
                 {{ matches_pattern('quantities.channel', 'allowances.channel') }}
                 and quantities.usage_unit = allowances.usage_unit
-                and {{ matches_pattern('quantities.model_id', 'allowances.model_pattern') }}
+                and {{ matches_pattern('lower(quantities.model_id)', 'allowances.model_pattern') }}
                 and quantities.started_at >= allowances.valid_from
                 and quantities.started_at < allowances.valid_to
     ),

@@ -63,29 +63,28 @@
         inner join week_slots on price_book.price_key = week_slots.price_key
     ),
 
+    -- When a tier or a region has prices at all: outside of that, standard and everywhere hold.
     known_tiers as (
-        select
+        select distinct
             channel,
             model_id,
             region,
             service_tier,
-            min(valid_from) as valid_from,
-            max(valid_to) as valid_to
+            valid_from,
+            valid_to
         from price_book
         where service_tier <> 'standard'
-        group by channel, model_id, region, service_tier
     ),
 
     known_regions as (
-        select
+        select distinct
             channel,
             model_id,
             region,
-            min(valid_from) as valid_from,
-            max(valid_to) as valid_to
+            valid_from,
+            valid_to
         from price_book
         where region <> '*'
-        group by channel, model_id, region
     ),
 
     free_usage as (
