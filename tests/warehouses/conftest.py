@@ -76,7 +76,7 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
 
 def _with_few_prices(seeds: Path, folder: Path) -> Path:
     shutil.copytree(seeds, folder)
-    for name in ("model_prices.csv", "model_aliases.csv"):
+    for name in ("model_prices.csv", "price_corrections.csv", "model_aliases.csv"):
         with (project_dir() / "seeds" / "prices" / name).open(newline="") as packaged:
             header, *rows = csv.reader(packaged)
         with (folder / name).open("w", newline="") as few:
