@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llm_spend.build import BuildReport, build
+from llm_spend.build import BuildReport, build, project_dir
 from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.sources import generic
@@ -33,10 +33,31 @@ class Office:
         self.logs.mkdir()
         self.seeds.mkdir()
         self.write_rules("squad")
+        (self.seeds / "unpriced_models.csv").write_text("model_pattern,valid_from,valid_to,reason\n*,,,Not known\n")
+        self._price_in_euros()
 
     def write_rules(self, key: str) -> None:
         rule = f"dimension,source_system,metadata_key,priority\nteam,InHouse,{key},1\n"
         (self.seeds / "attribution_rules.csv").write_text(rule, encoding="utf-8")
+
+    def _price_in_euros(self) -> None:
+        """What a build warns of: there is no rate for it."""
+        packaged = project_dir() / "seeds" / "prices" / "price_overrides.csv"
+        header = packaged.read_text(encoding="utf-8").splitlines()[0].split(",")
+        row = dict.fromkeys(header, "") | {
+            "price_id": "office-llm",
+            "provider": "office",
+            "channel": "office",
+            "model_id": "office-llm",
+            "usage_unit": "input_tokens",
+            "unit_size": "1000000",
+            "unit_price": "2",
+            "currency": "EUR",
+            "reason": "Ours",
+            "source_url": "https://office.example",
+        }
+        lines = [",".join(header), ",".join(row.values())]
+        (self.seeds / packaged.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def load(self, record: str, day: str) -> None:
         (self.logs / f"{record}.csv").write_text(f"id,ts,ctx,squad\n{record},{day} 10:00:00,9,ads\n", encoding="utf-8")
@@ -54,7 +75,7 @@ def test_what_changed_is_built_and_nothing_else(tmp_path: Path) -> None:
     office.load("a", "2026-11-03")
     first = office.build()
     assert first.ok and first.nothing_new_since is None
-    assert any("unpriced" in warning for warning in first.warnings)
+    assert any("warn_prices_without_rate" in warning for warning in first.warnings)
 
     again = office.build()
     assert again.ok and again.nothing_new_since is not None

@@ -71,6 +71,7 @@ select
     replace(user_id, '?', '(unallocated)') as user_id,
     replace(team_id, '?', '(unallocated)') as team_id,
     replace(cc, '?', '(unallocated)') as cost_center_id,
+    provider as channel,
     account as virtual_account,
     json_object('env', split_part(metadata, '/', 1), 'project_id', split_part(metadata, '/', 2)) as metadata,
     true as is_final_attempt,

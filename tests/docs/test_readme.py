@@ -71,6 +71,8 @@ def test_commands_run_as_written(demo: Demo, tmp_path: Path) -> None:
     ran = []
     with snowflake_server() as server:
         environment |= server.environment
+        # The logs are the demo's, and so is the list of what has no price by nature.
+        environment["LLM_SPEND_SEEDS"] = str(demo.seeds)
         for command in commands(README):
             if command.startswith("make "):
                 continue

@@ -171,7 +171,14 @@ def test_an_import_counts_at_the_next_build(tmp_path: Path) -> None:
     old, new = DuckDb(tmp_path / "old.duckdb"), DuckDb(tmp_path / "new.duckdb")
     for name, destination in {"old": old, "new": new}.items():
         log = tmp_path / f"{name}.jsonl"
-        log.write_text(json.dumps({"id": name, "created_at": "2026-10-01T00:00:00Z", "req_units": 1}) + "\n")
+        record = {
+            "id": name,
+            "created_at": "2026-10-01T00:00:00Z",
+            "req_units": 1,
+            "ai_org": "openai",
+            "ai_model": "gpt-4o",
+        }
+        log.write_text(json.dumps(record) + "\n")
         load_logs("portkey", str(log), destination)
     assert build(new, test=False).ok
     export_tables(old, tmp_path / "export")
