@@ -50,8 +50,8 @@ class Installation:
         path.write_text("id,ts,ctx,gen,squad\n" + "".join(lines), encoding="utf-8")
         load_logs("generic", str(self._logs), self.destination, mapping=MAPPING)
 
-    def build(self, *, full_refresh: bool = False) -> BuildReport:
-        return build(self.destination, seeds=self._seeds, full_refresh=full_refresh, test=not full_refresh)
+    def build(self) -> BuildReport:
+        return build(self.destination, seeds=self._seeds, test=False)
 
     def facts(self) -> Rows:
         """Id, day and output tokens of every request."""
@@ -79,7 +79,7 @@ def installation(organisation: Organisation, tmp_path: Path) -> Iterator[Install
 
 
 def test_dates_are_replaced_and_emptied(installation: Installation) -> None:
-    """By `llm-spend build`, by dbt alone, and by one after the other."""
+    """By `llm-spend build`; test_matrix builds by dbt alone, too."""
     destination = installation.destination
     installation.load(
         ("v", "03 10:00:00", 20), ("a", "03 11:00:00", 10), ("alone", "04 09:00:00", 7), ("other", "01 09:00:00", 1)
@@ -106,22 +106,8 @@ def test_dates_are_replaced_and_emptied(installation: Installation) -> None:
     assert stale_dates(destination) == {"date_version": built, "quota_version": built, "moved_from": moved}
     report = installation.build()
     assert report.ok, (report.failures, report.failed_tests)
-    facts = [("a", 3, 10), ("alone", 5, 8), ("other", 1, 1), ("v", 5, 40), ("z", 3, 10)]
-    assert installation.facts() == facts
+    assert installation.facts() == [("a", 3, 10), ("alone", 5, 8), ("other", 1, 1), ("v", 5, 40), ("z", 3, 10)]
     assert installation.days() == [(1, 1, 1000), (3, 2, 20), (5, 2, 48)], "the 3rd was replaced, and no other date"
-
-    # dbt alone knows no constants. What it built is built again by a build that does not know of it.
-    installation.load(("other", "02 09:00:00", 2))
-    build_by_dbt_alone(destination)
-    facts[2] = ("other", 2, 2)
-    days = [(2, 1, 2), (3, 2, 20), (5, 2, 48)]
-    assert (installation.facts(), installation.days()) == (facts, days)
-    destination.execute(wrong.format("02"))
-    report = installation.build()
-    assert report.ok, (report.failures, report.failed_tests)
-    assert (installation.facts(), installation.days()) == (facts, days)
-    assert installation.build(full_refresh=True).ok
-    assert (installation.facts(), installation.days()) == (facts, days)
 
     # What a build of one day asks of the warehouse.
     day = ["2026-11-03"]

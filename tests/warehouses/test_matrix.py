@@ -21,8 +21,8 @@ PERCENTILES = {
     for percent in (50, 90, 99)
     for measure in ("latency", "ttft")
 }
-# The last step has more prices, of models that nobody used: only their fingerprint tells.
-OF_STEP = {"refreshed": {"date_version"}}
+# The last step has more prices, of models that nobody used: only their fingerprints tell.
+OF_STEP = {"refreshed": {"date_version", "pricing_basis"}}
 STEPS = ("first", "second", "restated", "rerun", "refreshed")
 # A step of BigQuery only, after which nothing is new.
 ALONE = "dbt alone"
