@@ -90,6 +90,12 @@ data_sets as (
     from {{ ref('model_prices') }}
 ),
 
+newest_data_set as (
+    select coalesce(max(data_set), 'no data set') as data_set
+    from data_sets
+    where choice = 1
+),
+
 hashed as (
     select
         prices,
@@ -102,10 +108,9 @@ final as (
     select
         hashed.basis_id,
         hashed.quota_basis_id,
-        {{ dbt.concat(["coalesce(data_sets.data_set, 'no data set')", "' '", "left(hashed.prices, 8)"]) }}
-            as pricing_basis
+        {{ dbt.concat(['newest_data_set.data_set', "' '", 'left(hashed.prices, 8)']) }} as pricing_basis
     from hashed
-    left join data_sets on data_sets.choice = 1
+    cross join newest_data_set
 )
 
 select * from final

@@ -99,9 +99,10 @@ def compiled_nodes(manifest: Path) -> dict[str, dict[str, Any]]:
             if node and not node.get("compiled_code"):
                 node["compiled_code"] = result.get("compiled_code")
     for node in nodes.values():
-        file = manifest.parent / "compiled" / node["package_name"] / node["original_file_path"]
-        if node["resource_type"] == "model" and not node.get("compiled_code") and file.exists():
-            node["compiled_code"] = file.read_text(encoding="utf-8")
+        if node["resource_type"] == "model" and not node.get("compiled_code"):
+            file = manifest.parent / "compiled" / node.get("package_name", "") / node.get("original_file_path", "")
+            if file.is_file():
+                node["compiled_code"] = file.read_text(encoding="utf-8")
     return nodes
 
 
