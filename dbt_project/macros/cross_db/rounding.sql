@@ -71,8 +71,8 @@ end
 )
 {%- endset -%}
 cast(
-    ({{ product }} - mod({{ product }}, 3600000000000)) / 3600000000000
-    * cast('0.000000000001' as {{ llm_spend.type_decimal(38, 12) }}) as {{ llm_spend.type_money() }}
+    cast(({{ product }} - mod({{ product }}, 3600000000000)) / 3600000000000 as {{ llm_spend.type_decimal(38, 0) }})
+    * cast('0.000000000001' as {{ llm_spend.type_decimal(12, 12) }}) as {{ llm_spend.type_money() }}
 )
 {%- endmacro %}
 {# Decimals are divided as DOUBLE, and have no room for a price times 10^18: its digits are read as they are written. #}
