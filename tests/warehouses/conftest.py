@@ -186,7 +186,7 @@ def in_bigquery(organisation: Organisation, tmp_path_factory: pytest.TempPathFac
         client = bigquery.Client(server.project)
         history = History(BigQuery(folder=folder), lambda table: read_bigquery(client, f"llm_spend.{table}"))
         for name, step in steps(organisation).items():
-            if name == "rerun":
+            if name == "refreshed":
                 build_by_dbt_alone(history.destination)
                 keep(history, "dbt alone")
             step(history.destination)

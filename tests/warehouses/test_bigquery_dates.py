@@ -22,7 +22,11 @@ from tests.warehouses.conftest import Organisation, build_by_dbt_alone, set_envi
 from tests.warehouses.servers import bigquery_server
 from tests.warehouses.static.constants import unpruned
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Five minutes for what the matrix shows but for emptied and moved dates; `make test` has thirty for everything.
+    pytest.mark.skipif("LLM_SPEND_LONG_TESTS" not in os.environ, reason="long: set LLM_SPEND_LONG_TESTS"),
+]
 
 MAPPING = generic.Mapping.model_validate(
     {
