@@ -117,7 +117,6 @@ def build(
     schemas = destination.schemas
     if QUARANTINE_TABLE not in destination.tables(schemas.raw):
         raise UserError(f"Nothing was loaded into {destination.label} yet.", "Run `llm-spend load` first.")
-    bring_tables_up_to_date(destination)
     started, now = monotonic(), datetime.now(UTC)
     project = prepare_project(destination.work_dir, seeds)
     variables = json.dumps({"llm_spend_raw_schema": schemas.raw})
@@ -127,6 +126,7 @@ def build(
     extent = Extent.EVERYTHING if full_refresh or not test else last.extent
     if extent is Extent.NOTHING:
         return BuildReport(0, 0, 0, (), (), last.warnings, monotonic() - started, last.built_at)
+    bring_tables_up_to_date(destination)
     forget(destination)
     arguments = ["--write-json" if extent is Extent.EVERYTHING else "--no-write-json", "build"]
     arguments += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", variables]

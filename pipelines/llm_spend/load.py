@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -330,15 +330,19 @@ def _note_unreadable(
 
 def bring_tables_up_to_date(destination: Destination) -> None:
     """Create raw tables and columns that an earlier version did not write, for the models read them."""
-    if _outdated_sources(destination):
+    if outdated := _outdated_sources(destination):
         with open_pipeline(destination) as pipeline:
-            create_missing_tables(pipeline, destination)
+            _create_tables(pipeline, outdated)
 
 
 def create_missing_tables(pipeline: Any, destination: Destination) -> None:
     """Create what is missing of the raw tables of every source, without rows."""
     if outdated := _outdated_sources(destination):
-        pipeline.run([LOG_SOURCES[name].read([], "default") for name in outdated])
+        _create_tables(pipeline, outdated)
+
+
+def _create_tables(pipeline: Any, sources: Iterable[str]) -> None:
+    pipeline.run([LOG_SOURCES[name].read([], "default") for name in sources])
 
 
 def _outdated_sources(destination: Destination) -> list[str]:

@@ -41,6 +41,6 @@ def __getattr__(name: str) -> Any:
         return lambda relation, columns: ", ".join(f"{relation}.{column}" for column in columns)
     if name == "price_book_columns":
         return lambda: ["channel", "model_id", "input_price"]
-    if name in ("usage_units", "units_beside_tokens"):
-        return lambda: UNITS
+    if name in ("usage_units", "units_beside_tokens", "units_inside"):
+        return lambda *arguments: UNITS
     return lambda *arguments, **others: f"{name}({arguments[0]})"

@@ -21,12 +21,7 @@
             resolution.model_id
         from {{ relation }} as requests
         inner join resolution
-            on
-                requests.source_system = resolution.source_system
-                and coalesce(requests.raw_provider, '') = coalesce(resolution.raw_provider, '')
-                and coalesce(requests.raw_model, '') = coalesce(resolution.raw_model, '')
-                and requests.started_at >= resolution.valid_from
-                and requests.started_at < resolution.valid_to
+            on {{ names_model('requests', 'resolution') }}
         where
             not coalesce(requests.is_gateway_cache_hit, false)
             and exists (select 1 from allowances)

@@ -101,12 +101,7 @@
             coalesce(known_regions.region, '*') as priced_region
         from {{ relation }} as requests
         left join resolution
-            on
-                requests.source_system = resolution.source_system
-                and coalesce(requests.raw_provider, '') = coalesce(resolution.raw_provider, '')
-                and coalesce(requests.raw_model, '') = coalesce(resolution.raw_model, '')
-                and requests.started_at >= resolution.valid_from
-                and requests.started_at < resolution.valid_to
+            on {{ names_model('requests', 'resolution') }}
         left join known_regions
             on
                 resolution.channel = known_regions.channel

@@ -6,9 +6,9 @@
         ]) | list) }}
 {% endmacro %}
 
-{# What is part of a bucket, at a price of its own. #}
+{# What is part of a bucket (its name in usage_units), at a price of its own. #}
 {% macro units_inside(bucket) %}
-    {{ return(usage_units() | selectattr('inside', 'equalto', bucket.name) | list) }}
+    {{ return(usage_units() | selectattr('inside', 'equalto', bucket) | list) }}
 {% endmacro %}
 
 {# What is counted beside tokens: searches, seconds, pages. #}
@@ -37,7 +37,7 @@
 {# What other units cost: those inside a bucket beyond its price, those beside tokens as far as they are not free. #}
 {% macro other_cost(prices='') %}
     {%- set parts = [] %}
-    {%- for bucket in token_buckets() %}{% for inside in units_inside(bucket) %}
+    {%- for bucket in token_buckets() %}{% for inside in units_inside(bucket.name) %}
     {%- do parts.append(
         'coalesce(' ~ inside.quantity ~ ', 0) * (coalesce(' ~ prices ~ inside.price ~ ', 0) - coalesce(' ~ prices ~ bucket.price ~ ', 0))'
     ) %}
@@ -54,7 +54,7 @@
     {%- set parts = [] %}
     {%- for bucket in token_buckets() %}
     {%- set rest = [bucket.quantity] %}
-    {%- for inside in units_inside(bucket) %}
+    {%- for inside in units_inside(bucket.name) %}
     {%- do rest.append('coalesce(' ~ inside.quantity ~ ', 0)') %}
     {%- do parts.append('(' ~ inside.quantity ~ ' > 0 and ' ~ inside.price ~ ' is null)') %}
     {%- endfor %}

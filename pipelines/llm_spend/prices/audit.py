@@ -12,19 +12,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from llm_spend.prices.units import UNITS
+from llm_spend.prices.cells import NO_THRESHOLD, STANDARD
+from llm_spend.prices.units import PARENTS, UNITS
 
-STANDARD = "standard"
-NO_THRESHOLD = -1
 TOLERANCE = Decimal("0.005")
 """Two prices are the same when they differ by no more than this part of theirs: data sets round."""
-
-_PARENTS: Mapping[str, str] = {
-    "cache_read_tokens": "input_tokens",
-    "cache_write_5m_tokens": "input_tokens",
-    "cache_write_1h_tokens": "cache_write_5m_tokens",
-    **{unit.name: unit.inside for unit in UNITS if unit.inside},
-}
 
 
 class Kind(StrEnum):
@@ -238,7 +230,7 @@ def effective(prices: Prices, cell: Cell) -> Decimal | None:
                     price = prices.get(Cell(unit, tier, threshold, is_window))
                     if price is not None:
                         return price
-        unit = _PARENTS.get(unit)
+        unit = PARENTS.get(unit)
     return None
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llm_spend.errors import UserError
-from llm_spend.prices.audit import NO_THRESHOLD, STANDARD, Cell, Listing
+from llm_spend.prices.audit import Cell, Listing
+from llm_spend.prices.cells import NO_THRESHOLD, STANDARD
 from llm_spend.prices.units import UNITS_BY_NAME
 
 MAP_NAME = "model_prices_and_context_window_backup.json"

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from llm_spend.answers.formats import count, percent, usd
-from llm_spend.prices.audit import NO_THRESHOLD, STANDARD, Audit, Cell, Finding, Kind, is_close
+from llm_spend.prices.audit import Audit, Cell, Finding, Kind, is_close
+from llm_spend.prices.cells import NO_THRESHOLD, STANDARD
 
 _MOST = 25
 

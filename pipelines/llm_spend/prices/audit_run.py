@@ -9,13 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from llm_spend.answers.formats import month_name
-from llm_spend.build import project_dir
 from llm_spend.errors import UserError
 from llm_spend.prices.audit import TOLERANCE, Usage, audit
 from llm_spend.prices.audit_litellm import read_cost_map
 from llm_spend.prices.audit_report import Report
 from llm_spend.prices.audit_seeds import PACKAGED_WAIVERS, our_prices, read_waivers
 from llm_spend.prices.audit_usage import last_full_month
+from llm_spend.prices.files import seed_file
 
 DATA_SETS = ("litellm",)
 
@@ -45,7 +45,7 @@ def run(request: Request, usage_of: Callable[[date], Usage] | None = None, *, mu
         raise UserError(f"There is no data set {request.against!r}.", f"Known: {', '.join(DATA_SETS)}.")
     theirs = read_cost_map(request.cost_map)
     names = [(listing.channel, listing.name) for listing in theirs.listings]
-    ours = our_prices(lambda name: seed_file(name, request.seeds), request.on, names)
+    ours = our_prices(lambda name: seed_file(request.seeds, name), request.on, names)
     waivers = read_waivers(PACKAGED_WAIVERS, request.on)
     if request.waivers:
         waivers += read_waivers(request.waivers, request.on)
@@ -57,12 +57,6 @@ def run(request: Request, usage_of: Callable[[date], Usage] | None = None, *, mu
         weighed_by=month_name(last_full_month(request.on)[0]) if usage is not None else None,
         unweighed_because=reason,
     )
-
-
-def seed_file(name: str, folder: Path | None) -> Path:
-    """The seed file that a build would read: the user's, else the packaged one."""
-    own = next(iter(sorted(folder.rglob(name))), None) if folder else None
-    return own or project_dir() / "seeds" / "prices" / name
 
 
 def _usage(on: date, usage_of: Callable[[date], Usage] | None, must_weigh: bool) -> tuple[Usage | None, str | None]:

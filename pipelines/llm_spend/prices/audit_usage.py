@@ -9,7 +9,8 @@ from typing import Any
 
 from llm_spend.answers.marts import MARTS, open_marts
 from llm_spend.destinations import Destination
-from llm_spend.prices.audit import NO_THRESHOLD, STANDARD, TierUsage, Usage
+from llm_spend.prices.audit import TierUsage, Usage
+from llm_spend.prices.cells import NO_THRESHOLD, STANDARD
 from llm_spend.prices.units import UNITS
 
 _FACT = "fct_llm_requests"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from llm_spend.prices.cells import CellKey, Price
+from llm_spend.prices.cells import STANDARD, CellKey, Price
+from llm_spend.prices.units import PARENTS
 
 UNITS = (
     "input_tokens",
@@ -22,12 +23,6 @@ UNITS = (
     "output_tokens",
     "requests",
 )
-_PARENTS = {
-    "cache_read_tokens": "input_tokens",
-    "cache_write_5m_tokens": "input_tokens",
-    "cache_write_1h_tokens": "cache_write_5m_tokens",
-}
-_STANDARD = "standard"
 
 PRICE_SEEDS = ("model_prices", "price_corrections", "price_overrides")
 """Each wins over those before it."""
@@ -114,7 +109,7 @@ class Book:
             listed
             for listed in self.prices(use.model)
             if listed.key.usage_unit == unit
-            and listed.key.service_tier in (_STANDARD, use.service_tier if is_own_list else _STANDARD)
+            and listed.key.service_tier in (STANDARD, use.service_tier if is_own_list else STANDARD)
             and listed.key.input_tokens_gt < use.input_tokens
             and listed.holds(use.day)
         ]
@@ -129,7 +124,7 @@ class Book:
                 ),
             )
             return best.price
-        return self._price(use, _PARENTS[unit]) if unit in _PARENTS else None
+        return self._price(use, PARENTS[unit]) if unit in PARENTS else None
 
 
 def is_simple(listed: ListPrice) -> bool:

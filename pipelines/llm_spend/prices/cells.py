@@ -23,6 +23,7 @@ SERVICE_TIERS: Mapping[tuple[str, str], str] = {
 }
 
 NO_THRESHOLD = -1
+STANDARD = "standard"
 ALL_DAY = ("", "")
 
 
@@ -76,7 +77,7 @@ class Span:
 def price_spans(channel: str, model: Model) -> dict[CellKey, tuple[Span, ...]]:
     """All prices of one model: spans in order of time, which never overlap and never repeat the price before."""
     spans: dict[CellKey, list[Span]] = {}
-    for tier in ("standard", *dict.fromkeys(SERVICE_TIERS.values())):
+    for tier in (STANDARD, *dict.fromkeys(SERVICE_TIERS.values())):
         for (unit, threshold, window), span in _runs(tier, _timeline(model, tier)):
             key = CellKey(
                 channel=channel,
@@ -130,14 +131,14 @@ _InForce = Callable[[tuple[DatedPrices, ...], date, int | None], Mapping[str, Ra
 
 def _timeline(model: Model, tier: str) -> list[tuple[date, dict[_SlotKey, Price]]]:
     """The cells of one tier at every date on which one of them may change, oldest first."""
-    if tier == "standard":
+    if tier == STANDARD:
         entries = model.prices
     else:
         entries = tuple(variant.prices for variant in model.variants if _tier_of(variant) == tier)
     if not entries:
         return []
     instants = sorted({EPOCH} | {entry.start for entry in entries if entry.start is not None})
-    in_force = _last_in_force if tier == "standard" else _merged_in_force
+    in_force = _last_in_force if tier == STANDARD else _merged_in_force
     return [(instant, _daily(entries, instant, in_force)) for instant in instants]
 
 
@@ -239,4 +240,4 @@ def _basis(tier: str, start: date) -> str:
     """Why we say that the price starts there. Upstream dates variants by when somebody looked them up."""
     if start == EPOCH:
         return "dataset"
-    return "documented" if tier == "standard" else "first_seen"
+    return "documented" if tier == STANDARD else "first_seen"

@@ -15,7 +15,7 @@ from llm_spend.prices import book, files
 from llm_spend.prices.aliases import Alias
 from llm_spend.prices.book import Book, ListPrice, Model, Use
 from llm_spend.prices.diff import NOT_COVERED, Effect, PriceDiff, changed_models, effects, listed, uncovered, upcoming
-from llm_spend.prices.generate import Plan, make_plan, packaged, seed_place
+from llm_spend.prices.generate import Plan, make_plan
 from llm_spend.prices.units import UNITS_BY_NAME
 
 _FACT = "fct_llm_requests"
@@ -39,8 +39,8 @@ def run(
     files that can't be read, UserError is raised.
     """
     plan = make_plan(seeds, providers=providers, as_of=as_of)
-    by_hand = [price for name in files.HAND_WRITTEN for price in files.read_hand_written(_seed(seeds, name))]
-    closed = files.read_closed_periods(_seed(seeds, files.CLOSED_PERIODS))
+    by_hand = [price for name in files.HAND_WRITTEN for price in files.read_hand_written(files.seed_file(seeds, name))]
+    closed = files.read_closed_periods(files.seed_file(seeds, files.CLOSED_PERIODS))
     found: list[Effect] | None = None
     not_covered: list[str] = []
     reason = None
@@ -122,8 +122,3 @@ def _use(row: Sequence[Any]) -> Use:
         input_tokens=int(size),
         quantities={unit: Decimal(number or 0) for unit, number in zip(_COLUMNS, sums, strict=True)},
     )
-
-
-def _seed(folder: Path, name: str) -> Path:
-    place = seed_place(folder, name)
-    return place if place.is_file() else packaged(name)

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TypeVar
 
+from llm_spend.build import project_dir
 from llm_spend.errors import UserError
 from llm_spend.prices.aliases import Alias
 from llm_spend.prices.book import PRICE_SEEDS, ListPrice
@@ -69,6 +70,17 @@ class Fallback:
     channel: str
     fallback_channel: str
     fallback_order: int
+
+
+def seed_place(folder: Path, name: str) -> Path:
+    """Where a build would look for the file of that name, or `prices/` when there is none."""
+    return next(iter(sorted(folder.rglob(name))), folder / "prices" / name)
+
+
+def seed_file(folder: Path | None, name: str) -> Path:
+    """The seed file that a build would read: the one in the user's folder, else the one that came with the package."""
+    own = seed_place(folder, name) if folder else None
+    return own if own and own.is_file() else next((project_dir() / "seeds").rglob(name))
 
 
 def price_text(rows: Iterable[LedgerRow]) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from llm_spend.build import project_dir
 from llm_spend.errors import UserError
 from llm_spend.prices import files
 from llm_spend.prices.aliases import Alias, catalogue_aliases, reconcile_aliases
@@ -121,8 +120,8 @@ def make_plan(seeds_dir: Path, *, providers: Collection[str] | None, as_of: date
     announcements are known nowhere else.
     """
     data_set = load_catalogues(providers)
-    places = {name: seed_place(seeds_dir, name) for name in (files.PRICES, files.ALIASES, files.FALLBACKS)}
-    before = files.read_prices(_existing(places[files.PRICES]))
+    places = {name: files.seed_place(seeds_dir, name) for name in (files.PRICES, files.ALIASES, files.FALLBACKS)}
+    before = files.read_prices(files.seed_file(seeds_dir, files.PRICES))
     day = _as_of(before, as_of)
     offered, skipped = _aliases(data_set)
     channels = {catalogue.channel for catalogue in data_set.catalogues}
@@ -131,7 +130,8 @@ def make_plan(seeds_dir: Path, *, providers: Collection[str] | None, as_of: date
         for catalogue in data_set.catalogues
         for order, model in enumerate(catalogue.models, start=1)
     }
-    aliases = files.read_aliases(_existing(places[files.ALIASES]))
+    fallbacks = files.read_fallbacks(files.seed_file(seeds_dir, files.FALLBACKS))
+    aliases = files.read_aliases(files.seed_file(seeds_dir, files.ALIASES))
     return Plan(
         source=data_set.source,
         source_version=data_set.version,
@@ -143,7 +143,7 @@ def make_plan(seeds_dir: Path, *, providers: Collection[str] | None, as_of: date
         aliases=reconcile_aliases(aliases, offered, orders, day),
         fallbacks=_fallbacks(
             data_set,
-            [row for row in files.read_fallbacks(_existing(places[files.FALLBACKS])) if row.channel not in channels],
+            [row for row in fallbacks if row.channel not in channels],
             channels | {row.key.channel for row in before},
         ),
         left_out=(
@@ -169,22 +169,8 @@ def offer(data_set: DataSet) -> Offer:
     )
 
 
-def seed_place(seeds_dir: Path, name: str) -> Path:
-    """Where a build would look for the file of that name, or `prices/` when there is none."""
-    return next(iter(sorted(seeds_dir.rglob(name))), seeds_dir / "prices" / name)
-
-
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
-
-
-def _existing(place: Path) -> Path:
-    return place if place.is_file() else packaged(place.name)
-
-
-def packaged(name: str) -> Path:
-    """The seed file of that name that came with the package."""
-    return next((project_dir() / "seeds").rglob(name))
 
 
 def _as_of(ledger: Sequence[LedgerRow], asked: date | None) -> date:

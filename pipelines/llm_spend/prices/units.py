@@ -69,4 +69,11 @@ UNITS = (
 )
 
 UNITS_BY_NAME: Mapping[str, Unit] = {unit.name: unit for unit in UNITS}
+PARENTS: Mapping[str, str] = {
+    "cache_read_tokens": "input_tokens",
+    "cache_write_5m_tokens": "input_tokens",
+    "cache_write_1h_tokens": "cache_write_5m_tokens",
+    **{unit.name: unit.inside for unit in UNITS if unit.inside},
+}
+"""Whose price a unit takes that has none of its own."""
 UPSTREAM_KEYS = frozenset(key for unit in UNITS for key in unit.upstream_keys)

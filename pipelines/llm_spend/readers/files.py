@@ -149,10 +149,11 @@ def layout_of(file: LogFile) -> Layout:
         return "array"
     # A document over several lines goes on; in a log the next line is a document of its own.
     goes_on = len(lines) > 1 and lines[0].startswith(b"{") and not lines[1].startswith(b"{")
-    return "unstructured" if goes_on and not _is_json(lines[0]) else "newline_delimited"
+    return "unstructured" if goes_on and not is_json(lines[0]) else "newline_delimited"
 
 
-def _is_json(line: bytes) -> bool:
+def is_json(line: bytes) -> bool:
+    """Whether a line is one JSON document."""
     try:
         orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -10,15 +10,17 @@
     'load_id'
 ] %}
 
-{# What other_usage tells: tokens inside of a bucket, and what is counted beside the tokens. #}
-{% set units_inside = {
-    'known_uncached_input_tokens': ['input_audio_tokens', 'input_image_tokens', 'input_video_tokens'],
-    'cache_read_tokens': ['cache_read_audio_tokens', 'cache_read_image_tokens'],
-    'known_output_tokens': ['output_audio_tokens', 'output_image_tokens', 'output_video_tokens'],
-} %}
-{% set units = units_inside.values() | sum(start=[]) + [
-    'web_searches', 'file_searches', 'audio_seconds', 'pages', 'annotated_pages', 'input_characters', 'text_messages'
-] %}
+{# What other_usage tells: tokens inside of a bucket, but for reasoning, and what is counted beside the tokens. #}
+{% set units_inside = {} %}
+{% for count, bucket in {
+    'known_uncached_input_tokens': 'input', 'cache_read_tokens': 'cache_read', 'known_output_tokens': 'output'
+}.items() %}
+    {% do units_inside.update({
+        count: llm_spend.units_inside(bucket) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
+    }) %}
+{% endfor %}
+{% set units_beside = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
+{% set units = units_inside.values() | sum(start=[]) + units_beside %}
 
 with unioned as (
     {% for name in var('llm_spend_request_models') -%}

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from llm_spend.readers.files import is_json
+
 _GZIP = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
 _LINES_LOOKED_AT = 50
@@ -113,7 +115,7 @@ class Spool:
                     self._look_at(line)
             count += len(lines)
             last = lines[-1]
-        if count and not _is_json(last):
+        if count and not is_json(last):
             raise CutOffError("the last row is not whole")
         self._file.seek(0, 2)
         if count:
@@ -136,11 +138,3 @@ class Spool:
             return  # the reader marks it
         if isinstance(row, dict):
             self.names.update(row)
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True
