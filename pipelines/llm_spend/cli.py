@@ -49,7 +49,7 @@ Database = Annotated[Path | None, typer.Option("--database", "-d", help="The Duc
 Seeds = Annotated[Path | None, typer.Option(help="A folder with your own seed files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 FullRefresh = Annotated[bool, typer.Option("--full-refresh", help="Build everything again from the raw tables.")]
-Source = Annotated[str | None, typer.Argument(help="portkey, truefoundry, litellm or generic; none: all configured.")]
+Source = Annotated[str | None, typer.Argument(help="As in docs/sources.md; none: all configured.")]
 Paths = Annotated[str | None, typer.Option("--path", help="Files, wildcard or bucket URL (s3://, gs://, az://).")]
 Instance = Annotated[str | None, typer.Option(help="Which workspace, tenant or proxy the logs are from.")]
 ExportFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the export.")]
@@ -408,7 +408,8 @@ def _load(
 
 
 def _load_one(source: SourceSettings, destination: Destination, *, again: bool, **options: Any) -> LoadReport:
-    from llm_spend.load import load_api, load_logs
+    from llm_spend.load import load_logs
+    from llm_spend.load_api import load_api
     from llm_spend.sources.generic import read_mapping
 
     if source.path is None:

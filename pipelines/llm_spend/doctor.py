@@ -32,7 +32,7 @@ from llm_spend.readers.files import find_files
 from llm_spend.schema import Kind
 from llm_spend.seeds import find_seeds
 from llm_spend.settings import Settings, SourceSettings
-from llm_spend.sources import API_SOURCES, LOG_SOURCES
+from llm_spend.sources import SOURCES, api_source
 from llm_spend.sources.generic import read_mapping
 from llm_spend.transfer import EXPORTED
 
@@ -348,24 +348,24 @@ def _sources(checkup: _Checkup, sources: list[SourceSettings]) -> Iterator[Check
     for each in sources:
         name = f"source {each.source}{f' ({each.instance})' if each.instance else ''}"
         yield checkup.check(name, lambda each=each: _listed(each))  # type: ignore[misc]
-        if each.mapping or each.source == "generic":
+        if each.mapping or (each.source in SOURCES and SOURCES[each.source].needs_mapping):
             yield checkup.check(f"{name}: mapping", lambda each=each: _mapped(each))  # type: ignore[misc]
 
 
 def _listed(source: SourceSettings) -> str:
-    if source.source not in LOG_SOURCES:
-        raise UserError(f"there is no source {source.source!r}", f"Known sources: {', '.join(LOG_SOURCES)}.")
     if source.path is None:
         return _reached(source)
+    if source.source not in SOURCES:
+        raise UserError(f"there is no source {source.source!r}", f"Known sources: {', '.join(SOURCES)}.")
     files = find_files(source.path)
     return f"{len(files):,} files, {_megabytes(sum(file.size_bytes for file in files))}"
 
 
 def _reached(source: SourceSettings) -> str:
-    if source.source not in API_SOURCES:
-        raise UserError(f"{source.source!r} has no API that is read", f"Those that have one: {', '.join(API_SOURCES)}.")
-    with API_SOURCES[source.source]().open(source.instance or "default") as api:
-        return api.check()
+    name = source.instance or "default"
+    with api_source(source.source, name).open(name) as api:
+        found: str = api.check()
+    return found
 
 
 def _mapped(source: SourceSettings) -> str:

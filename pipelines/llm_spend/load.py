@@ -6,9 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from itertools import groupby
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
@@ -16,21 +14,17 @@ from typing import Any
 from llm_spend.destinations import Destination
 from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.api.source import Api, ApiSource, url_of
-from llm_spend.readers.api.spool import Spool
-from llm_spend.readers.files import LogFile, below_scheme, find_files, staged
+from llm_spend.readers.files import LogFile, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
-from llm_spend.sources import API_SOURCES, LOG_SOURCES, log_format
+from llm_spend.sources import file_format, raw_formats
 from llm_spend.sources.generic import Mapping
-from llm_spend.windows import LoadedWindow, Window, in_force, plan
 
 Observer = Callable[[str], None]
 
 # A file of another kind is unreadable in every line: these tell it as well.
 _LINES_NOTED = 1000
-_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,8 @@ def open_pipeline(destination: Destination) -> Iterator[Any]:
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     # What fails here fails again: a file that changed while it was read, a full disk.
     os.environ.setdefault("LOAD__RAISE_ON_MAX_RETRIES", "1")
+    # There is no state to restore, and keeping it would add a load of its own to ours.
+    os.environ.setdefault("RESTORE_FROM_DESTINATION", "0")
     import dlt  # takes seconds: commands that don't load shall not wait for it
     from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -101,21 +97,19 @@ def load_logs(
 
     Raises UserError for an unknown source, no matching file or a missing mapping.
     """
-    if source not in LOG_SOURCES:
-        raise UserError(f"There is no source {source!r}.", f"Known sources: {', '.join(LOG_SOURCES)}.")
-    if source == "generic" and mapping is None:
-        raise UserError("The generic source needs a mapping file.", "Give it with --mapping FILE.")
     name = instance or (mapping.instance if mapping else "default")
-    fmt = log_format(source, mapping)
+    fmt = file_format(source, mapping)
     system = mapping.source if mapping else source
     started = monotonic()
     found = find_files(path)
     bring_tables_up_to_date(destination)
     loaded = _loaded_files(destination, source, name)
     new = [file for file in found if file.fingerprint not in loaded]
-    unnoted = _unnoted(destination, fmt, system, name)
+    unnoted = find_unnoted(destination, fmt, system, name)
     if not new and not unnoted:
         return LoadReport(source, name, 0, len(found), 0, 0, monotonic() - started)
+    from llm_spend.readers.resources import log_source  # dlt takes seconds to import: only what loads waits for it
+
     with open_pipeline(destination) as pipeline:
         noted_late = {entry.fingerprint for entry in unnoted}
         again = [file for file in found if file.fingerprint in noted_late]
@@ -124,118 +118,15 @@ def load_logs(
         rows = quarantined = 0
         with staged(new + again) as (files, _):
             if new:
-                arguments = {"mapping": mapping} if source == "generic" else {}
-                info = pipeline.run(LOG_SOURCES[source].read(files[: len(new)], name, **arguments))
-                rows, quarantined = _counts(destination, fmt, info.loads_ids[-1])
-            unnoted = _unnoted(destination, fmt, system, name)
-            _note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
+                info = pipeline.run(log_source(fmt, files[: len(new)], name, system))
+                rows, quarantined = count_rows(destination, fmt, info.loads_ids[0])
+            unnoted = find_unnoted(destination, fmt, system, name)
+            note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
     return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
 
 
-def load_api(
-    source: str,
-    destination: Destination,
-    *,
-    instance: str | None = None,
-    since: date | None = None,
-    again: bool = False,
-    keep_raw_text: bool = False,
-    observe: Observer = lambda message: None,
-    now: datetime | None = None,
-) -> LoadReport:
-    """Load what an API has, window by window: what was not loaded yet, and what may have changed since.
-
-    Each window is a load of its own, so a run that ends early keeps what it loaded. `since`: the first day that is
-    wanted, that of the first load if not given; `again`: also what was loaded from then on. `now` is a naive UTC time.
-
-    Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
-    """
-    if source not in API_SOURCES:
-        raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {', '.join(API_SOURCES)}.")
-    api_source, name, started = API_SOURCES[source](), instance or "default", monotonic()
-    fmt, at = api_source.format, now or datetime.now(UTC).replace(tzinfo=None)
-    rows = quarantined = 0
-    unknown: set[str] = set()
-    warnings: list[str] = []
-    with (
-        api_source.open(name) as api,
-        open_pipeline(destination) as pipeline,
-        TemporaryDirectory(prefix="llm_spend_") as folder,
-    ):
-        create_missing_tables(pipeline, destination)
-        _note_unreadable(pipeline, fmt, source, name, _unnoted(destination, fmt, source, name), [], keep_raw_text)
-        loaded = in_force(_loaded_windows(destination, source, name))
-        first_day = since or min((each.window.start for each in loaded), default=at - api_source.first).date()
-        first, settle, look_back = datetime.combine(first_day, time()), api_source.settle, api_source.look_back
-        windows = plan(loaded, first, at, settle=settle, look_back=look_back, again=again)
-        for number, window in enumerate(windows, start=1):
-            observe(f"{source} ({name}): {window}, window {number} of {len(windows)}")
-            url = url_of(source, name, window)
-            spool = _spooled(api, window, url, folder)
-            unknown |= spool.names - set(fmt.fields)
-            if not spool.rows and any(old.size_bytes and window.contains(old.window) for old in loaded):
-                warnings.append(
-                    f"{window}: there were rows, and now there are none. Kept as loaded: the log may have forgotten"
-                    " them, or the key may see less than before."
-                )
-                continue
-            file = LogFile(url, str(spool.path), spool.size, at, window)
-            written, unreadable = _load_window(pipeline, destination, api_source, name, file, keep_raw_text)
-            rows, quarantined = rows + written, quarantined + unreadable
-    if unknown:
-        names = ", ".join(sorted(each[:40] for each in unknown)[:_NAMES_SHOWN])
-        warnings.append(f"Fields that are not known, and not kept: {names}.")
-    return LoadReport(source, name, 0, 0, rows, quarantined, monotonic() - started, len(windows), tuple(warnings))
-
-
-def _load_window(
-    pipeline: Any,
-    destination: Destination,
-    source: ApiSource,
-    instance: str,
-    file: LogFile,
-    keep_raw_text: bool,
-) -> tuple[int, int]:
-    """Load what an API said about a window, and delete the file; rows that were written, and rows in quarantine."""
-    from llm_spend.readers.resources import log_source
-
-    assert file.window
-    fmt = source.format_of(file.window)
-    info = pipeline.run(log_source(fmt, [file], instance))
-    written, unreadable = _counts(destination, fmt, info.loads_ids[-1])
-    if unreadable:
-        unnoted = _unnoted(destination, fmt, fmt.source, instance)
-        _note_unreadable(pipeline, fmt, fmt.source, instance, unnoted, [file], keep_raw_text)
-    Path(file.local_path).unlink()
-    return written, unreadable
-
-
-def _loaded_windows(destination: Destination, source: str, instance: str) -> list[LoadedWindow]:
-    """The windows that an API was asked for, in the order in which they were loaded."""
-    raw = destination.schemas.raw
-    committed = (
-        f"select window_start, window_end, modified_at, size_bytes from {raw}.{FILES_TABLE}"
-        f" where source = %s and source_instance = %s and window_start is not null"
-        f" and _dlt_load_id in (select load_id from {raw}._dlt_loads where status = 0) order by _dlt_load_id"
-    )
-    found = destination.query(committed, [source, instance])
-    return [LoadedWindow(Window(start, end), asked_at, size) for start, end, asked_at, size in found]
-
-
-def _spooled(api: Api, window: Window, url: str, folder: str) -> Spool:
-    """What an API has of a window, in a file. Raises UserError."""
-    try:
-        with Spool(Path(folder) / below_scheme(url)) as spool:
-            api.fetch(window, spool)
-    except OSError as error:
-        raise UserError(
-            f"The answer of the API can't be kept in {folder}: {error.strerror}.",
-            "Make room there, or name another folder in TMPDIR.",
-        ) from None
-    return spool
-
-
-def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
+def count_rows(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
+    """Rows that a load wrote, and how many of its records could not be read."""
     raw = destination.schemas.raw
     loaded = f"select count(*), count(_problem) from {raw}.{fmt.table} where _dlt_load_id = %s"
     left_out = f"select count(*) from {raw}.{QUARANTINE_TABLE} where _dlt_load_id = %s"
@@ -245,7 +136,7 @@ def _counts(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int
 
 
 @dataclass(frozen=True)
-class _Unnoted:
+class Unnoted:
     """A loaded file with `records` that could not be read and that the quarantine table lacks; the first `reasons`."""
 
     load_id: str
@@ -254,7 +145,7 @@ class _Unnoted:
     reasons: list[str]
 
 
-def _unnoted(destination: Destination, fmt: LogFormat, source_system: str, instance: str) -> list[_Unnoted]:
+def find_unnoted(destination: Destination, fmt: LogFormat, source_system: str, instance: str) -> list[Unnoted]:
     """What the quarantine table lacks: of the load that just ended, or of one that was killed before it noted it."""
     raw = destination.schemas.raw
     query = f"""
@@ -291,17 +182,17 @@ def _unnoted(destination: Destination, fmt: LogFormat, source_system: str, insta
     """
     found = destination.query(query, [source_system, instance])
     return [
-        _Unnoted(load_id, (path, size, at), problems, [row[5] for row in records])
+        Unnoted(load_id, (path, size, at), problems, [row[5] for row in records])
         for (load_id, path, size, at, problems), records in groupby(found, key=lambda row: row[:5])
     ]
 
 
-def _note_unreadable(
+def note_unreadable(
     pipeline: Any,
     fmt: LogFormat,
     source_system: str,
     instance: str,
-    unnoted: list[_Unnoted],
+    unnoted: list[Unnoted],
     files: list[LogFile],
     keep_raw_text: bool,
 ) -> None:
@@ -330,35 +221,37 @@ def _note_unreadable(
 
 def bring_tables_up_to_date(destination: Destination) -> None:
     """Create raw tables and columns that an earlier version did not write, for the models read them."""
-    if outdated := _outdated_sources(destination):
+    if outdated := _outdated_formats(destination):
         with open_pipeline(destination) as pipeline:
             _create_tables(pipeline, outdated)
 
 
 def create_missing_tables(pipeline: Any, destination: Destination) -> None:
-    """Create what is missing of the raw tables of every source, without rows."""
-    if outdated := _outdated_sources(destination):
+    """Create what is missing of all raw tables, without rows."""
+    if outdated := _outdated_formats(destination):
         _create_tables(pipeline, outdated)
 
 
-def _create_tables(pipeline: Any, sources: Iterable[str]) -> None:
-    pipeline.run([LOG_SOURCES[name].read([], "default") for name in sources])
+def _create_tables(pipeline: Any, formats: Iterable[LogFormat]) -> None:
+    from llm_spend.readers.resources import empty_source
+
+    pipeline.run(empty_source(formats))
 
 
-def _outdated_sources(destination: Destination) -> list[str]:
-    """The sources whose raw table, or a column of it, is missing."""
+def _outdated_formats(destination: Destination) -> list[LogFormat]:
+    """Formats whose raw table, or a column of it, is missing."""
     raw = destination.schemas.raw
-    formats = {name: log_format(name, None) for name in LOG_SOURCES}
+    formats = raw_formats()
     existing = destination.tables(raw)
-    missing = {name for name, fmt in formats.items() if fmt.table not in existing}
+    missing = formats.keys() - existing
     if len(missing) < len(formats):
         with destination.reading() as connection:
             if BOOKKEEPING_TABLES[FILES_TABLE].keys() - set(_columns(connection, f"{raw}.{FILES_TABLE}")):
-                return list(formats)
-            for name in formats.keys() - missing:
-                if formats[name].kinds.keys() - set(_columns(connection, f"{raw}.{formats[name].table}")):
-                    missing.add(name)
-    return [name for name in formats if name in missing]
+                return list(formats.values())
+            for table in formats.keys() - missing:
+                if formats[table].kinds.keys() - set(_columns(connection, f"{raw}.{table}")):
+                    missing.add(table)
+    return [fmt for table, fmt in formats.items() if table in missing]
 
 
 def _columns(connection: Connection, table: str) -> list[str]:

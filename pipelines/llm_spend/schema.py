@@ -43,6 +43,9 @@ class Schemas:
         return (self.raw, self.seeds, self.internal, self.public)
 
 
+REQUESTS = "requests"
+"""The entity whose rows are requests; other entities are what the API of a source lists besides."""
+
 FILES_TABLE = "llm_spend__files"
 QUARANTINE_TABLE = "llm_spend__quarantine"
 
@@ -124,6 +127,8 @@ _FILES: Mapping[str, Kind] = {
     # Of a window that an API was asked for; then the path names it, and modified_at is when it was asked.
     "window_start": "timestamp",
     "window_end": "timestamp",
+    # What the file holds: requests, or what else the API of a source lists.
+    "entity": "text",
 }
 
 _QUARANTINE: Mapping[str, Kind] = {

@@ -32,7 +32,7 @@ from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import json_lines_table
 from llm_spend.readers.sql import identifier, quote
 from llm_spend.schema import BOOKKEEPING_TABLES, DUCKDB_TYPES, Kind, hints
-from llm_spend.sources import LOG_SOURCES, log_format
+from llm_spend.sources import raw_formats
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -40,7 +40,7 @@ LOADS_TABLE = "_dlt_loads"
 IMPORT = "llm_spend_import"
 
 EXPORTED: Mapping[str, str] = {
-    **{log_format(source, None).table: "_dlt_load_id" for source in LOG_SOURCES},
+    **dict.fromkeys(raw_formats(), "_dlt_load_id"),
     **{table: "_dlt_load_id" for table in BOOKKEEPING_TABLES},
     LOADS_TABLE: "load_id",
 }

@@ -7,10 +7,11 @@ through a window that it asks for again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 
 _SMALLEST = timedelta(milliseconds=1)
 # A log that is kept for some days only must not be asked for what it has forgotten.
@@ -75,15 +76,25 @@ def plan(
     settle: timedelta,
     look_back: timedelta,
     again: bool = False,
+    whole_days: bool = False,
+    changed: Mapping[date, datetime] = MappingProxyType({}),
 ) -> list[Window]:
     """The windows to ask for, oldest first: what was never loaded from `since` on, and what may have changed.
 
     The last `settle` is left for the next time: logs arrive late. A window is asked for once more when `look_back` has
     passed since its end, and never after that; `again` asks for everything from `since` on whatever was loaded.
+    `whole_days`: a day is asked for when it is over. `changed`: by day, when a row of it was last changed, as far as
+    the source tells: what was asked for before that is asked for again.
     """
     until = (now - settle).replace(second=0, microsecond=0)
+    if whole_days:
+        until = datetime.combine(until.date(), time())
     known = in_force(loaded)
-    due = {each.window for each in known if each.window.end > since and (again or _is_due(each, now, look_back))}
+    due = {
+        each.window
+        for each in known
+        if each.window.end > since and (again or _is_due(each, now, look_back) or _is_changed(each, changed))
+    }
     kept = [each.window for each in known if each.window not in due]
     wanted = [*_gaps(kept, since, until), *due]
     return [window for span in _joined(wanted) for window in _cut(span, due)]
@@ -92,6 +103,11 @@ def plan(
 def _is_due(loaded: LoadedWindow, now: datetime, look_back: timedelta) -> bool:
     complete = loaded.window.end + look_back
     return loaded.asked_at < complete <= now < complete + _ASKED_AGAIN_WITHIN
+
+
+def _is_changed(loaded: LoadedWindow, changed: Mapping[date, datetime]) -> bool:
+    last = changed.get(loaded.window.start.date())
+    return last is not None and loaded.asked_at <= last
 
 
 def _gaps(covered: Iterable[Window], since: datetime, until: datetime) -> list[Window]:

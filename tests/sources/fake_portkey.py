@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,7 +20,7 @@ import yaml
 
 from llm_spend.readers.api.client import ApiClient
 from llm_spend.readers.api.source import ApiSource
-from llm_spend.sources.portkey_api import EXPORTS, PortkeyExports
+from llm_spend.sources.portkey_api import REQUEST_LOGS, PortkeyExports
 
 KEY = "pk-live-7f3c9a1b2d4e"
 SIGNATURE = "5f2a77c0ffee"
@@ -252,4 +252,4 @@ def source_of(portkey: FakePortkey, **options: Any) -> ApiSource:
         with ApiClient("Portkey", f"{portkey.address}/v1", {"x-portkey-api-key": KEY}, **options) as client:
             yield PortkeyExports(client, "ws-1")
 
-    return replace(EXPORTS, open=opened)
+    return ApiSource("portkey", opened, (REQUEST_LOGS,))

@@ -203,7 +203,7 @@ def kill_before_noting(warehouse: Warehouse, path: Path, instance: str, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(llm_spend.load, "_note_unreadable", killed)
+        patched.setattr(llm_spend.load, "note_unreadable", killed)
         warehouse.load("portkey", path, instance=instance)
     assert warehouse.quarantine(instance) == []
 

@@ -19,13 +19,14 @@ from typing import Any
 import duckdb
 import pytest
 
-import llm_spend.load
+import llm_spend.load_api
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
-from llm_spend.load import LoadReport, load_api
+from llm_spend.load import LoadReport
+from llm_spend.load_api import load_api
 from llm_spend.readers.api.client import ApiClient, Patience
 from llm_spend.readers.api.spool import Spool
-from llm_spend.sources import API_SOURCES, portkey_api
+from llm_spend.sources import portkey_api
 from llm_spend.windows import Window
 
 from .conftest import Warehouse
@@ -75,7 +76,7 @@ class Scene:
     def fetch(self, window: Window = MORNING) -> list[str]:
         """Ids of what is fetched of a window, without a database."""
         path = self.warehouse.folder / "spool.jsonl"
-        with API_SOURCES["portkey"]().open("default") as api, Spool(path) as spool:
+        with portkey_api.api_source("default").open("default") as api, Spool(path) as spool:
             api.fetch(window, spool)
         ids = [json.loads(line)["id"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         assert len(ids) == spool.rows
@@ -99,7 +100,7 @@ def scene(make_warehouse: Callable[[str], Warehouse], monkeypatch: pytest.Monkey
         patience = Patience(tries=3, first_wait=0.5, longest_wait=60, connect=1, read=0.4)
 
         source = source_of(portkey, patience=patience, sleep=made.pauses.append)
-        monkeypatch.setitem(API_SOURCES, "portkey", lambda: source)  # type: ignore[arg-type]
+        monkeypatch.setattr(portkey_api, "api_source", lambda instance: source)
         yield made
         assert portkey.problems == []
 
@@ -235,8 +236,9 @@ def test_again_asks_for_what_is_loaded(scene: Scene) -> None:
 
 
 def test_the_first_day_is_that_of_the_first_load(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = replace(API_SOURCES["portkey"](), first=timedelta(days=1))
-    monkeypatch.setitem(API_SOURCES, "portkey", lambda: source)  # type: ignore[arg-type]
+    source = portkey_api.api_source("default")
+    source = replace(source, streams=(replace(source.streams[0], first=timedelta(days=1)),))
+    monkeypatch.setattr(portkey_api, "api_source", lambda instance: source)
     for now in (datetime(2026, 11, 2, 0, 15), datetime(2026, 11, 2, 12, 15), datetime(2026, 11, 4, 0, 15)):
         load_api("portkey", DuckDb(scene.warehouse.database), now=now)
     assert {window[0] for window in scene.windows()} == {"01T00:00", "02T00:00", "03T00:00"}
@@ -383,7 +385,7 @@ def test_a_packed_file_is_unpacked(scene: Scene) -> None:
 
 def test_a_run_that_was_killed_goes_on_where_it_stopped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.portkey.logs = [log("a"), log("b", at="2026-11-03T10:00:00.000Z"), log("c", at="2026-11-04T00:10:00.000Z")]
-    counted = llm_spend.load._counts
+    counted = llm_spend.load_api.count_rows
     done = []
 
     def killed(*arguments: Any) -> Any:
@@ -393,7 +395,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(scene: Scene, monkeypatc
         return counted(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(llm_spend.load, "_counts", killed)
+        patched.setattr(llm_spend.load_api, "count_rows", killed)
         with pytest.raises(KeyboardInterrupt):
             scene.load(LATER)
     assert scene.ids() == ["a", "b"]

@@ -81,7 +81,7 @@ def completed(database: Path, table: str) -> list[tuple[Any, ...]]:
 
 def test_every_table_that_a_load_writes_is_exported(exported: Exported) -> None:
     tables = {row[0] for row in query(exported.database, "select table_name from information_schema.tables")}
-    assert tables - EXPORTED.keys() == {"_dlt_version", "_dlt_pipeline_state"}
+    assert tables - EXPORTED.keys() == {"_dlt_version"}
     assert [table["name"] for table in manifest(exported.folder)["tables"]] == list(EXPORTED)
     assert list(EXPORTED)[-1] == LOADS_TABLE
 

@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from llm_spend.destinations import Destination, DuckDb
-from llm_spend.load import load_api
-from llm_spend.sources import API_SOURCES
+from llm_spend.load_api import load_api
+from llm_spend.sources import portkey_api
 from tests.sources.fake_portkey import FakePortkey, serving, source_of
 from tests.sources.test_portkey_api import log
 from tests.warehouses.compare import read_duckdb
@@ -36,7 +36,7 @@ def take_through(portkey: FakePortkey, destination: Destination) -> list[tuple[i
 @pytest.mark.parametrize("start", [a_snowflake, a_bigquery])
 def test_windows_are_loaded_into_a_warehouse(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(FakePortkey(polls=0)) as portkey, start() as (environment, destination, read):
-        monkeypatch.setitem(API_SOURCES, "portkey", lambda: source_of(portkey))  # type: ignore[arg-type]
+        monkeypatch.setattr(portkey_api, "api_source", lambda instance: source_of(portkey))
         set_environment(monkeypatch, environment)
         local = DuckDb(tmp_path / "spend.duckdb")
         expected = take_through(portkey, local)

@@ -16,14 +16,13 @@ from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
 from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, select_sql
-from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, hints
+from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
 
 
-def log_source(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str | None = None) -> DltSource:
-    """The dlt source of a log format: its raw table and the record of its files.
-
-    With no files the tables are created empty, so that the models find every raw table whatever was loaded.
-    """
+def log_source(
+    fmt: LogFormat, files: list[LogFile], instance: str, source_system: str | None = None, entity: str = REQUESTS
+) -> DltSource:
+    """The dlt source of a log format: its raw table and the record of its files, which hold rows of an `entity`."""
 
     @dlt.source(name=fmt.source)
     def resources() -> Iterable[DltResource]:
@@ -32,8 +31,21 @@ def log_source(fmt: LogFormat, files: list[LogFile], instance: str, source_syste
         folder.mkdir(parents=True, exist_ok=True)
         checked = check_files(fmt, files, folder)
         yield _rows(fmt, checked.readable, instance, system)
-        yield _file_records(fmt, files, instance)
+        yield _file_records(fmt, files, instance, entity)
         yield _left_out(fmt, checked, instance, system)
+
+    return resources()
+
+
+def empty_source(formats: Iterable[LogFormat]) -> DltSource:
+    """Creates the tables of formats, and the bookkeeping, without rows: the models read every raw table."""
+
+    @dlt.source(name="llm_spend")
+    def resources() -> Iterable[DltResource]:
+        for fmt in formats:
+            yield _rows(fmt, [], "", "")
+        yield _bookkeeping(FILES_TABLE, [])
+        yield quarantine_records([])
 
     return resources()
 
@@ -73,7 +85,7 @@ def _alike(file: LogFile) -> tuple[Layout, str, str]:
     return layout_of(file), path.removesuffix(below), file.url.removesuffix(below)
 
 
-def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltResource:
+def _file_records(fmt: LogFormat, files: list[LogFile], instance: str, entity: str) -> DltResource:
     records = [
         {
             "source": fmt.source,
@@ -83,6 +95,7 @@ def _file_records(fmt: LogFormat, files: list[LogFile], instance: str) -> DltRes
             "modified_at": file.modified_at,
             "window_start": file.window and file.window.start,
             "window_end": file.window and file.window.end,
+            "entity": entity,
         }
         for file in files
     ]

@@ -1,42 +1,72 @@
-"""The sources: one module each, listed here and nowhere else."""
+"""The sources: a module each, listed here and nowhere else.
+
+A source `x` that can be asked over an API has a module `x_api`, whose `api_source(instance)` says how.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
+from llm_spend.errors import UserError
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources import generic, litellm, portkey, truefoundry
+from llm_spend.sources.shared_tables import SHARED_FORMATS
 
 if TYPE_CHECKING:
     from llm_spend.readers.api.source import ApiSource
 
 
-class LogSource(NamedTuple):
-    """A source of log files: what gives its dlt source, and its format; None where a mapping file gives it."""
+class Source(NamedTuple):
+    """What can be loaded from a source: files of a format, rows of its API, or both.
 
-    read: Callable[..., Any]
-    format: LogFormat | None
+    `files`: None where a mapping file gives the format, or no files are read.
+    """
 
-
-def _portkey_api() -> ApiSource:
-    from llm_spend.sources import portkey_api  # an HTTP client is imported by those who need one
-
-    return portkey_api.EXPORTS
+    files: LogFormat | None = None
+    has_api: bool = False
+    needs_mapping: bool = False
 
 
-LOG_SOURCES: Mapping[str, LogSource] = {
-    "portkey": LogSource(portkey.portkey, portkey.LOGS),
-    "truefoundry": LogSource(truefoundry.truefoundry, truefoundry.SPANS),
-    "litellm": LogSource(litellm.litellm, litellm.PAYLOADS),
-    "generic": LogSource(generic.generic, None),
+SOURCES: Mapping[str, Source] = {
+    "portkey": Source(portkey.LOGS, has_api=True),
+    "truefoundry": Source(truefoundry.SPANS),
+    "litellm": Source(litellm.PAYLOADS),
+    "generic": Source(needs_mapping=True),
 }
-"""Every source of log files by its name on the command line."""
-
-API_SOURCES: Mapping[str, Callable[[], ApiSource]] = {"portkey": _portkey_api}
-"""Every source that can be asked over its API."""
+"""Every source by its name on the command line."""
 
 
-def log_format(source: str, mapping: generic.Mapping | None) -> LogFormat:
-    """The log format of a source."""
-    return LOG_SOURCES[source].format or generic.log_format(mapping)
+def file_format(source: str, mapping: generic.Mapping | None = None) -> LogFormat:
+    """The format of the files of a source. Raises UserError for a source without files, or without its mapping."""
+    known = _known(source)
+    if known.needs_mapping:
+        if mapping is None:
+            raise UserError(f"The {source} source needs a mapping file.", "Give it with --mapping FILE.")
+        return generic.log_format(mapping)
+    if known.files is None:
+        raise UserError(f"{source!r} has no files that are read.", f"Ask its API: llm-spend load {source} --api.")
+    return known.files
+
+
+def api_source(source: str, instance: str) -> ApiSource:
+    """How the API of a source is asked. Raises UserError for a source without one."""
+    if not _known(source).has_api:
+        with_api = ", ".join(name for name, each in SOURCES.items() if each.has_api)
+        raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {with_api}.")
+    found: ApiSource = import_module(f"llm_spend.sources.{source}_api").api_source(instance)
+    return found
+
+
+def raw_formats() -> dict[str, LogFormat]:
+    """A format of every raw table, by table; several sources may write into one of them."""
+    files = (each.files for each in SOURCES.values() if each.files)
+    formats = [*files, *SHARED_FORMATS, generic.log_format(None)]
+    return {fmt.table: fmt for fmt in formats}
+
+
+def _known(source: str) -> Source:
+    if source not in SOURCES:
+        raise UserError(f"There is no source {source!r}.", f"Known sources: {', '.join(SOURCES)}.")
+    return SOURCES[source]

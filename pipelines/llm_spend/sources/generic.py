@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
@@ -12,7 +12,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from llm_spend.errors import UserError
-from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.sql import (
     cast_text,
@@ -25,40 +24,12 @@ from llm_spend.readers.sql import (
     utc_timestamp,
 )
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, OTHER_USAGE, Column, Kind
+from llm_spend.sources.shared_tables import REQUESTS, requests_format
 
-if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
-    from dlt.extract import DltSource
+# What is said once for the whole log, or made of several columns.
+_NOT_MAPPED = ("input_includes_cache", "other_usage", "metadata")
 
-COLUMNS: dict[str, Kind] = {
-    "source_record_id": "text",
-    "started_at": "timestamp",
-    "logical_request_id": "text",
-    "provider": "text",
-    "raw_model": "text",
-    "requested_model": "text",
-    "operation": "text",
-    "status": "text",
-    "http_status": "bigint",
-    "error_type": "text",
-    "is_stream": "bool",
-    "is_gateway_cache_hit": "bool",
-    "latency_ms": "decimal",
-    "ttft_ms": "decimal",
-    "input_tokens": "bigint",
-    "cache_read_tokens": "bigint",
-    "cache_write_5m_tokens": "bigint",
-    "cache_write_1h_tokens": "bigint",
-    "output_tokens": "bigint",
-    "reasoning_tokens": "bigint",
-    "total_tokens": "bigint",
-    "service_tier": "text",
-    "region": "text",
-    "temperature": "decimal",
-    "max_tokens": "bigint",
-    "prompt_id": "text",
-    "api_key_id": "text",
-    "gateway_reported_usd": "money",
-}
+COLUMNS: dict[str, Kind] = {name: kind for name, kind in REQUESTS.items() if name not in _NOT_MAPPED}
 """What a log can tell, in the names of `fct_llm_requests`."""
 
 _KINDS: dict[str, Kind] = {**COLUMNS, **OTHER_USAGE}
@@ -153,10 +124,9 @@ def log_format(mapping: Mapping | None) -> LogFormat:
     if "source_record_id" not in effective.columns:
         columns["source_record_id"] = Column("text", _content_id(effective))
     columns["started_at"] = columns["started_at"].as_required()
-    return LogFormat(
-        source="generic",
-        table="generic__requests",
-        columns=columns,
+    return requests_format(
+        "generic",
+        columns,
         json_fields=frozenset(
             _root(name) for name in (*effective.columns.values(), *effective.metadata) if "." in name
         ),
@@ -229,11 +199,3 @@ def _content_id(mapping: Mapping) -> str:
     parts = ", ".join(f"coalesce({_text(name)}, '')" for name in names)
     content = f"md5(concat_ws('|', {parts}))"
     return f"{content} || '-' || row_number() OVER (PARTITION BY r.filename, {content})"
-
-
-def generic(files: list[LogFile], instance: str, mapping: Mapping | None = None) -> DltSource:
-    """Mapped logs as `generic__requests`, one row a record, appended. Marts call them by the mapping's `source`."""
-    from llm_spend.readers.resources import log_source
-
-    source_system = mapping.source if mapping else "generic"
-    return log_source(log_format(mapping), files, instance, source_system)

@@ -1,18 +1,22 @@
-"""LiteLLM StandardLoggingPayload: one JSON object per request (S3 logger) or a line each (GCS logger).
+"""LiteLLM's record of a call: the StandardLoggingPayload of its file loggers, and the row of its proxy's spend log.
 
-Times are epoch seconds as floats; `prompt_tokens` includes cached tokens (Anthropic's too); `usage_object` is the
-only place for cache and reasoning tokens and for all other usage; `response_cost` is USD and 0 on a cache hit. Input
-audio and images include the cached ones when `cached_tokens_details` is there, and are without them otherwise. Calls
-that are billed by something else than tokens have a usage object of their own: seconds of a transcription, pages read.
+A payload is one JSON object per request (S3 logger) or a line each (GCS logger). Times are epoch seconds as floats;
+`prompt_tokens` includes cached tokens (Anthropic's too); `usage_object` is the only place for cache and reasoning
+tokens and for all other usage; `response_cost` is USD and 0 on a cache hit. Input audio and images include the cached
+ones when `cached_tokens_details` is there, and are without them otherwise. Calls that are billed by something else than
+tokens have a usage object of their own: seconds of a transcription, pages read.
+
+A row of `LiteLLM_SpendLogs` says the same under other names, most of it in `metadata`; its times are UTC timestamps, its
+cache hit is a word. Both become rows of one table, so that a call that is in both counts once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.sql import (
+    cast_text,
     field,
     flat_object,
     iso_or_epoch_timestamp,
@@ -24,14 +28,15 @@ from llm_spend.readers.sql import (
 )
 from llm_spend.schema import Column, Kind
 
-if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
-    from dlt.extract import DltSource
-
 _METADATA = field("metadata")
-_ERROR = field("error_information")
+_ERROR_INFORMATION = field("error_information")
 _PARAMETERS = field("model_parameters")
 _COST_BREAKDOWN = field("cost_breakdown")
 _API_BASE = field("api_base")
+
+
+def _error(*path: str) -> str:
+    return json_text(_ERROR_INFORMATION, *path)
 
 
 def _usage(*path: str) -> str:
@@ -57,6 +62,16 @@ def _first(kind: Kind, *texts: str) -> Column:
 def _time(name: str) -> Column:
     text = f"nullif({field(name)}, '')"
     return Column("timestamp", iso_or_epoch_timestamp(text), text)
+
+
+def _whole_number(text: str) -> Column:
+    """A number where there may be a word: an error code is the HTTP status or a name of the provider's."""
+    return Column("bigint", cast_text(text, "bigint"))
+
+
+def _word(text: str) -> str:
+    """Text without what Python writes for nothing."""
+    return f"nullif(nullif({text}, ''), 'None')"
 
 
 _REQUESTER_TAGS = flat_object(json_part(_METADATA, "requester_metadata"))
@@ -104,13 +119,17 @@ _REGION = (
     f" {json_text(_PARAMETERS, 'inference_geo')}))"
 )
 
+_DOCUMENTS = frozenset(
+    {"metadata", "error_information", "model_parameters", "cost_breakdown", "request_tags", "status_fields"}
+)
+
 PAYLOADS = LogFormat(
     source="litellm",
     table="litellm__payloads",
     record_name="LiteLLM logging payload",
-    json_fields=frozenset({"metadata", "error_information", "model_parameters", "cost_breakdown", "request_tags"}),
+    json_fields=_DOCUMENTS,
     columns={
-        "id": Column("text", f"nullif({field('id')}, '')", required=True),
+        "id": Column("text", _either(_word(field("id")), _word(field("litellm_call_id"))), required=True),
         "start_time": _time("startTime").as_required(),
         "end_time": _time("endTime"),
         "completion_start_time": _time("completionStartTime"),
@@ -143,7 +162,7 @@ PAYLOADS = LogFormat(
         "other_usage": _OTHER_USAGE,
         "response_cost": typed(field("response_cost"), "money"),
         "response_time": typed(field("response_time"), "decimal"),
-        "is_cache_hit": typed(field("cache_hit"), "bool"),
+        "is_cache_hit": typed(_word(field("cache_hit")), "bool"),
         "service_tier": Column("text", _SERVED_TIER),
         "region": Column("text", _REGION),
         "end_user": Column("text", field("end_user")),
@@ -156,13 +175,23 @@ PAYLOADS = LogFormat(
         ),
         "team_id": Column("text", json_text(_METADATA, "user_api_key_team_id")),
         "team_alias": Column("text", json_text(_METADATA, "user_api_key_team_alias")),
-        "error_code": typed(json_text(_ERROR, "error_code"), "bigint"),
-        "error_class": Column("text", json_text(_ERROR, "error_class")),
-        "error_rate_limit_type": Column("text", json_text(_ERROR, "error_rate_limit_type")),
+        "error_code": _whole_number(_error("error_code")),
+        "error_class": Column("text", _error("error_class")),
+        "error_rate_limit_type": Column("text", _error("error_rate_limit_type")),
         "temperature": typed(json_text(_PARAMETERS, "temperature"), "decimal"),
         "max_tokens": typed(json_text(_PARAMETERS, "max_tokens"), "bigint"),
         "request_tags": Column("json", field("request_tags")),
         "metadata": Column("json", _TAGS),
+        "updated_at": _time("updated_at"),
+        "original_model_group": Column("text", json_text(_METADATA, "original_model_group")),
+        "error_rate_limit_category": Column("text", _error("error_rate_limit_category")),
+        "error_budget_entity_type": Column("text", _error("error_budget_entity_type")),
+        "error_budget_entity_id": Column("text", _error("error_budget_entity_id")),
+        "guardrail_status": Column("text", json_text(field("status_fields"), "guardrail_status")),
+        "is_shadow": typed(json_text(_METADATA, "is_silent_experiment"), "bool"),
+        "organization_id": Column("text", json_text(_METADATA, "user_api_key_org_id")),
+        "project_id": Column("text", json_text(_METADATA, "user_api_key_project_id")),
+        "project_alias": Column("text", json_text(_METADATA, "user_api_key_project_alias")),
     },
     metadata_column="metadata",
     metadata_given=f"CASE WHEN json_type({json_part(_METADATA, 'spend_logs_metadata')}) <> 'NULL'"
@@ -170,8 +199,55 @@ PAYLOADS = LogFormat(
 )
 
 
-def litellm(files: list[LogFile], instance: str) -> DltSource:
-    """Logging payloads of one LiteLLM proxy (`instance`) as `litellm__payloads`, one row a payload, appended."""
-    from llm_spend.readers.resources import log_source
+def _row_error(*path: str) -> str:
+    return json_text(_METADATA, "error_information", *path)
 
-    return log_source(PAYLOADS, files, instance)
+
+def _row_usage(*path: str) -> str:
+    """Of a row. Proxies without a usage object keep what they don't know by name as additional values."""
+    return _either(_usage(*path), json_text(_METADATA, "additional_usage_values", *path))
+
+
+def _own(name: str) -> str:
+    return f"nullif({field(name)}, '')"
+
+
+_MILLISECONDS = f"CAST(try_cast({field('request_duration_ms')} AS BIGINT) * 0.001 AS DECIMAL(18, 6))"
+
+SPEND_LOGS = replace(
+    PAYLOADS,
+    record_name="row of LiteLLM_SpendLogs",
+    columns={
+        **PAYLOADS.columns,
+        "id": Column("text", _either(_word(field("request_id")), _own("litellm_call_id")), required=True),
+        "trace_id": Column("text", _own("session_id")),
+        "litellm_call_id": Column("text", _either(_own("litellm_call_id"), json_text(_METADATA, "litellm_call_id"))),
+        # Rows of proxies that had no status yet are answers: failures had a table of their own.
+        "status": Column("text", _either(_own("status"), json_text(_METADATA, "status"), quote("success"))),
+        "cache_read_tokens": _first(
+            "bigint", _row_usage("cache_read_input_tokens"), _row_usage("prompt_tokens_details", "cached_tokens")
+        ),
+        "cache_write_tokens": _first(
+            "bigint",
+            _row_usage("cache_creation_input_tokens"),
+            _row_usage("prompt_tokens_details", "cache_creation_tokens"),
+        ),
+        "reasoning_tokens": typed(_row_usage("completion_tokens_details", "reasoning_tokens"), "bigint"),
+        "response_cost": typed(field("spend"), "money"),
+        "response_time": Column("decimal", _MILLISECONDS, _own("request_duration_ms")),
+        "api_key_hash": Column("text", _own("api_key")),
+        "key_owner_user_id": Column("text", _either(json_text(_METADATA, "user_api_key_user_email"), _own("user"))),
+        "team_id": Column("text", _either(_own("team_id"), json_text(_METADATA, "user_api_key_team_id"))),
+        "error_code": _whole_number(_row_error("error_code")),
+        "error_class": Column("text", _row_error("error_class")),
+        "error_rate_limit_type": Column("text", _row_error("error_rate_limit_type")),
+        "error_rate_limit_category": Column("text", _row_error("error_rate_limit_category")),
+        "error_budget_entity_type": Column("text", _row_error("error_budget_entity_type")),
+        "error_budget_entity_id": Column("text", _row_error("error_budget_entity_id")),
+        "guardrail_status": Column("text", json_text(_METADATA, "guardrail_status")),
+        "organization_id": Column(
+            "text", _either(_own("organization_id"), json_text(_METADATA, "user_api_key_org_id"))
+        ),
+    },
+)
+"""Rows of the proxy's database; `metadata.guardrail_status` is put there by those who ask for them."""

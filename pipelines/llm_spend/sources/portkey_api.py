@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
-from llm_spend.readers.api.source import ApiSource, configured, secret
+from llm_spend.readers.api.source import ApiSource, Stream, configured, secret
 from llm_spend.readers.api.spool import CutOffError, Spool
+from llm_spend.schema import REQUESTS
 from llm_spend.sources.portkey import LOGS
 from llm_spend.windows import Window
 
@@ -241,4 +242,9 @@ def _opened(instance: str) -> Iterator[PortkeyExports]:
         yield PortkeyExports(client, configured("portkey", instance, "workspace_id"))
 
 
-EXPORTS = ApiSource(LOGS, _opened, "created_at")
+REQUEST_LOGS = Stream(REQUESTS, LOGS, "created_at", PortkeyExports.fetch)
+
+
+def api_source(instance: str) -> ApiSource:
+    """What is asked of Portkey for a workspace."""
+    return ApiSource("portkey", _opened, (REQUEST_LOGS,))

@@ -6,15 +6,9 @@ Prompts and answers hide in the span attributes, so only the attributes named he
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from llm_spend.readers.files import LogFile
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.sql import field, json_part, json_text, object_or_text, typed
 from llm_spend.schema import Column, Kind
-
-if TYPE_CHECKING:  # dlt takes seconds to import, and a load that finds nothing new does without it
-    from dlt.extract import DltSource
 
 _ATTRIBUTES = field("spanAttributes")
 _METADATA = json_part(_ATTRIBUTES, "tfy.request.metadata")
@@ -71,10 +65,3 @@ SPANS = LogFormat(
     metadata_column="metadata",
     metadata_given=_METADATA,
 )
-
-
-def truefoundry(files: list[LogFile], instance: str) -> DltSource:
-    """Model spans of one TrueFoundry tenant (`instance`) as `truefoundry__spans`, one row a span, appended."""
-    from llm_spend.readers.resources import log_source
-
-    return log_source(SPANS, files, instance)

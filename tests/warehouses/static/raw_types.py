@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from llm_spend.schema import BOOKKEEPING_TABLES, Kind
-from llm_spend.sources import LOG_SOURCES, log_format
+from llm_spend.sources import raw_formats
 
 Warehouse = Literal["bigquery", "snowflake"]
 Columns = dict[str, str]
@@ -42,8 +42,7 @@ _ZONED: Mapping[Warehouse, str] = {"bigquery": "TIMESTAMP", "snowflake": "TIMEST
 
 def raw_tables(warehouse: Warehouse) -> dict[str, Columns]:
     """Column types of every raw table by table name, in the order of the columns."""
-    formats = [log_format(source, None) for source in LOG_SOURCES]
-    tables: dict[str, Mapping[str, Kind]] = {fmt.table: fmt.kinds for fmt in formats}
+    tables: dict[str, Mapping[str, Kind]] = {table: fmt.kinds for table, fmt in raw_formats().items()}
     lineage: Mapping[str, Kind] = {"_dlt_load_id": "text", "_dlt_id": "text"}
     tables |= {name: {**kinds, **lineage} for name, kinds in BOOKKEEPING_TABLES.items()}
     names = TYPES[warehouse]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llm_spend.schema import BOOKKEEPING_TABLES
-from llm_spend.sources import LOG_SOURCES, log_format
+from llm_spend.sources import raw_formats
 from tests.warehouses.servers import VENVS
 from tests.warehouses.static import check_googlesql, check_sqlglot
 from tests.warehouses.static.constants import unpruned
@@ -459,9 +459,7 @@ def test_a_source_without_known_types_is_a_problem(tmp_path: Path) -> None:
 
 def test_raw_tables_are_those_of_the_product() -> None:
     tables = raw_tables("snowflake")
-    assert set(tables) == {log_format(name, None).table for name in LOG_SOURCES} | set(BOOKKEEPING_TABLES) | {
-        "_dlt_loads"
-    }
+    assert set(tables) == set(raw_formats()) | set(BOOKKEEPING_TABLES) | {"_dlt_loads"}
     assert tables["portkey__logs"]["_dlt_load_id"] == "VARCHAR"
     assert tables["_dlt_loads"]["inserted_at"] == "TIMESTAMP_TZ"
     assert set(raw_tables("bigquery")["litellm__payloads"].values()) <= set(TYPES["bigquery"].values())

@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.sql import field, quote, utc_timestamp
+from llm_spend.schema import REQUESTS
 from llm_spend.windows import Window
 
 
 class Api(Protocol):
     """An open connection to an API."""
 
-    def fetch(self, window: Window, spool: Spool) -> None:
-        """Write every row of a window into the spool. Rows outside of it do no harm. Raises UserError."""
-
     def check(self) -> str:
         """What can be reached with the key, in a few words. Raises UserError when it is not enough to load."""
 
 
-@dataclass(frozen=True)
-class ApiSource:
-    """An API whose rows have a log format.
+class NotAllowedError(UserError):
+    """The key or the plan does not allow one of the things that an API offers."""
 
-    `time_field`: the field of a row that says in which window it is. `settle`: how long rows are waited for before a
-    window is asked for; `look_back`: how long they may still arrive or change. `first`: how far the first load goes
-    back.
+
+@dataclass(frozen=True)
+class Stream:
+    """Rows in time: asked for window by window.
+
+    `fetch` writes every row of a window into the spool; rows outside of it do no harm. `time_field`: the field of a
+    row that says in which window it is. `settle`: how long rows are waited for before a window is asked for;
+    `look_back`: how long they may still arrive or change. `first`: how far the first load goes back. `whole_days`: a
+    window ends with its day. `changed`: by UTC day, when a row of it was last changed, for days with a change since a
+    moment; for a source that can tell.
     """
 
+    name: str
     format: LogFormat
-    open: Callable[[str], AbstractContextManager[Api]]
     time_field: str
+    fetch: Callable[[Any, Window, Spool], None]
     settle: timedelta = timedelta(minutes=15)
     look_back: timedelta = timedelta(hours=24)
     first: timedelta = timedelta(days=30)
+    whole_days: bool = False
+    changed: Callable[[Any, datetime], Mapping[date, datetime]] | None = None
 
     def format_of(self, window: Window) -> LogFormat:
         """The format of rows that are in a window; a row on its end belongs to the next one."""
@@ -49,11 +56,39 @@ class ApiSource:
         return replace(self.format, keep=f"{moment} >= {start} AND {moment} < {end}")
 
 
-def url_of(source: str, instance: str, window: Window) -> str:
+@dataclass(frozen=True)
+class Listing:
+    """A list that is asked for as a whole, and loaded when it is not what was loaded last."""
+
+    name: str
+    format: LogFormat
+    fetch: Callable[[Any, Spool], None]
+
+
+@dataclass(frozen=True)
+class ApiSource:
+    """What an API offers. Without the first stream there is nothing to load; the others may be not allowed."""
+
+    name: str
+    open: Callable[[str], AbstractContextManager[Any]]
+    streams: tuple[Stream, ...]
+    listings: tuple[Listing, ...] = ()
+
+
+def window_url(source: str, instance: str, entity: str, window: Window) -> str:
     """What the raw table calls the place that rows of a window came from."""
     moments = "--".join(re.sub(r"[-:]", "", _text(each)).replace(" ", "T") + "Z" for each in (window.start, window.end))
+    return f"{_place(source, instance, entity)}/{moments}.jsonl"
+
+
+def listing_url(source: str, instance: str, entity: str, digest: str) -> str:
+    """What the raw table calls the place that a list with this content came from."""
+    return f"{_place(source, instance, entity)}/{digest}.jsonl"
+
+
+def _place(source: str, instance: str, entity: str) -> str:
     place = re.sub(r"[^\w.-]", "_", instance)
-    return f"{source}-api://{place}/{moments}.jsonl"
+    return f"{source}-api://{place}" if entity == REQUESTS else f"{source}-api://{place}/{entity}"
 
 
 def _text(moment: datetime) -> str:
