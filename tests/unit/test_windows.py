@@ -58,6 +58,19 @@ def test_a_window_that_could_be_forgotten_by_its_log_is_not_asked_for_again() ->
     assert planned(known, "03", "13T00:00")[0] == window("04", "05")
 
 
+def test_a_day_is_asked_for_when_it_is_over() -> None:
+    options = {"settle": SETTLE, "look_back": LOOK_BACK, "whole_days": True}
+    assert plan([], at("01"), at("03T00:14"), **options) == [window("01", "02")]
+    assert plan([], at("01"), at("03T00:15"), **options) == [window("01", "02"), window("02", "03")]
+
+
+def test_a_window_with_rows_that_changed_since_is_asked_for_again() -> None:
+    known = [loaded("01", "02", "03"), loaded("02", "03", "03T00:15")]
+    for changed, expected in [("02T23:59", []), ("03", [window("01", "02")])]:
+        options = {"settle": SETTLE, "look_back": timedelta(0), "changed": {at("01").date(): at(changed)}}
+        assert plan(known, at("01"), at("03T00:15"), **options) == expected
+
+
 def test_a_gap_is_filled() -> None:
     known = [loaded("01", "02", "03"), loaded("03", "03T12:00", "04T12:00")]
     assert planned(known, "01", "03T12:15") == [window("02", "03")]
