@@ -12,10 +12,11 @@ import pytest
 
 from llm_spend.build import build
 from llm_spend.destinations import DuckDb
-from llm_spend.load import load_api
-from llm_spend.sources import API_SOURCES
+from llm_spend.load_api import load_api
+from llm_spend.sources import portkey_api
 from tests.conftest import query
 from tests.dbt.test_incremental import assert_same
+from tests.few_prices import few_prices
 from tests.sources.fake_portkey import FakePortkey, serving, source_of
 from tests.sources.test_portkey_api import log
 
@@ -29,7 +30,7 @@ DAYS = "select usage_date::varchar, requests from llm_spend.llm_usage_by_model_d
 @pytest.fixture
 def portkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortkey]:
     with serving(FakePortkey(polls=0)) as portkey:
-        monkeypatch.setitem(API_SOURCES, "portkey", lambda: source_of(portkey))  # type: ignore[arg-type]
+        monkeypatch.setattr(portkey_api, "api_source", lambda instance: source_of(portkey))
         yield portkey
 
 
@@ -52,7 +53,7 @@ def forget_day(database: Path, day: str) -> None:
 
 
 def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePortkey, tmp_path: Path) -> None:
-    database = tmp_path / "restated.duckdb"
+    database, seeds = tmp_path / "restated.duckdb", few_prices(tmp_path / "seeds")
     portkey.logs = [
         log("kept"),
         log("vanishes"),
@@ -62,7 +63,7 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
         log("unreadable", cost="dear"),
     ]
     assert load(database, datetime(2026, 11, 3, 9, 15)) == 6
-    assert build(DuckDb(database), test=False).ok
+    assert build(DuckDb(database), seeds=seeds, test=False).ok
     assert len(query(database, FACT)) == 5
 
     portkey.logs = [
@@ -74,7 +75,7 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
         log("next day", at="2026-11-03T08:00:00.000Z"),
     ]
     load(database, datetime(2026, 11, 4, 10))
-    assert build(DuckDb(database)).ok
+    assert build(DuckDb(database), seeds=seeds).ok
     assert query(database, FACT) == [
         ("kept", "2026-11-02", 15),
         ("late", "2026-11-02", 15),
@@ -84,13 +85,13 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
     ]
     assert query(database, HEALTH) == [(5, 0, 1)]
     whole = Path(shutil.copy(database, tmp_path / "whole.duckdb"))
-    assert build(DuckDb(whole), full_refresh=True, test=False).ok
+    assert build(DuckDb(whole), seeds=seeds, full_refresh=True, test=False).ok
     assert_same(database, whole)
 
     forget_day(database, "2026-11-02 00:00:00")
-    assert build(DuckDb(database), test=False).ok
+    assert build(DuckDb(database), seeds=seeds, test=False).ok
     assert [row[1] for row in query(database, FACT)] == ["2026-11-03", "2026-11-03"]
     assert query(database, DAYS) == [("2026-11-03", 2)]
     whole = Path(shutil.copy(database, tmp_path / "whole-again.duckdb"))
-    assert build(DuckDb(whole), full_refresh=True, test=False).ok
+    assert build(DuckDb(whole), seeds=seeds, full_refresh=True, test=False).ok
     assert_same(database, whole)

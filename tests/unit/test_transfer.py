@@ -21,6 +21,7 @@ from llm_spend.errors import UserError
 from llm_spend.load import load_logs
 from llm_spend.transfer import EXPORTED, LOADS_TABLE, MANIFEST, export_tables, import_tables
 from tests.conftest import query
+from tests.few_prices import few_prices
 from tests.unit.test_cli import run
 
 # Numbers, texts and documents that are easily changed on the way.
@@ -180,10 +181,11 @@ def test_an_import_counts_at_the_next_build(tmp_path: Path) -> None:
         }
         log.write_text(json.dumps(record) + "\n")
         load_logs("portkey", str(log), destination)
-    assert build(new, test=False).ok
+    seeds = few_prices(tmp_path / "seeds")
+    assert build(new, seeds=seeds, test=False).ok
     export_tables(old, tmp_path / "export")
     import_tables(new, tmp_path / "export")
-    assert build(new).ok
+    assert build(new, seeds=seeds).ok
     found = "select source_record_id from llm_spend.fct_llm_requests order by 1"
     assert query(new.database, found) == [("new",), ("old",)]
     assert query(new.database, "select sum(attempts) from llm_spend.llm_usage_by_user_daily") == [(2,)]

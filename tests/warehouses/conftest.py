@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import os
@@ -12,17 +11,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from llm_spend.build import build, project_dir
+from llm_spend.build import build
 from llm_spend.demo import run_demo
-from llm_spend.demo.pricing import PRICES
 from llm_spend.destinations import BigQuery, Destination, DuckDb, Snowflake
 from llm_spend.settings import SourceSettings
 from tests.conftest import load_sources
+from tests.few_prices import few_prices
 from tests.warehouses.compare import Table, read_bigquery, read_duckdb, read_snowflake
+from tests.warehouses.listed import load_listed
 from tests.warehouses.servers import bigquery_server, snowflake_server
 
 REQUESTS = 1_500
@@ -70,19 +71,8 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
         if each.source != "litellm"
     ]
     restated_day = _restate(inputs.sources[0], folder / "restated")
-    few_prices = _with_few_prices(inputs.seeds, folder / "few_prices")
-    return Organisation(inputs.sources, first_months, restated_day, inputs.seeds, few_prices)
-
-
-def _with_few_prices(seeds: Path, folder: Path) -> Path:
-    shutil.copytree(seeds, folder)
-    for name in ("model_prices.csv", "price_corrections.csv", "model_aliases.csv"):
-        with (project_dir() / "seeds" / "prices" / name).open(newline="") as packaged:
-            header, *rows = csv.reader(packaged)
-        with (folder / name).open("w", newline="") as few:
-            models = header.index("model_id")
-            csv.writer(few).writerows([header, *(row for row in rows if row[models] in PRICES)])
-    return folder
+    few = few_prices(folder / "few_prices", inputs.seeds)
+    return Organisation(inputs.sources, first_months, restated_day, inputs.seeds, few)
 
 
 def _restate(source: SourceSettings, folder: Path) -> SourceSettings:
@@ -99,17 +89,28 @@ def _restate(source: SourceSettings, folder: Path) -> SourceSettings:
     return source.model_copy(update={"path": f"{folder}/*.gz"})
 
 
+def _some_record(source: SourceSettings) -> dict[str, Any]:
+    """A record of the first day of a log."""
+    day = min(Path(source.path).parent.glob("*2026-08*.jsonl.gz"))
+    with gzip.open(day, "rt") as lines:
+        record: dict[str, Any] = json.loads(next(lines))
+    return record
+
+
 Step = Callable[[Destination], None]
 
 
 def steps(organisation: Organisation) -> dict[str, Step]:
     """What happens to a destination, in this order, by the name of the state that it ends in."""
 
-    def run(sources: list[SourceSettings], *, is_last: bool = False) -> Step:
+    def run(sources: list[SourceSettings], *, is_first: bool = False, is_last: bool = False) -> Step:
         seeds = organisation.seeds if is_last else organisation.few_prices
 
         def step(destination: Destination) -> None:
             load_sources(sources, destination)
+            if is_first:
+                portkey = organisation.first_months[0]
+                load_listed(destination, organisation.seeds.parent / "listed", portkey.instance, _some_record(portkey))
             if is_last:
                 # The one table that a full refresh keeps; this is what it is like to begin.
                 destination.execute("drop table llm_spend_internal.int_closed_price_book")
@@ -119,7 +120,7 @@ def steps(organisation: Organisation) -> dict[str, Step]:
         return step
 
     return {
-        "first": run(organisation.first_months),
+        "first": run(organisation.first_months, is_first=True),
         "second": run([*organisation.sources, organisation.restated_day]),
         "rerun": run([*organisation.sources, organisation.restated_day]),
         "refreshed": run([], is_last=True),

@@ -1,0 +1,25 @@
+"""Seeds with the prices of the demo's models only: thousands of prices take a build seconds, an emulator many more."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+from llm_spend.build import project_dir
+from llm_spend.demo.pricing import PRICES
+
+
+def few_prices(folder: Path, seeds: Path | None = None) -> Path:
+    """A folder of seeds: those given, and few of the packaged prices. Models: as `demo.pricing.PRICES`."""
+    if seeds is None:
+        folder.mkdir()
+    else:
+        shutil.copytree(seeds, folder)
+    for name in ("model_prices.csv", "price_corrections.csv", "model_aliases.csv"):
+        with (project_dir() / "seeds" / "prices" / name).open(newline="", encoding="utf-8") as packaged:
+            header, *rows = csv.reader(packaged)
+        with (folder / name).open("w", newline="", encoding="utf-8") as few:
+            models = header.index("model_id")
+            csv.writer(few).writerows([header, *(row for row in rows if row[models] in PRICES)])
+    return folder
