@@ -62,11 +62,12 @@ def load_api(
         create_missing_tables(pipeline, destination)
         at = now or datetime.now(UTC).replace(tzinfo=None)
         load = _ApiLoad(source, name, destination, pipeline, api, Path(folder), at, keep_raw_text, observe)
+        first = [*asked.streams, *asked.listings][0]
         for stream in asked.streams:
-            with load.allowed(is_needed=stream is asked.streams[0]):
+            with load.allowed(is_needed=stream is first):
                 load.stream(stream, since, again=again)
         for listing in asked.listings:
-            with load.allowed():
+            with load.allowed(is_needed=listing is first):
                 load.listing(listing)
     return load.report(monotonic() - started)
 
@@ -151,7 +152,7 @@ class _ApiLoad:
             names = ", ".join(sorted(each[:40] for each in self.unknown)[:_NAMES_SHOWN])
             self.warnings.append(f"Fields that are not known, and not kept: {names}.")
         counts = (self.rows, self.quarantined, seconds, self.windows)
-        return LoadReport(self.source, self.instance, 0, 0, *counts, tuple(self.warnings))
+        return LoadReport(self.source, self.instance, 0, 0, *counts, tuple(dict.fromkeys(self.warnings)))
 
     def _name(self, entity: str) -> str:
         return f"{self.source} ({self.instance}), {entity}"
@@ -166,7 +167,7 @@ class _ApiLoad:
                 f"The answer of the API can't be kept in {self.folder}: {error.strerror}.",
                 "Make room there, or name another folder in TMPDIR.",
             ) from None
-        self.unknown |= spool.names - set(fmt.fields)
+        self.unknown |= spool.names.difference(fmt.file_fields)
         return spool
 
     def _load(self, fmt: LogFormat, file: LogFile, entity: str) -> None:

@@ -148,7 +148,7 @@ def _check_columns(fmt: LogFormat, files: list[LogFile]) -> None:
         with duckdb.connect() as connection:
             described = connection.execute(f"DESCRIBE SELECT * EXCLUDE (filename) FROM {table}").fetchall()
         names = {row[0].lower() for row in described}
-        missing = [name for name in fmt.fields if name.lower() not in names]
+        missing = [name for name in fmt.file_fields if name.lower() not in names]
         if missing:
             raise UserError(
                 f"No {_LAYOUT_NAMES[layout]} file of this load has the column {', '.join(missing)}.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 import gzip
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 
 from llm_spend.errors import UserError
-from llm_spend.readers.records import Layout
+from llm_spend.readers.records import Layout, LogFormat
 from llm_spend.windows import Window
 
 _WILDCARDS = frozenset("*?[")
@@ -136,20 +137,35 @@ def layout_of(file: LogFile) -> Layout:
         return "csv"
     if plain.endswith(".parquet"):
         return "parquet"
-    if name.endswith(".zst"):
-        return "newline_delimited"
-    opener = gzip.open if name.endswith(".gz") else open
-    try:
-        with opener(file.local_path, "rb") as stream:
-            start = stream.read(1 << 16).removeprefix(codecs.BOM_UTF8)
-    except (OSError, EOFError):
-        return "newline_delimited"
+    start = _start(file)
     lines = [line.strip() for line in start.splitlines() if line.strip()]
     if lines and lines[0].startswith(b"["):
         return "array"
     # A document over several lines goes on; in a log the next line is a document of its own.
     goes_on = len(lines) > 1 and lines[0].startswith(b"{") and not lines[1].startswith(b"{")
     return "unstructured" if goes_on and not is_json(lines[0]) else "newline_delimited"
+
+
+def format_of(fmt: LogFormat, file: LogFile) -> LogFormat:
+    """The format of the records in a file, where a source has two."""
+    if not fmt.fuller or layout_of(file) in ("csv", "parquet"):
+        return fmt
+    start = _start(file)
+    # Of what is not seen the fuller one misses nothing.
+    return fmt.fuller if not start or re.search(fmt.fuller_if.encode(), start) else fmt
+
+
+def _start(file: LogFile) -> bytes:
+    """The first bytes of a file; none where they can't be read."""
+    name = file.local_path.lower()
+    if name.endswith(".zst"):
+        return b""
+    opener = gzip.open if name.endswith(".gz") else open
+    try:
+        with opener(file.local_path, "rb") as stream:
+            return stream.read(1 << 16).removeprefix(codecs.BOM_UTF8)
+    except (OSError, EOFError):
+        return b""
 
 
 def is_json(line: bytes) -> bool:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from tempfile import NamedTemporaryFile
 
 import duckdb
 
 from llm_spend.readers.checks import UnreadableLine
-from llm_spend.readers.files import LogFile, layout_of
-from llm_spend.readers.records import LogFormat, literal_path, problem_sql, read_sql, with_texts_sql
+from llm_spend.readers.files import LogFile, format_of, layout_of
+from llm_spend.readers.records import (
+    LogFormat,
+    document_fields,
+    literal_path,
+    problem_sql,
+    read_sql,
+    unnested_sql,
+    unwrapped_sql,
+    with_texts_sql,
+)
 from llm_spend.readers.sql import identifier, quote
 
 
@@ -20,7 +30,7 @@ def unreadable_lines(fmt: LogFormat, file: LogFile, limit: int) -> Iterator[Unre
     A second reading of the few files that have some: numbering every line of every file would cost the load its
     second core.
     """
-    layout = layout_of(file)
+    fmt, layout = format_of(fmt, file), layout_of(file)
     if layout != "newline_delimited":
         query = (
             f"SELECT row_number() OVER () AS number, {problem_sql(fmt)} AS problem, NULL AS text"
@@ -58,19 +68,19 @@ def _decoded_lines(file: LogFile) -> Iterator[str]:
 
 def _lines_sql(fmt: LogFormat, path: str) -> str:
     """The lines of a file, numbered, with the same fields under the same alias as the reader's."""
-    structure = ", ".join(f'"{name}": "{"JSON" if name in fmt.json_fields else "VARCHAR"}"' for name in fmt.fields)
+    types = document_fields(fmt)
     lines = (
         f"SELECT row_number() OVER () AS number, line FROM read_csv({quote(literal_path(path))},"
         " columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape='', header=false, auto_detect=false,"
         " strict_mode=false, max_line_size=134217728)"
     )
-    parsed = f"from_json(CASE WHEN json_valid(line) THEN line END, {quote('{' + structure + '}')})"
-    fields = ", ".join(f"parsed.{identifier(name)} AS {identifier(name)}" for name in fmt.fields)
-    records = (
+    parsed = f"from_json(CASE WHEN json_valid(line) THEN line END, {quote(json.dumps(types))})"
+    fields = ", ".join(f"parsed.{identifier(name)} AS {identifier(name)}" for name in types)
+    documents = (
         f"(SELECT number, line, {fields} FROM"
         f" (SELECT number, line, {parsed} AS parsed FROM ({lines}) WHERE trim(line) <> '')) AS r"
     )
     return (
         f"SELECT r.number, CASE WHEN NOT json_valid(r.line) THEN 'not valid JSON' ELSE {problem_sql(fmt)} END"
-        f" AS problem, r.line AS text FROM {with_texts_sql(fmt, records)}"
+        f" AS problem, r.line AS text FROM {with_texts_sql(fmt, unnested_sql(fmt, unwrapped_sql(fmt, documents)))}"
     )

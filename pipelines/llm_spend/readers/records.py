@@ -30,22 +30,43 @@ _MAX_FILE_SIZE = "250MB"
 
 
 @dataclass(frozen=True)
+class Unnest:
+    """Records that lie inside of the documents of a file: several in one of them, or none.
+
+    `records`: a list of structs, from fields `r."field"` of the document. It is NULL when the document is none of the
+    log; then it counts as a record without a value. `fields`: the names in the struct; a record has them beside the
+    fields of its document. `types`: DuckDB types of fields of the document that are neither text nor JSON.
+    """
+
+    records: str
+    fields: tuple[str, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LogFormat:
     """How the lines of one kind of log become rows of one raw table.
 
     `columns` are in the order of the table; `json_fields` are read as JSON documents, all others as text.
+    `envelope` is a field that may hold the record: a field that is not at the top is looked for in there. `fuller`
+    reads what this format reads and more, into the same table, and takes longer: it is for files that begin like
+    `fuller_if`, a regular expression.
     `keep` restricts the records that become rows. `metadata_given` tells whether a record carried metadata at all,
-    so that metadata that can't be read is told from none.
+    so that metadata that can't be read is told from none. `unnest`: where a document of the file is not a record.
     """
 
     source: str
     table: str
     columns: Mapping[str, Column]
     json_fields: frozenset[str] = frozenset()
+    envelope: str | None = None
+    fuller: LogFormat | None = None
+    fuller_if: str = ""
     keep: str | None = None
     metadata_column: str | None = None
     metadata_given: str | None = None
     record_name: str = field(default="log record")
+    unnest: Unnest | None = None
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -60,7 +81,16 @@ class LogFormat:
     @property
     def fields(self) -> list[str]:
         """The fields that the expressions of the format refer to as `r."field"`."""
-        return sorted({name.replace('""', '"') for sql in self._expressions for name in _FIELD.findall(sql)})
+        return sorted({name for sql in self._expressions for name in _named(sql)})
+
+    @property
+    def file_fields(self) -> dict[str, str]:
+        """By field that is read from the file: its DuckDB type."""
+        names, types = set(self.fields), dict.fromkeys(self.json_fields, "JSON")
+        if self.unnest:
+            names = names.difference(self.unnest.fields).union(_named(self.unnest.records))
+            types.update(self.unnest.types)
+        return {name: types.get(name, "VARCHAR") for name in sorted(names)}
 
     @property
     def texts(self) -> dict[str, list[str]]:
@@ -76,6 +106,11 @@ class LogFormat:
         columns = self.columns.values()
         given = [column.sql for column in columns] + [column.text or "" for column in columns]
         return [*given, self.keep or "", self.metadata_given or ""]
+
+
+def _named(sql: str) -> list[str]:
+    """The fields that an expression refers to."""
+    return [name.replace('""', '"') for name in _FIELD.findall(sql)]
 
 
 def problem_sql(fmt: LogFormat, values: Mapping[str, str] | None = None) -> str:
@@ -106,6 +141,18 @@ def _first_branch(fmt: LogFormat, values: Mapping[str, str]) -> list[str]:
     # Without a required value a record may have no field at all.
     has_required = any(column.required for column in fmt.columns.values())
     return [f"WHEN {' AND '.join(conditions)} THEN NULL"] if has_required else []
+
+
+def unnested_sql(fmt: LogFormat, documents: str) -> str:
+    """A table of records from one of documents, both with the alias `r`."""
+    if not fmt.unnest:
+        return documents
+    inside = identifier(f"{_apart(fmt)}record")
+    fields = ", ".join(f"struct_extract(r.{inside}, {quote(name)}) AS {identifier(name)}" for name in fmt.unnest.fields)
+    return (
+        f"(SELECT r.* EXCLUDE ({inside}), {fields} FROM"
+        f" (SELECT r.*, unnest(coalesce({fmt.unnest.records}, [NULL])) AS {inside} FROM {documents}) AS r) AS r"
+    )
 
 
 def with_texts_sql(fmt: LogFormat, table: str) -> str:
@@ -144,7 +191,7 @@ def _apart(fmt: LogFormat) -> str:
 
 def read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
     """What reads `paths`; its alias `r` has one text or JSON column a field, the texts of documents, and `filename`."""
-    return with_texts_sql(fmt, _read_sql(fmt, layout, paths))
+    return with_texts_sql(fmt, unnested_sql(fmt, _read_sql(fmt, layout, paths)))
 
 
 def _read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
@@ -153,14 +200,31 @@ def _read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
         # JSON inside a table is text or a structure: either becomes a document, and text that is not JSON becomes NULL.
         documents = ", ".join(f"try_cast({identifier(name)} AS JSON) AS {identifier(name)}" for name in fmt.json_fields)
         return f"(SELECT * REPLACE ({documents}) FROM {table}) AS r" if documents else f"{table} AS r"
-    columns = ", ".join(
-        f"{identifier(name)}: '{'JSON' if name in fmt.json_fields else 'VARCHAR'}'" for name in fmt.fields
-    )
+    columns = ", ".join(f"{identifier(name)}: {quote(kind)}" for name, kind in document_fields(fmt).items())
     tolerant = ", ignore_errors=true" if layout == "newline_delimited" else ""
-    return (
+    return unwrapped_sql(
+        fmt,
         f"read_json({_list(paths)}, format='{layout}', filename=true, maximum_object_size={_MAX_OBJECT_BYTES},"
-        f" columns={{{columns}}}{tolerant}) AS r"
+        f" columns={{{columns}}}{tolerant}) AS r",
     )
+
+
+def document_fields(fmt: LogFormat) -> dict[str, str]:
+    """By field that is read from a JSON document: its DuckDB type. The envelope has the same fields inside."""
+    types = fmt.file_fields
+    inside = ", ".join(f"{identifier(name)} {kind}" for name, kind in types.items())
+    return {**types, fmt.envelope: f"STRUCT({inside})"} if fmt.envelope else types
+
+
+def unwrapped_sql(fmt: LogFormat, documents: str) -> str:
+    """A table of documents, `documents` with the alias `r`, whose fields are at the top."""
+    if not fmt.envelope:
+        return documents
+    fields = ", ".join(
+        f"coalesce({field_sql(name)}, {field_sql(fmt.envelope)}.{identifier(name)}) AS {identifier(name)}"
+        for name in fmt.file_fields
+    )
+    return f"(SELECT r.* REPLACE ({fields}) FROM {documents}) AS r"
 
 
 def csv_sql(paths: Sequence[str], *, note_dropped: bool = False) -> str:

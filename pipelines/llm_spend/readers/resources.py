@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from dlt.destinations.adapters import bigquery_adapter
 from dlt.extract import DltResource, DltSource
 
 from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
-from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of
+from llm_spend.readers.files import LogFile, below_scheme, format_of, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, select_sql
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
@@ -54,10 +55,11 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     def statements(load_id: str) -> Iterator[str]:
         if not files:
             yield empty_sql(fmt)
-        for (layout, staged_root, original_root), group in groupby(sorted(files, key=_alike), key=_alike):
+        alike = partial(_alike, fmt)
+        for (layout, staged_root, original_root, _), group in groupby(sorted(files, key=alike), key=alike):
             members = list(group)
             yield select_sql(
-                fmt,
+                format_of(fmt, members[0]),
                 layout,
                 [file.local_path for file in members],
                 source_system=source_system,
@@ -78,11 +80,11 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     return bigquery_adapter(resource, partition=fmt.event_time, cluster=["_dlt_load_id"])
 
 
-def _alike(file: LogFile) -> tuple[Layout, str, str]:
-    """What files of one statement share: their layout, and which folder of copies stands for which original one."""
+def _alike(fmt: LogFormat, file: LogFile) -> tuple[Layout, str, str, bool]:
+    """What files of one statement share: layout, which folder of copies stands for which original one, format."""
     path = file.local_path.removesuffix(UNPACKED)
     below = below_scheme(file.url) if is_remote(file.url) else file.url
-    return layout_of(file), path.removesuffix(below), file.url.removesuffix(below)
+    return layout_of(file), path.removesuffix(below), file.url.removesuffix(below), format_of(fmt, file) is fmt
 
 
 def _file_records(fmt: LogFormat, files: list[LogFile], instance: str, entity: str) -> DltResource:

@@ -124,6 +124,11 @@ def typed(text: str, kind: Kind) -> Column:
     return Column(kind, cast_text(text, kind), given)
 
 
+def unknown(kind: Kind) -> Column:
+    """A column of which a log says nothing."""
+    return Column(kind, f"CAST(NULL AS {DUCKDB_TYPES[kind]})")
+
+
 def quantity(text: str, unit: str) -> str:
     """Text as a quantity of a unit of OTHER_USAGE, NULL when it is none or below 0."""
     value = cast_text(text, OTHER_USAGE[unit])

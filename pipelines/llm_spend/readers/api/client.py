@@ -143,8 +143,10 @@ class ApiClient:
             text = next(response.iter_content(_SAID_READ), b"").decode(errors="replace")
         except requests.RequestException:
             return ""
-        for secret in self._headers.values():
-            text = text.replace(secret, "***")
+        for value in self._headers.values():
+            # A scheme stands before some secrets, which are shown without it at times.
+            for secret in (value, value.rpartition(" ")[2]):
+                text = text.replace(secret, "***")
         return redact(" ".join(_message(text).split()))[:_SAID_SHOWN]
 
     def _tried(self, what: str, send: Callable[[], _T]) -> _T:

@@ -5,9 +5,11 @@ A page is parsed once, and its rows are written as JSON lines at once: memory ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
+
+import orjson
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.spool import Spool
@@ -68,6 +70,37 @@ def spool_pages(
     Raises UserError when a page has no list of rows at `rows_at`, when a page comes again or its name does, and when
     there are fewer rows in the end than a page said at `total_at`.
     """
+    return _take_pages(spool.add_rows, fetch, following, source, rows_at, total_at)
+
+
+def list_pages(
+    fetch: FetchPage,
+    following: Paging,
+    *,
+    source: str,
+    rows_at: tuple[str, ...] = ("data",),
+    total_at: tuple[str, ...] | None = None,
+) -> list[Any]:
+    """The rows of all pages of a list that is not long. Raises UserError as spool_pages does."""
+    found: list[Any] = []
+
+    def take(rows: Sequence[Any]) -> bytes:
+        found.extend(rows)
+        return orjson.dumps(rows)
+
+    _take_pages(take, fetch, following, source, rows_at, total_at)
+    return found
+
+
+def _take_pages(
+    take: Callable[[Sequence[Any]], bytes],
+    fetch: FetchPage,
+    following: Paging,
+    source: str,
+    rows_at: tuple[str, ...],
+    total_at: tuple[str, ...] | None,
+) -> int:
+    """Hand the rows of all pages to `take`, which gives what tells one page from another; how many there were."""
     seen_names: set[bytes] = set()
     seen_pages: set[bytes] = set()
     declared, name, progress = 0, None, Progress(0, 0, 0)
@@ -77,8 +110,8 @@ def spool_pages(
         rows = _at(page, rows_at)
         if not isinstance(rows, list):
             raise _incomplete(source, f"page {number} has no list of rows at {'.'.join(rows_at)}")
-        lines = spool.add_rows(rows)
-        if rows and _is_known(lines, seen_pages):
+        content = take(rows)
+        if rows and _is_known(content, seen_pages):
             raise _incomplete(source, f"page {number} has the rows of a page before it")
         progress = Progress(number, len(rows), progress.rows + len(rows))
         if total_at and isinstance(of_page := _at(page, total_at), int):

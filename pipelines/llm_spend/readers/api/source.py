@@ -53,7 +53,8 @@ class Stream:
         """The format of rows that are in a window; a row on its end belongs to the next one."""
         moment = utc_timestamp(field(self.time_field))
         start, end = (f"TIMESTAMP {quote(_text(each))}" for each in (window.start, window.end))
-        return replace(self.format, keep=f"{moment} >= {start} AND {moment} < {end}")
+        is_inside = f"{moment} >= {start} AND {moment} < {end}"
+        return replace(self.format, keep=f"({self.format.keep}) AND {is_inside}" if self.format.keep else is_inside)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class ApiSource:
-    """What an API offers. Without the first stream there is nothing to load; the others may be not allowed."""
+    """What an API offers. Its first stream, or list if it has none, is needed; the others may be not allowed."""
 
     name: str
     open: Callable[[str], AbstractContextManager[Any]]

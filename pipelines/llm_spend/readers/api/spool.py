@@ -24,13 +24,17 @@ class CutOffError(Exception):
 
 
 class Spool:
-    """JSON lines of one window. `rows` counts what was added; `names` are fields seen in some of the rows."""
+    """JSON lines of one window. `rows` counts what was added; `names` are fields seen in some of the rows.
+
+    `warnings`: what somebody should know of these rows; it is told with the report of the load.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.rows = 0
         self.names: set[str] = set()
+        self.warnings: list[str] = []
         self._file: BinaryIO = path.open("w+b")
 
     def __enter__(self) -> Spool:
