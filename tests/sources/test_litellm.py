@@ -72,11 +72,13 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
             payload("hit", cache_hit=True, response_cost=0),
             payload("budget", status="failure", error_information=budget),
             payload("tiny", response_cost=1.5e-7),
+            payload("wording", status="failure", error_information={"error_code": "tokens_exceeded"}, cache_hit="None"),
+            payload("", litellm_call_id="call-of-nobody"),
             payload("", trace_id="nobody"),
         ],
     )
     report = warehouse.load("litellm", warehouse.folder / "*" / "**" / "*.*json*", instance="proxy")
-    assert (report.files, report.rows, report.quarantined) == (6, 13, 1)
+    assert (report.files, report.rows, report.quarantined) == (6, 15, 1)
     return warehouse
 
 
@@ -111,13 +113,18 @@ def test_a_refusal_keeps_what_the_gateway_says(loaded: Warehouse) -> None:
     assert one(loaded, columns, "budget") == ("failure", 422, "BudgetExceededError", "budget")
 
 
+def test_a_word_instead_of_a_number_or_an_id_is_no_problem(loaded: Warehouse) -> None:
+    assert one(loaded, "(error_code, is_cache_hit, status)", "wording") == (None, None, "failure")
+    assert one(loaded, "litellm_call_id", "call-of-nobody") == "call-of-nobody"
+
+
 def test_small_amounts_and_cache_hits(loaded: Warehouse) -> None:
     assert one(loaded, "response_cost", "tiny") == Decimal("0.000000150000")
     assert one(loaded, "(is_cache_hit, response_cost)", "hit") == (True, Decimal(0))
 
 
 def test_a_payload_without_id_is_quarantined(loaded: Warehouse) -> None:
-    assert loaded.quarantine("proxy") == [("lines.ndjson", 7, "id: missing")]
+    assert loaded.quarantine("proxy") == [("lines.ndjson", 9, "id: missing")]
 
 
 def test_no_prompt_and_no_answer_is_stored(loaded: Warehouse) -> None:

@@ -6,8 +6,8 @@ tokens and for all other usage; `response_cost` is USD and 0 on a cache hit. Inp
 ones when `cached_tokens_details` is there, and are without them otherwise. Calls that are billed by something else than
 tokens have a usage object of their own: seconds of a transcription, pages read.
 
-A row of `LiteLLM_SpendLogs` says the same under other names, most of it in `metadata`; its times are UTC timestamps, its
-cache hit is a word. Both become rows of one table, so that a call that is in both counts once.
+A row of `LiteLLM_SpendLogs` says the same under other names, most of it in `metadata`; its times are UTC timestamps and
+its cache hit is a word. Both become rows of one table, so that a call that is in both counts once.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from llm_spend.readers.sql import (
     typed,
 )
 from llm_spend.schema import Column, Kind
+from llm_spend.sources.about import About, Setting
 
 _METADATA = field("metadata")
 _ERROR_INFORMATION = field("error_information")
@@ -220,6 +221,10 @@ SPEND_LOGS = replace(
     columns={
         **PAYLOADS.columns,
         "id": Column("text", _either(_word(field("request_id")), _own("litellm_call_id")), required=True),
+        "start_time": typed(field("startTime"), "timestamp").as_required(),
+        "end_time": typed(field("endTime"), "timestamp"),
+        "completion_start_time": typed(field("completionStartTime"), "timestamp"),
+        "updated_at": typed(field("updated_at"), "timestamp"),
         "trace_id": Column("text", _own("session_id")),
         "litellm_call_id": Column("text", _either(_own("litellm_call_id"), json_text(_METADATA, "litellm_call_id"))),
         # Rows of proxies that had no status yet are answers: failures had a table of their own.
@@ -251,3 +256,28 @@ SPEND_LOGS = replace(
     },
 )
 """Rows of the proxy's database; `metadata.guardrail_status` is put there by those who ask for them."""
+
+ABOUT = About(
+    title="LiteLLM",
+    grain="One row a call that the proxy made, or refused: payloads have each failed attempt, the database one failure"
+    " of a call. Questions about the state of a batch or a response are kept, and are no requests.",
+    cost="US dollars, as LiteLLM estimated them at its own prices, with the discounts and margins of its configuration;"
+    " 0 for a cache hit.",
+    tokens="Input includes cached tokens, Anthropic's too. Cache and reasoning tokens are those of `usage_object`; a"
+    " stream that was broken off may have an estimate, or none.",
+    attribution="End user, owner of the key (e-mail or id), team, key (its hash), and `spend_logs_metadata`; payloads"
+    " have `requester_metadata`, too. Request tags are kept, and are no metadata: a call may have several.",
+    lateness="Rows of the database come seconds after a call, hours when the proxy could not write; the cost of a batch"
+    " comes when it is done. Rows are deleted after the retention of the proxy.",
+    cannot_tell="The database: temperature, token limit, and failed attempts before a success. Payloads: what changed"
+    " after they were written. Neither: calls while `disable_spend_logs` is on.",
+    files="Payloads of the S3 and GCS loggers (StandardLoggingPayload): one JSON object a file, or a line each.",
+    api="The PostgreSQL database of the proxy when `database_url` is given, which takes SELECT on its tables; else its"
+    " API with an administrator's key. Spend log, daily totals, keys, teams, users, customers, organisations, budgets,"
+    " rate limits and what was counted; the database has projects, tags, and members of teams with budgets, too.",
+    settings=(
+        Setting("database_url", "address of the proxy's database, as it has it in `DATABASE_URL`", is_secret=True),
+        Setting("base_url", "address of the proxy, without `database_url`"),
+        Setting("api_key", "master key, or key of a user with the role `proxy_admin_viewer`", is_secret=True),
+    ),
+)
