@@ -91,3 +91,87 @@ def test_a_wrong_type_is_quarantined_with_its_line(loaded: Warehouse) -> None:
 
 def test_no_prompt_and_no_answer_is_stored(loaded: Warehouse) -> None:
     loaded.assert_nowhere(SECRET)
+
+
+def otlp(span_id: str, kind: str = "Model", code: int = 1, **attributes: Any) -> dict[str, Any]:
+    """A span as OTLP/JSON has it: whole numbers are text, and attributes are a list."""
+    values = {"tfy.span_type": kind, "tfy.model.name": "gpt-4o", "tfy.output": SECRET, **attributes}
+    return {
+        "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": span_id,
+        "startTimeUnixNano": "1772359200500000000",
+        "endTimeUnixNano": "1772359200502000000",
+        "status": {"code": code},
+        "attributes": [{"key": key, "value": as_otlp(value)} for key, value in values.items()],
+    }
+
+
+def as_otlp(value: Any) -> dict[str, Any]:
+    match value:
+        case list():
+            return {"arrayValue": {"values": [as_otlp(each) for each in value]}}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case _:
+            return {"stringValue": value}
+
+
+WHO = "tfy.request.created_by_subject"
+OF_OTLP = {
+    "tfy.model.metric.input_tokens": 100,
+    "tfy.model.metric.cost_in_usd": 0.000123,
+    "tfy.request.metadata": '{"team": "ml"}',
+    "tfy.request.created_by_subject_teams": ["a", "b"],
+    WHO: '{"subjectType": "user", "subjectSlug": "ann@acme.io", "subjectId": "u"}',
+}
+
+
+@pytest.fixture(scope="module")
+def exported(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
+    warehouse = make_warehouse("truefoundry-exported")
+    attributes = span("", **{WHO: "virtual-account:ci"})["spanAttributes"]
+    flat = {"span_id": "flat00000000000a", "trace_id": "t1", "start_time": "2026-03-01 10:00:00.5"}
+    spans = [otlp("0000000000000b0a", **OF_OTLP), otlp("0000000000000b0b", "Guardrail")]
+    failed = otlp("0000000000000b0c", code=2)
+    lines = [
+        {"data": [span("paged"), span("root", "ChatCompletion")], "pagination": {"nextPageToken": None}},
+        {**flat, "attributes": attributes},
+        otlp("0000000000000b0d", **OF_OTLP),
+        {"resourceSpans": [{"scopeSpans": [{"spans": spans}, {"spans": [failed]}]}, {"scopeSpans": []}]},
+        {"resourceMetrics": []},
+        {"unknown": 1},
+        {"data": [{"spanAttributes": {"tfy.span_type": "Model"}}]},
+    ]
+    report = warehouse.load("truefoundry", warehouse.write("exported.jsonl", lines), instance="acme")
+    assert report.quarantined == 2
+    return warehouse
+
+
+def test_every_form_of_a_line_is_read(exported: Warehouse) -> None:
+    columns = "span_id, timestamp, model_name, input_tokens, cost_in_usd, metadata, status_code, subject_type"
+    rows = exported.rows(
+        f"select {columns}, subject_slug, subject_teams from raw.truefoundry__spans where _problem is null order by 1"
+    )
+    moment, cost = datetime(2026, 3, 1, 10, 0, 0, 500000), Decimal("0.000123")
+    exporter = (moment, "gpt-4o", 100, cost, '{"team":"ml"}')
+    by_ann = ("user", "ann@acme.io")
+    assert [(*row[:5], row[5] and row[5].replace(" ", ""), *row[6:]) for row in rows] == [
+        ("0000000000000b0a", *exporter, "OK", *by_ann, '["a","b"]'),
+        ("0000000000000b0c", moment, "gpt-4o", None, None, None, "ERROR", None, None, None),
+        ("0000000000000b0d", *exporter, "OK", *by_ann, '["a","b"]'),
+        ("flat00000000000a", moment, "gpt-4o", 100, cost, None, None, "virtual-account", "ci", None),
+        ("paged", moment, "gpt-4o", 100, cost, None, "OK", *by_ann, None),
+    ]
+
+
+def test_lines_without_a_span_are_named(exported: Warehouse) -> None:
+    assert [(line, reason) for _, line, reason in exported.quarantine("acme")] == [
+        (6, "not a JSON object with a field of a TrueFoundry span"),
+        (7, "span_id: missing"),
+    ]
+
+
+def test_nothing_that_was_said_is_stored_of_an_export(exported: Warehouse) -> None:
+    exported.assert_nowhere(SECRET)

@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from llm_spend.rules import QuotaRule, RuleFileError, SeedError, check, import_, import_rules, write_seed
+from llm_spend.rules.limits import limit_rows
 
 # As published in TrueFoundry's article on usage analytics.
 ARTICLE = """\
@@ -120,7 +122,9 @@ def test_every_field_reaches_the_seed_and_each_subject_is_a_row(rule_file: Path,
         ('subjects: ["team:frontend"]', "metadata: {a: b, c: d}", 6, "rules[0].when.metadata", "one is"),
         ('subjects: ["team:frontend"]', "metadata: {a: 1}", 6, "rules[0].when.metadata.a", "in quotes"),
         ('"rule-id"', '"{user}-daily"', 4, "rules[0].id", "rate_limit_applies_per"),
-        ("type: gateway-rate-limiting-config", "type: gateway-budget-config", 2, "type", "gateway-rate-"),
+        ("type: gateway-rate-limiting-config", "type: gateway-otel-config", 2, "type", "gateway-budget-config"),
+        ("type: gateway-rate-limiting-config", "type: tenant-rate-limit-config/mcp", 2, "type", "MCP tools"),
+        ("type: gateway-rate-limiting-config", "type: 7", 2, "type", "write 'gateway-rate-"),
         ("    limit_to: 5000", "    rate_limit_applies_per: [key]\n    limit_to: 5000", 7,
          "rules[0].rate_limit_applies_per[0]", "metadata.<key>"),
         ("    limit_to: 5000", "    rate_limit_applies_per: [user, model, team]\n    limit_to: 5000", 7,
@@ -156,6 +160,251 @@ def test_an_id_can_be_used_once(rule_file: Path) -> None:
     [problem] = check(rule_file)
     assert (problem.line, problem.field) == (12, "rules[1].id")
     assert "line 4" in problem.message
+
+
+BUDGETS = """\
+name: budgets
+type: gateway-budget-config
+rules:
+  - id: tokens
+    when: {subjects: [team:ml], models: ["*"]}
+    limit_to: 1000.0
+    unit: tokens_per_day
+    budget_applies_per: [user, metadata.app]
+    audit_mode: false
+    block_on_budget_exceed: true
+"""
+
+NAMED = """\
+name: per-user
+type: tenant-rate-limit-config/model
+when:
+  subjects:
+    users: {in: [Ann@X.io, bob@x.io]}
+  models: {in: [openai-main/gpt-4o]}
+  provider_accounts: {in: ["*"]}
+  metadata:
+    env: {in: [prod]}
+limits:
+  requests_per_minute: 10
+  tokens_per_day: 5000
+applies_to:
+  type: per-user
+mode: enforce
+log_request_body_on_block: false
+"""
+
+TENANT_BUDGET = """\
+name: team-spend
+type: team-budget-config
+team_name: ml
+limits:
+  cost_per_day: 10.5
+  cost_per_lifetime: 1000
+applies_to:
+  type: metadata
+  metadata: project
+  overrides:
+    - metadata_values: [apollo]
+      limits: {cost_per_day: 20}
+mode: soft_enforce
+alerts:
+  thresholds: [75, 90.5]
+  notification_target: [{type: email, notification_channel: c, to_emails: [a@x.io]}]
+"""
+
+SEGMENTS = """\
+segments:
+  - id: gpt4
+    subject: serviceaccount:my-svc
+    model: my-openai/gpt-4
+    limit: 100
+    unit: requests
+  - id: app
+    user: Ann@x.io
+    limit: 5000
+    unit: tokens
+    metadata: {app: chat}
+"""
+
+
+def shown(rule: QuotaRule) -> tuple[object, ...]:
+    counted = (rule.applies_per, rule.unit, rule.limit_to)
+    return (rule.rule_set, rule.rule_id, rule.evaluation, rule.subjects, rule.models, rule.metadata, *counted)
+
+
+def test_a_budget_of_tokens_counts_for_every_rule(rule_file: Path) -> None:
+    rule_file.write_text(BUDGETS)
+    (rule,) = import_rules(rule_file)
+    of_team = ((("team", "ml"),), (), None)
+    per = ("user", "metadata.app")
+    assert shown(rule) == ("budgets", "tokens", "all_match", *of_team, per, "tokens_per_day", 1000)
+
+
+def test_a_named_rate_limit_is_a_rule_a_window(rule_file: Path) -> None:
+    rule_file.write_text(NAMED)
+    users, models = (("user", "ann@x.io"), ("user", "bob@x.io")), ("openai-main/gpt-4o",)
+    common = ("all_match", users, models, ("env", "prod"), ("user",))
+    assert [shown(rule) for rule in import_rules(rule_file)] == [
+        ("rate-limit/per-user", "requests_per_minute", *common, "requests_per_minute", 10),
+        ("rate-limit/per-user", "tokens_per_day", *common, "tokens_per_day", 5000),
+    ]
+
+
+def test_a_named_rate_limit_for_everything(rule_file: Path) -> None:
+    rule_file.write_text(
+        "name: all\ntype: tenant-rate-limit-config/model\nmode: enforce\n"
+        "limits: {tokens_per_hour: 7}\napplies_to: {type: metadata, metadata: app}\n"
+    )
+    (rule,) = import_rules(rule_file)
+    assert shown(rule)[2:] == ("all_match", (("*", "*"),), (), None, ("metadata.app",), "tokens_per_hour", 7)
+
+
+def test_segments_limit_a_minute(rule_file: Path) -> None:
+    nested = "configs:\n- tenantName: acme\n  " + SEGMENTS.replace("\n", "\n  ")
+    for text, rule_set in ((SEGMENTS, "segments"), (nested, "acme")):
+        rule_file.write_text(text)
+        account, app = import_rules(rule_file)
+        model = ("my-openai/gpt-4",)
+        of_account = ((("virtualaccount", "my-svc"),), model, None, (), "requests_per_minute", 100)
+        assert shown(account) == (rule_set, "gpt4", "all_match", *of_account)
+        of_app = ((("user", "ann@x.io"),), (), ("app", "chat"), (), "tokens_per_minute", 5000)
+        assert shown(app) == (rule_set, "app", "all_match", *of_app)
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "line", "field", "words"),
+    [
+        (BUDGETS, "tokens_per_day", "cost_per_week", 7, "rules[0].unit", "cost_per_week can't be counted"),
+        (BUDGETS, "tokens_per_day", "tokens_per_month", 7, "rules[0].unit", "tokens_per_month can't be counted"),
+        (BUDGETS, "tokens_per_day", "cost_per_year", 7, "rules[0].unit", "write 'cost_per_day'"),
+        (BUDGETS, "1000.0", "1000.5", 6, "rules[0].limit_to", "whole numbers"),
+        (BUDGETS, "1000.0", "true", 6, "rules[0].limit_to", "write a number, 0 or more"),
+        (BUDGETS, "1000.0", "-1", 6, "rules[0].limit_to", "write a number, 0 or more"),
+        (BUDGETS, "1000.0", ".inf", 6, "rules[0].limit_to", "write a number, 0 or more"),
+        (BUDGETS, "audit_mode: false", "audit_mode: true", 9, "rules[0].audit_mode", "blocks nothing"),
+        (BUDGETS, "audit_mode: false", "audit_mode: maybe", 9, "rules[0].audit_mode", "write true or false"),
+        (BUDGETS, "exceed: true", "exceed: false", 10, "rules[0].block_on_budget_exceed", "blocks nothing"),
+        (BUDGETS, "audit_mode: false", "alerts: {thresholds: [50]}", 9, "rules[0].alerts", "warns at 80 %"),
+        (BUDGETS, "audit_mode: false", "alerts: {thresholds: [], at: 1}", 9, "rules[0].alerts.at", "thresholds, notif"),
+        (BUDGETS, "id: tokens", 'id: "{user}-daily"', 4, "rules[0].id", "budget_applies_per"),
+        (BUDGETS, "metadata.app", "app", 8, "rules[0].budget_applies_per[1]", "metadata.<key>"),
+        (BUDGETS, "team:ml", "virtual-account", 5, "rules[0].when.subjects[0]", "virtualaccount:…"),
+        (NAMED, "mode: enforce", "mode: audit", 15, "mode", "blocks nothing"),
+        (NAMED, "mode: enforce", "mode: soft", 15, "mode", "write 'enforce'"),
+        (NAMED, "models: {in:", "models: {not_in:", 6, "when.models.not_in", "can't exclude"),
+        (NAMED, "models: {in:", "models: {is:", 6, "when.models.is", "fields are in, not_in"),
+        (NAMED, 'accounts: {in: ["*"]}', "accounts: {in: [openai]}", 7, "when.provider_accounts", "list the models"),
+        (NAMED, "env: {in: [prod]}", "env: {in: [prod, dev]}", 9, "when.metadata.env.in", "one value"),
+        (NAMED, "env: {in: [prod]}", "env: {in: [prod]}\n    b: {in: [c]}", 8, "when.metadata", "has 2 keys"),
+        (NAMED, "env: {in: [prod]}", "env: {at: [prod]}", 9, "when.metadata.env.at", "fields are in, not_in"),
+        (NAMED, "    users:", "    teams: {in: [ml]}\n    users:", 4, "when.subjects", "users and teams"),
+        (NAMED, "tokens_per_day: 5000", "tokens_per_week: 5", 12, "limits.tokens_per_week", "requests_per_minute, "),
+        (NAMED, "tokens_per_day: 5000", "tokens_per_day: 0.5", 12, "limits.tokens_per_day", "whole number"),
+        (NAMED, "type: per-user", "type: per-team", 14, "applies_to.type", "write 'aggregate'"),
+        (NAMED, "type: per-user", "type: metadata", 13, "applies_to", "metadata key"),
+        (
+            NAMED,
+            "type: per-user",
+            "type: per-user\n  overrides: [{users: [a], limits: {tokens_per_day: 1}}]",
+            15,
+            "applies_to.overrides",
+            "the same for everyone",
+        ),
+        (
+            NAMED,
+            "type: per-user",
+            "type: per-user\n  overrides: [{models: [a], limits: {tokens_per_day: 1}}]",
+            13,
+            "applies_to",
+            "override 1 that does not list users",
+        ),
+        (SEGMENTS, "serviceaccount:my-svc", "my-svc", 3, "segments[0].subject", "virtualaccount:…"),
+        (SEGMENTS, "Ann@x.io", "dev-team", 8, "segments[1].user", "subject: team:…"),
+        (SEGMENTS, "id: app", "id: gpt4", 7, "segments[1].id", "line 2"),
+        (SEGMENTS, "unit: tokens", "unit: cost", 10, "segments[1].unit", "write 'requests' or 'tokens'"),
+    ],
+)
+def test_what_other_forms_say_is_understood_or_refused_where_it_stands(
+    rule_file: Path, text: str, old: str, new: str, line: int, field: str, words: str
+) -> None:
+    assert old in text
+    rule_file.write_text(text.replace(old, new))
+    [problem] = check(rule_file)
+    assert (problem.line, problem.field) == (line, field)
+    assert words in problem.message
+
+
+def test_a_budget_in_money_is_refused_part_by_part(rule_file: Path) -> None:
+    rule_file.write_text(TENANT_BUDGET)
+    assert [(problem.line, problem.field) for problem in check(rule_file)] == [
+        (5, "limits.cost_per_day"),
+        (6, "limits.cost_per_lifetime"),
+        (13, "mode"),
+        (14, "alerts"),
+        (10, "applies_to.overrides"),
+    ]
+
+
+def test_a_team_budget_can_not_ask_for_teams(rule_file: Path) -> None:
+    rule_file.write_text(TENANT_BUDGET + "when: {subjects: {teams: {in: [a]}}}\n")
+    [problem] = check(rule_file)
+    assert (problem.field, problem.line) == ("when.subjects.teams", 17)
+    assert "users, virtual_accounts" in problem.message
+
+
+def test_limits_of_rules_are_recorded_whatever_they_say() -> None:
+    manifest = yaml.safe_load(
+        BUDGETS.replace("id: tokens", 'id: "{user}-{metadata.app}"').replace("1000.0", "0.000001")
+    )
+    manifest["rules"][0] |= {"alerts": {"thresholds": [50], "notification_target": [{"to_emails": ["a@x.io"]}]}}
+    manifest["rules"] += [
+        {"id": "odd", "when": {"subjects": ["*"], "models": ["m"]}, "limit_to": "many", "unit": "cost_per_year"},
+        {"id": "audit", "when": {}, "limit_to": 2, "unit": "cost_per_week", "block_on_budget_exceed": False},
+        "no rule",
+    ]
+    first, odd, audit, _ = limit_rows(manifest)
+    assert {key: value for key, value in first.items() if key != "raw"} == {
+        "limit_id": "gateway-budget-config:{user}-{metadata.app}",
+        "name": "{user}-{metadata.app}",
+        "limit_kind": "budget",
+        "scope_type": "team",
+        "scope": {"subjects": {"any_of": ["team:ml"]}},
+        "counter_keys": ["user", "metadata.app"],
+        "measure": "tokens",
+        "limit_value": "0.000001",
+        "limit_unit": "tokens",
+        "window_unit": "day",
+        "window_anchor": "utc_midnight",
+        "enforcement": "enforce",
+        "evaluation": "first_match",
+        "rule_order": 1,
+        "alert_thresholds": [50],
+    }
+    assert "a@x.io" not in str(first)
+    assert (odd["scope_type"], odd["limit_value"], odd["window_unit"]) == ("any", None, None)
+    assert (audit["enforcement"], audit["window_anchor"], audit["rule_order"]) == ("audit", "monday", 3)
+
+
+def test_limits_with_a_name_are_a_row_a_period_and_an_override() -> None:
+    rows = limit_rows(yaml.safe_load(TENANT_BUDGET))
+    names = ("limit_id", "scope_type", "limit_value", "window_unit", "enforcement", "evaluation")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("team-budget-config:team-spend:cost_per_day", "team", "10.5", "day", "soft", "all_match"),
+        ("team-budget-config:team-spend:cost_per_lifetime", "team", "1000", "lifetime", "soft", "all_match"),
+        ("team-budget-config:team-spend:cost_per_day:override-1", "team", "20", "day", "soft", "all_match"),
+    ]
+    of_team = {"subjects": {"teams": {"in": ["ml"]}}}
+    assert [row["scope"] for row in rows] == [
+        of_team,
+        of_team,
+        {**of_team, "metadata": {"project": {"in": ["apollo"]}}},
+    ]
+    assert {tuple(row["counter_keys"]) for row in rows} == {("metadata.project",)}
+    assert [row["limit_kind"] for row in limit_rows(yaml.safe_load(NAMED))] == ["rate_limit"] * 2
+    assert limit_rows({"type": "new-limits", "name": "n"}) == [
+        {"limit_id": "new-limits:n", "raw": {"type": "new-limits", "name": "n"}}
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "words", "a: &a [*a]", "\x00", "!!python/object:os.system {}"])

@@ -1,6 +1,8 @@
 """Quota files of a gateway -> dated rows of the seed rules/quota_rules.csv."""
 
-from llm_spend.rules.quotas import Evaluation, Problem, QuotaRule, RuleFileError, check, import_rules
+from llm_spend.rules.problems import Problem, RuleFileError
+from llm_spend.rules.quota import Evaluation, QuotaRule
+from llm_spend.rules.quotas import check, import_rules
 from llm_spend.rules.seed import ImportResult, SeedError, import_, write_seed
 
 __all__ = [

@@ -1,65 +1,42 @@
 """Quota rules: from a gateway's YAML to the form in which the warehouse keeps them."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from llm_spend.errors import UserError
-from llm_spend.rules.truefoundry import RateLimitConfig, Rule, When, split_subject
+from llm_spend.rules.forms import FORMS, SEGMENTS, TENANTS, Form
+from llm_spend.rules.problems import Problem, RuleFileError, invalid, problem_at
+from llm_spend.rules.quota import Evaluation, QuotaRule
 from llm_spend.rules.yaml_lines import Document, YamlError, YamlPath, read_document
 
-Evaluation = Literal["first_match", "all_match"]
-RULE_FIELDS = tuple(Rule.model_fields)
-WHEN_FIELDS = tuple(When.model_fields)
 
+def import_rules(file: Path, evaluation: Evaluation | None = None) -> list[QuotaRule]:
+    """The rules of a rate-limit or budget file of TrueFoundry, in any of its forms.
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong in a rule file. `field` is a path such as `rules[0].when.subjects[1]`."""
-
-    file: Path
-    line: int
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field + ': ' if self.field else ''}{self.message}"
-
-
-class RuleFileError(UserError):
-    """A rule file has problems; nothing of it was used."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
-
-
-@dataclass(frozen=True)
-class QuotaRule:
-    """One rule of a rule set. `limit_to` is in the unit's requests or tokens; `order` starts at 1."""
-
-    rule_set: str
-    rule_id: str
-    order: int
-    evaluation: Evaluation
-    subjects: tuple[tuple[str, str], ...]
-    models: tuple[str, ...]
-    metadata: tuple[str, str] | None
-    applies_per: tuple[str, ...]
-    unit: str
-    limit_to: int
-
-
-def import_rules(file: Path, evaluation: Evaluation = "first_match") -> list[QuotaRule]:
-    """The rules of a TrueFoundry `gateway-rate-limiting-config`. Raises RuleFileError: every problem."""
-    document, config, problems = _read(file)
-    if config is not None and document is not None:
-        problems = _repeated_ids(file, document, config)
-    if problems or config is None:
+    `evaluation`: how they count, that of the form if not given. Raises RuleFileError: every problem.
+    """
+    try:
+        document = read_document(file)
+    except YamlError as error:
+        raise RuleFileError([Problem(file, error.line, "", f"this is not valid YAML: {error}")]) from error
+    except OSError as error:
+        raise RuleFileError([Problem(file, 1, "", f"can't be read ({error.strerror}); check the path")]) from error
+    if not isinstance(document.value, dict):
+        raise RuleFileError([problem_at(file, document, (), "expected keys name, type and rules at the top")])
+    form = _form_of(file, document)
+    try:
+        config = form.model.model_validate(document.value)
+    except ValidationError as error:
+        raise RuleFileError([invalid(file, document, form.model, dict(each)) for each in error.errors()]) from error
+    problems = [problem_at(file, document, *each) for each in form.unkept(config)]
+    problems += _repeated_ids(file, document)
+    if problems:
         raise RuleFileError(problems)
-    return [_quota_rule(config.name, order, rule, evaluation) for order, rule in enumerate(config.rules, start=1)]
+    return form.rules(config, evaluation or form.evaluation)
 
 
 def check(file: Path) -> list[Problem]:
@@ -71,89 +48,44 @@ def check(file: Path) -> list[Problem]:
     return []
 
 
-def _read(file: Path) -> tuple[Document | None, RateLimitConfig | None, list[Problem]]:
-    try:
-        document = read_document(file)
-    except YamlError as error:
-        return None, None, [Problem(file, error.line, "", f"this is not valid YAML: {error}")]
-    except OSError as error:
-        return None, None, [Problem(file, 1, "", f"can't be read ({error.strerror}); check the path")]
-    if not isinstance(document.value, dict):
-        hint = "expected keys name, type and rules at the top"
-        return document, None, [Problem(file, document.line_of(()), "", hint)]
-    try:
-        return document, RateLimitConfig.model_validate(document.value), []
-    except ValidationError as error:
-        return document, None, [_problem(file, document, dict(detail)) for detail in error.errors()]
+def _form_of(file: Path, document: Document) -> Form:
+    value = document.value
+    if "type" not in value and "rules" not in value:
+        if "segments" in value:
+            return SEGMENTS
+        if "configs" in value:
+            return TENANTS
+    found = value.get("type")
+    if found == "tenant-rate-limit-config/mcp":
+        message = "limits calls of MCP tools, which cost no tokens here; only limits on models are read"
+        raise RuleFileError([problem_at(file, document, ("type",), message)])
+    if isinstance(found, str) and found not in FORMS:
+        message = f"is {found!r}; write one of {', '.join(FORMS)}"
+        raise RuleFileError([problem_at(file, document, ("type",), message)])
+    return FORMS.get(str(found), FORMS["gateway-rate-limiting-config"])
 
 
-def _quota_rule(rule_set: str, order: int, rule: Rule, evaluation: Evaluation) -> QuotaRule:
-    subjects = [split_subject(subject) for subject in rule.when.subjects or ["*"]]
-    return QuotaRule(
-        rule_set=rule_set,
-        rule_id=rule.id,
-        order=order,
-        evaluation=evaluation,
-        # Everyone includes each one.
-        subjects=(("*", "*"),) if ("*", "*") in subjects else tuple(dict.fromkeys(subjects)),
-        models=tuple(dict.fromkeys(rule.when.models or ())),
-        metadata=next(iter(rule.when.metadata.items()), None) if rule.when.metadata else None,
-        applies_per=tuple(dict.fromkeys(rule.rate_limit_applies_per or ())),
-        unit=rule.unit,
-        limit_to=rule.limit_to,
-    )
-
-
-def _repeated_ids(file: Path, document: Document, config: RateLimitConfig) -> list[Problem]:
+def _repeated_ids(file: Path, document: Document) -> list[Problem]:
     first: dict[str, int] = {}
     problems: list[Problem] = []
-    for index, rule in enumerate(config.rules):
-        path: YamlPath = ("rules", index, "id")
-        if rule.id in first:
-            text = f"{rule.id!r} is also the id on line {first[rule.id]}; give each rule its own"
-            problems.append(Problem(file, document.line_of(path), _field(path), text))
-        first.setdefault(rule.id, document.line_of(path))
+    for path in _ids(document.value, ()):
+        identifier = _at(document.value, path)
+        if identifier in first:
+            text = f"{identifier!r} is also the id on line {first[identifier]}; give each rule its own"
+            problems.append(problem_at(file, document, path, text))
+        first.setdefault(identifier, document.line_of(path))
     return problems
 
 
-def _problem(file: Path, document: Document, detail: dict[str, Any]) -> Problem:
-    # pydantic marks a bad mapping key as (..., key, "[key]").
-    path: YamlPath = tuple(part for part in detail["loc"] if part != "[key]")
-    return Problem(file, document.line_of(path), _field(path), _message(detail, path))
+def _ids(value: Mapping[str, Any], path: YamlPath) -> Iterator[YamlPath]:
+    for key in ("rules", "segments"):
+        for index, _ in enumerate(value.get(key) or ()):
+            yield (*path, key, index, "id")
+    for index, each in enumerate(value.get("configs") or ()):
+        yield from _ids(each, (*path, "configs", index))
 
 
-def _field(path: YamlPath) -> str:
-    text = ""
+def _at(value: Any, path: YamlPath) -> str:
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _message(detail: dict[str, Any], path: YamlPath) -> str:
-    """What is wrong and what to do, from one entry of pydantic's `errors()`."""
-    kind, found = detail["type"], detail.get("input")
-    context = detail.get("ctx", {})
-    match kind:
-        case "missing":
-            return "is missing; add it" + (" ({} = every request)" if path[-1] == "when" else "")
-        case "extra_forbidden":
-            known = ", ".join(WHEN_FIELDS if "when" in path else RULE_FIELDS)
-            return f"is not known here; the fields are {known}"
-        case "literal_error":
-            return f"is {found!r}; write {context['expected']}"
-        case "int_type" | "greater_than_equal":
-            return f"is {found!r}; write a whole number, 0 or more"
-        case "string_type":
-            return f"is {found!r}; write text (in quotes when it looks like a number or a truth value)"
-        case "list_type":
-            return f"is {found!r}; write a list, such as [{found}]"
-        case "dict_type" | "model_type":
-            return f"is {found!r}; write keys and values"
-        case "too_short":
-            return "is an empty list; fill it" + (" or leave it out" if "when" in path else "")
-        case "too_long":
-            return f"has {len(found or [])} entries; at most {context['max_length']} are supported"
-        case "value_error":
-            return str(context["error"])
-        case _:
-            return str(detail["msg"])
+        value = value[part]
+    return str(value).strip()

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from llm_spend.errors import UserError
-from llm_spend.rules.quotas import Evaluation, QuotaRule, import_rules
+from llm_spend.rules.quota import Evaluation, QuotaRule
+from llm_spend.rules.quotas import import_rules
 
 SEED = Path("rules/quota_rules.csv")
 COLUMNS = (
@@ -52,7 +53,7 @@ def import_(
     file: Path,
     seeds_dir: Path,
     valid_from: date | None = None,
-    evaluation: Evaluation = "first_match",
+    evaluation: Evaluation | None = None,
 ) -> ImportResult:
     """Merge a rule file into the seed. Raises RuleFileError or SeedError; then nothing is written."""
     return write_seed(import_rules(file, evaluation), seeds_dir, valid_from)

@@ -1,18 +1,20 @@
-"""TrueFoundry `gateway-rate-limiting-config` (V1) as pydantic models.
+"""TrueFoundry `gateway-rate-limiting-config` and `gateway-budget-config` (V1) as pydantic models.
 
 Validators say what to do in their message; what the format allows but we can't honour is an error, because a
 condition that is silently ignored makes a wrong number.
 """
 
-from typing import Annotated, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 SUBJECT_TYPES = {
     "user": "user",
     "team": "team",
     "virtualaccount": "virtualaccount",
     "virtual-account": "virtualaccount",
+    "serviceaccount": "virtualaccount",
 }
 APPLIES_PER = ("user", "team", "virtualaccount", "model")
 
@@ -23,6 +25,14 @@ Unit = Literal[
     "tokens_per_minute",
     "tokens_per_hour",
     "tokens_per_day",
+]
+BudgetUnit = Literal[
+    "cost_per_day",
+    "cost_per_week",
+    "cost_per_month",
+    "cost_per_quarter",
+    "tokens_per_day",
+    "tokens_per_month",
 ]
 
 
@@ -63,9 +73,15 @@ def _rule_id(value: str) -> str:
     return value
 
 
+def _budget_id(value: str) -> str:
+    if "{" in value:
+        raise ValueError(f"{value!r} is an old dynamic id; write a plain one, and budget_applies_per")
+    return value
+
+
 def _model_name(value: str) -> str:
     if "|" in value:
-        raise ValueError(f"{value!r} contains '|'; list each model on its own")
+        raise ValueError(f"{value!r} contains '|'; list each name on its own")
     return value
 
 
@@ -85,25 +101,44 @@ def _counter(value: str) -> str:
     raise ValueError(f"{value!r} is not supported; write {', '.join(APPLIES_PER)} or metadata.<key>")
 
 
+def _amount(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"is {value!r}; write a number, 0 or more")
+    amount = Decimal(repr(value))
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"is {value!r}; write a number, 0 or more")
+    return amount
+
+
 Name = Annotated[StrictStr, AfterValidator(_not_blank)]
 Subject = Annotated[StrictStr, AfterValidator(_subject)]
 ModelName = Annotated[Name, AfterValidator(_model_name)]
+Pair = Annotated[dict[StrictStr, StrictStr], AfterValidator(_one_pair)]
 Counter = Annotated[StrictStr, AfterValidator(_counter)]
+Amount = Annotated[Decimal, BeforeValidator(_amount)]
 
 
-class When(BaseModel):
-    """Conditions of a rule, all of which must hold; none = every request."""
+class Strict(BaseModel):
+    """Every key is known, or it is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Manifest(BaseModel):
+    """A file. Keys at its top beside those of its format don't say what is limited: they are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class When(Strict):
+    """Conditions of a rule, all of which must hold; none = every request."""
 
     subjects: list[Subject] | None = Field(default=None, min_length=1)
     models: list[ModelName] | None = Field(default=None, min_length=1)
-    metadata: Annotated[dict[StrictStr, StrictStr], AfterValidator(_one_pair)] | None = None
+    metadata: Pair | None = None
 
 
-class Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Rule(Strict):
     id: Annotated[Name, AfterValidator(_rule_id)]
     when: When
     limit_to: StrictInt = Field(ge=0)
@@ -111,11 +146,37 @@ class Rule(BaseModel):
     rate_limit_applies_per: list[Counter] | None = Field(default=None, max_length=2)
 
 
-class RateLimitConfig(BaseModel):
-    """The file. Keys beside these three don't say what is limited: they are ignored."""
+class RateLimitConfig(Manifest):
+    """Rules in order, of which the first that matches counts. A tenant has one such config; its name is for people."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    name: Name
+    name: Name = "gateway-rate-limiting-config"
     type: Literal["gateway-rate-limiting-config"]
     rules: list[Rule] = Field(min_length=1)
+
+
+class Alerts(Strict):
+    """`thresholds`: percentages of the limit. Who is told is no concern of ours, so targets may have any shape."""
+
+    thresholds: list[Amount]
+    notification_target: list[dict[str, Any]] | None = None
+
+
+class BudgetRule(Strict):
+    """`block_on_budget_exceed` is what older gateways have instead of `audit_mode`, and means its contrary."""
+
+    id: Annotated[Name, AfterValidator(_budget_id)]
+    when: When
+    limit_to: Amount
+    unit: BudgetUnit
+    budget_applies_per: list[Counter] | None = Field(default=None, max_length=2)
+    alerts: Alerts | None = None
+    audit_mode: StrictBool | None = None
+    block_on_budget_exceed: StrictBool | None = None
+
+
+class BudgetConfig(Manifest):
+    """Rules in order: usage counts against every rule that matches, and the first of them decides what is blocked."""
+
+    name: Name = "gateway-budget-config"
+    type: Literal["gateway-budget-config"]
+    rules: list[BudgetRule] = Field(min_length=1)

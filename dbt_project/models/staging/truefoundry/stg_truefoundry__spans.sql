@@ -9,8 +9,13 @@ final as (
         _source_instance as source_instance,
         {{ dbt.concat(['trace_id', "':'", 'span_id']) }} as source_record_id,
         trace_id as logical_request_id,
-        cast(null as {{ dbt.type_string() }}) as api_key_id,
-        case when subject_type = 'virtualaccount' then subject_slug end as virtual_account,
+        trace_id,
+        provider_response_id,
+        -- Users name their tokens themselves: two may have the same name.
+        {{ dbt.concat(['subject_slug', "'/'", "nullif(subject_pat_name, '')"]) }} as api_key_id,
+        case
+            when subject_type in ('virtualaccount', 'virtual-account', 'serviceaccount') then subject_slug
+        end as virtual_account,
         case when subject_type = 'user' then subject_slug end as gateway_user_id,
         -- A subject in several teams names none of them: picking one would charge the wrong team.
         {{ json_only_element('subject_teams') }} as gateway_team_id,
@@ -47,6 +52,8 @@ final as (
         http_status_code as http_status,
         error_type,
         case
+            when status_code = 'ERROR' and lower(error_type) like '%budget%' then 'blocked_budget'
+            when status_code = 'ERROR' and lower(error_type) like '%guardrail%' then 'blocked_guardrail'
             when status_code = 'ERROR' and http_status_code = 429 then 'blocked_rate_limit'
             when status_code = 'ERROR' then 'error'
             else 'success'
