@@ -52,6 +52,7 @@ lint: $(VENV)/.dev ## ruff, mypy, sqlfluff
 docs: $(VENV)/.dev ## Write the generated pages of docs/
 	$(BIN)/python tests/docs/generate_marts.py
 	$(BIN)/python tests/docs/generate_settings.py
+	$(BIN)/python tests/docs/generate_sources.py
 	$(BIN)/python tests/docs/generate_prices.py
 	UPDATE_README=1 $(BIN)/pytest tests/docs/test_readme.py -k queries
 

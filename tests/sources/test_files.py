@@ -161,8 +161,8 @@ def test_a_path_without_a_match(warehouse: Warehouse) -> None:
 
 
 def test_an_unknown_source(warehouse: Warehouse) -> None:
-    with pytest.raises(UserError, match=r"no source 'kong'.*portkey, truefoundry, litellm, generic"):
-        warehouse.load("kong", warehouse.folder)
+    with pytest.raises(UserError, match=r"no source 'nobody'.*portkey, truefoundry, litellm, otel"):
+        warehouse.load("nobody", warehouse.folder)
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

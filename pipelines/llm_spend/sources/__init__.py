@@ -1,6 +1,7 @@
 """The sources: a module each, listed here and nowhere else.
 
-A source `x` that can be asked over an API has a module `x_api`, whose `api_source(instance)` says how.
+The module of a source says what it can tell (`ABOUT`). A source `x` that can be asked over an API has a module
+`x_api`, too, whose `api_source(instance)` says how.
 """
 
 from __future__ import annotations
@@ -11,7 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llm_spend.errors import UserError
 from llm_spend.readers.records import LogFormat
-from llm_spend.sources import generic, litellm, portkey, truefoundry
+from llm_spend.sources import (
+    bedrock,
+    cloudflare,
+    envoy,
+    generic,
+    helicone,
+    kong,
+    langfuse,
+    litellm,
+    otel,
+    portkey,
+    truefoundry,
+)
+from llm_spend.sources.about import About
 from llm_spend.sources.shared_tables import SHARED_FORMATS
 
 if TYPE_CHECKING:
@@ -31,8 +45,17 @@ class Source(NamedTuple):
 
 SOURCES: Mapping[str, Source] = {
     "portkey": Source(portkey.LOGS, has_api=True),
-    "truefoundry": Source(truefoundry.SPANS),
-    "litellm": Source(litellm.PAYLOADS),
+    "truefoundry": Source(truefoundry.SPANS, has_api=True),
+    "litellm": Source(litellm.PAYLOADS, has_api=True),
+    "otel": Source(otel.SPANS),
+    "langfuse": Source(langfuse.OBSERVATIONS, has_api=True),
+    "helicone": Source(helicone.requests(), has_api=True),
+    "cloudflare": Source(cloudflare.LOGS, has_api=True),
+    "kong": Source(kong.LOGS),
+    "envoy": Source(envoy.ACCESS_LOGS),
+    "bedrock": Source(bedrock.INVOCATIONS),
+    "openrouter": Source(has_api=True),
+    "mlflow": Source(has_api=True),
     "generic": Source(needs_mapping=True),
 }
 """Every source by its name on the command line."""
@@ -56,6 +79,12 @@ def api_source(source: str, instance: str) -> ApiSource:
         with_api = ", ".join(name for name, each in SOURCES.items() if each.has_api)
         raise UserError(f"{source!r} has no API that is read.", f"Those that have one: {with_api}.")
     found: ApiSource = import_module(f"llm_spend.sources.{source}_api").api_source(instance)
+    return found
+
+
+def about(source: str) -> About:
+    """What a source says about itself."""
+    found: About = import_module(f"llm_spend.sources.{source}").ABOUT
     return found
 
 
