@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,20 @@ from llm_spend.readers.sql import (
     utc_timestamp,
 )
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, OTHER_USAGE, Column, Kind
+from llm_spend.sources.about import About
 from llm_spend.sources.shared_tables import REQUESTS, requests_format
+
+ABOUT = About(
+    title="Any other log",
+    grain="A line of the log: one call of a model.",
+    cost="What is mapped to `gateway_reported_usd`, in US dollars.",
+    tokens="As the mapping says: `input_includes_cache` tells whether input counts cached tokens.",
+    attribution="What is mapped to `user`, `team`, `feature`, `customer`, `environment`, `api_key_id`, or kept as"
+    " `metadata`.",
+    lateness="A file that has grown or changed is read again; of two versions of a record the later one counts.",
+    cannot_tell="What the log does not have.",
+    files="JSON lines, JSON arrays, CSV and Parquet, by [a mapping file](generic-logs.md).",
+)
 
 # What is said once for the whole log, or made of several columns.
 _NOT_MAPPED = ("input_includes_cache", "other_usage", "metadata")
@@ -46,10 +60,10 @@ TimestampFormat = Literal["iso", "epoch_s", "epoch_ms"]
 class Mapping(BaseModel):
     """A mapping file.
 
-    `columns`: ours to theirs (JSON: `a.b` is the key b inside a); ours are COLUMNS, TAGS and the units of OTHER_USAGE.
-    `defaults`: a constant for a column that the log
-    lacks. `metadata`: columns that become metadata under their own names. `input_includes_cache`: whether
-    `input_tokens` counts the cached tokens too. `timezone`: of timestamps without an offset.
+    `columns`: ours to theirs (JSON: `a.b` is the key b inside a, `"a.b"` the key a.b); ours are COLUMNS, TAGS and the
+    units of OTHER_USAGE. `defaults`: a constant for a column that the log lacks. `metadata`: columns that become
+    metadata under their own names. `input_includes_cache`: whether `input_tokens` counts the cached tokens too.
+    `timezone`: of timestamps without an offset.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -128,19 +142,20 @@ def log_format(mapping: Mapping | None) -> LogFormat:
         "generic",
         columns,
         json_fields=frozenset(
-            _root(name) for name in (*effective.columns.values(), *effective.metadata) if "." in name
+            path[0] for path in map(_path, (*effective.columns.values(), *effective.metadata)) if len(path) > 1
         ),
         record_name=f"{effective.source} log as mapped",
     )
 
 
-def _root(name: str) -> str:
-    return name.partition(".")[0]
+def _path(name: str) -> list[str]:
+    """`a.b` is the key b inside a; in double quotes dots are part of a name."""
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^."]+)', name)]
 
 
 def _text(name: str) -> str:
-    head, dot, tail = name.partition(".")
-    value = json_text(field(head), *tail.split(".")) if dot else f"CAST({field(head)} AS VARCHAR)"
+    head, *tail = _path(name)
+    value = json_text(field(head), *tail) if tail else f"CAST({field(head)} AS VARCHAR)"
     return f"nullif(trim({value}), '')"
 
 
@@ -183,7 +198,7 @@ def _other_usage(mapping: Mapping) -> Column:
 
 def _metadata(mapping: Mapping) -> str:
     tags = {name: mapping.columns[name] for name in TAGS if name in mapping.columns}
-    pairs = {**{name: name for name in mapping.metadata}, **tags}
+    pairs = {**{name.replace('"', ""): name for name in mapping.metadata}, **tags}
     constants = {name: mapping.defaults[name] for name in TAGS if name in mapping.defaults and name not in tags}
     arguments = [f"{quote(key)}, {_text(name)}" for key, name in pairs.items()]
     arguments += [f"{quote(key)}, {quote(value)}" for key, value in constants.items()]

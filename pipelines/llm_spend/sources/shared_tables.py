@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from llm_spend.readers.records import LogFormat
+from llm_spend.readers.records import LogFormat, Unnest
 from llm_spend.readers.sql import field, quote, typed
 from llm_spend.schema import DUCKDB_TYPES, Column, Kind
 
@@ -167,6 +167,7 @@ def requests_format(
     keep: str | None = None,
     metadata_given: str | None = None,
     record_name: str = "log record",
+    unnest: Unnest | None = None,
 ) -> LogFormat:
     """A log format into `generic__requests`; columns that are not given are NULL. `started_at` must be given."""
     return LogFormat(
@@ -181,6 +182,7 @@ def requests_format(
         metadata_column="metadata" if metadata_given else None,
         metadata_given=metadata_given,
         record_name=record_name,
+        unnest=unnest,
     )
 
 
