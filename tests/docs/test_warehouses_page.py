@@ -35,7 +35,7 @@ LAUNCHERS = Path("tests/warehouses/emulators")
 
 FACT, MATCHES = "fct_llm_requests", "int_quota_matches"
 # Raw tables of requests; those of lists are small.
-RAW = raw_formats().keys() - {fmt.table for fmt in SHARED_FORMATS}
+RAW = frozenset(raw_formats()) - {fmt.table for fmt in SHARED_FORMATS}
 # What finds the dates to build.
 FINDERS = ("int_load_contents", "int_moved_requests")
 TIB, GIB, TB = 2**40, 2**30, 10**12

@@ -1,4 +1,6 @@
-"""A Portkey that exports logs: holds requests and its own answers to Portkey's OpenAPI description."""
+"""A Portkey that exports logs, adds them up and lists what it knows: it holds requests and its own answers to Portkey's
+OpenAPI description.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +10,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID, uuid4
 
 import jsonschema
 import yaml
 
 from llm_spend.readers.api.client import ApiClient
-from llm_spend.readers.api.source import ApiSource
-from llm_spend.sources.portkey_api import REQUEST_LOGS, PortkeyExports
+from llm_spend.readers.api.source import ApiSource, Listing, Stream
+from llm_spend.sources.portkey_api import REQUEST_LOGS, Portkey
+from llm_spend.sources.portkey_client import PortkeyClient, Workspace
 
 KEY = "pk-live-7f3c9a1b2d4e"
 SIGNATURE = "5f2a77c0ffee"
 ORGANISATION, WORKSPACE = UUID(int=1), UUID(int=2)
 
-_SPEC = yaml.safe_load(
-    (Path(__file__).parents[1] / "fixtures" / "portkey" / "exports.openapi.yaml").read_text(encoding="utf-8")
-)
+_FOLDER = Path(__file__).parents[1] / "fixtures" / "portkey"
 
 
-def validate(document: Any, name: str) -> None:
-    """Raises jsonschema.ValidationError when a document is not what the description says."""
-    jsonschema.validate(document, {"$ref": f"#/components/schemas/{name}", **_SPEC})
+@cache
+def _validator(name: str, part: str) -> jsonschema.protocols.Validator:
+    described = yaml.load((_FOLDER / f"{part}.openapi.yaml").read_bytes(), yaml.CSafeLoader)
+    pointer = name.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
+    return jsonschema.Draft7Validator({"$ref": f"#/components/schemas/{pointer}", **described})
+
+
+def validate(document: Any, name: str, part: str = "exports") -> None:
+    """Raises jsonschema.ValidationError when a document is not what a part of the description says."""
+    _validator(name, part).validate(document)
 
 
 @dataclass
@@ -48,7 +57,7 @@ class Fault:
 
 @dataclass
 class FakePortkey:
-    """Its logs, and how it behaves. `faults` by step are used up one a request, before the step does its work."""
+    """Its logs, and how it behaves. `faults` by step or path are used up one a request, before it does its work."""
 
     logs: list[dict[str, Any]] = field(default_factory=list)
     most_rows: int = 50_000
@@ -61,6 +70,18 @@ class FakePortkey:
     content: Callable[[bytes], bytes] = lambda content: content
     """What becomes of a file on its way."""
     announced: Callable[[int], int] = lambda total: total
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows by path: `/api-keys`, `/policies/usage-limits`, ..."""
+    usage: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By id of a usage policy its counters by value, or none where a control plane has no such map."""
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By graph what its summary says beside or instead of what the logs add up to."""
+    largest_page: int = 100
+    is_paged: bool = True
+    validates: bool = True
+    """Whether answers are held to the description, which knows less than Portkey at times."""
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Paths of lists and analytics that were asked for, with their parameters."""
     steps: list[str] = field(default_factory=list)
     windows: list[tuple[str, str]] = field(default_factory=list)
     seen_headers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -128,6 +149,92 @@ class FakePortkey:
         content = self.content("".join(json.dumps(row) + "\n" for row in rows).encode())
         return gzip.compress(content) if self.is_packed else content
 
+    def graph(self, name: str, params: dict[str, str]) -> Any:
+        rows = self._of(params)
+        scores = [row["_feedback"] for row in rows if "_feedback" in row]
+        summary = {
+            "requests": {"total": len(rows)},
+            "cost": {"total": sum(row["cost"] for row in rows), "avg": 0},
+            "tokens": {"total": sum(row["total_units"] for row in rows), "avg": 0},
+            "errors": {"total": sum(not row["is_success"] for row in rows)},
+            "cache/hit-rate": {"total": sum(row.get("cache_status") == "HIT" for row in rows), "rate": 0},
+            "feedbacks": {"total": len(scores)},
+            "feedbacks/weighted": {"avg": sum(scores) / len(scores) if scores else 0},
+        }[name]
+        return {"summary": {**summary, **self.summaries.get(name, {})}, "data_points": [], "object": "analytics-graph"}
+
+    def group(self, name: str, params: dict[str, str]) -> list[dict[str, Any]]:
+        kind, _, key = name.partition("/")
+        members = {
+            "users": lambda row: row["metadata"].get("_user"),
+            "ai-models": lambda row: row["ai_model"],
+            "metadata": lambda row: row["metadata"].get(unquote(key)),
+        }[kind]
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in self._of(params):
+            if (member := members(row)) is not None:
+                groups.setdefault(member, []).append(row)
+        return [_group(kind, member, rows) for member, rows in groups.items()]
+
+    def _of(self, params: dict[str, str]) -> list[dict[str, Any]]:
+        missing = {"workspace_slug", "time_of_generation_min", "time_of_generation_max"} - params.keys()
+        if missing:
+            self.problems.append(f"analytics without {sorted(missing)}")
+        start, end = (params[f"time_of_generation_{end}"].replace("+00:00", "Z") for end in ("min", "max"))
+        return [row for row in self.logs if start <= row["created_at"].replace(" ", "T").removesuffix("Z") + "Z" <= end]
+
+    def page(self, path: str, rows: list[dict[str, Any]], params: dict[str, str]) -> Any:
+        names = ("currentPage", "pageSize") if path == "/admin/users" else ("current_page", "page_size")
+        size = min(int(params.pop(names[1])), self.largest_page)
+        start = size * int(params.pop(names[0])) if self.is_paged else 0
+        return {"object": "list", "total": self.announced(len(rows)), "data": rows[start : start + size]}
+
+    def describe(self, path: str, params: dict[str, str]) -> tuple[Any, str]:
+        """The answer to a list or analytics, and the name of its schema."""
+        match [part for part in path.split("/") if part]:
+            case ["analytics", "graphs", *name]:
+                return self.graph("/".join(name), params), path
+            case ["analytics", "groups", *name]:
+                found = self.page(path, self.group("/".join(name), params), params)
+                return found, "/analytics/groups/metadata/{metadataKey}" if name[0] == "metadata" else path
+            case ["policies", "usage-limits", policy]:
+                found = next(row for row in self.lists["/policies/usage-limits"] if row["id"] == policy)
+                counted = self.usage.get(policy)
+                return {**found, **({"value_key_usage_map": counted} if counted else {})}, "UsageLimitsPolicy"
+            case ["policies", "usage-limits", policy, "entities"]:
+                rows = self.lists[f"/policies/usage-limits/{policy}/entities"]
+                return self.page(path, rows, params), "UsageLimitsPolicyEntityListResponse"
+            case _:
+                return self.page(path, self.lists.get(path, []), params), _LISTS[path]
+
+
+def _group(kind: str, member: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    cost = sum(row["cost"] for row in rows)
+    match kind:
+        case "users":
+            return {"user": member, "requests": str(len(rows)), "cost": str(cost), "object": "analytics-group"}
+        case "ai-models":
+            return {"ai_model": member, "requests": str(len(rows)), "object": "analytics-group"}
+    scores = [row["_feedback"] for row in rows if "_feedback" in row]
+    return {
+        "metadata_value": member,
+        "requests": len(rows),
+        "cost": cost,
+        "avg_tokens": sum(row["total_units"] for row in rows) / len(rows),
+        "avg_weighted_feedback": sum(scores) / len(scores) if scores else 0,
+        "requests_with_feedback": len(scores),
+        "last_seen": max(row["created_at"] for row in rows),
+        "object": "analytics-group",
+    }
+
+
+_LISTS = {
+    "/api-keys": "ApiKeyObjectList",
+    "/admin/workspaces": "WorkspaceList",
+    "/admin/users": "UserList",
+    "/policies/usage-limits": "UsageLimitsPolicyListResponse",
+    "/policies/rate-limits": "RateLimitsPolicyListResponse",
+}
 
 _ANSWERS = {
     "create": "UpdateExportResponse",
@@ -157,10 +264,14 @@ def _handler(portkey: FakePortkey) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path)
             parts = [part for part in path.path.split("/") if part]
             step = self._step(parts)
-            portkey.steps.append(step)
+            if step in ("graph", "group", "listing"):
+                params = {name: values[0] for name, values in parse_qs(path.query).items()}
+                portkey.asked.append((path.path.removeprefix("/v1"), params))
+            else:
+                portkey.steps.append(step)
             portkey.seen_headers.append((step, dict(self.headers.items())))
-            if portkey.faults.get(step):
-                fault = portkey.faults[step].pop(0)
+            if faults := portkey.faults.get(path.path) or portkey.faults.get(step):
+                fault = faults.pop(0)
                 if fault.pause:
                     time.sleep(fault.pause)
                     self.close_connection = True
@@ -190,6 +301,10 @@ def _handler(portkey: FakePortkey) -> type[BaseHTTPRequestHandler]:
                     return "state"
                 case _, ["v1", "logs", "exports", _, action]:
                     return action
+                case "GET", ["v1", "analytics", "graphs" | "groups" as kind, *_]:
+                    return kind.removesuffix("s")
+                case "GET", ["v1", "api-keys" | "admin" | "policies", *_]:
+                    return "listing"
                 case _:
                     return "unknown"
 
@@ -203,6 +318,13 @@ def _handler(portkey: FakePortkey) -> type[BaseHTTPRequestHandler]:
                     found = getattr(portkey, step)(parts[3])
                 case "cancel":
                     found = {"message": "Export cancelled", "object": "export"}
+                case "graph" | "group" | "listing":
+                    asked, params = portkey.asked[-1]
+                    found, name = portkey.describe(asked, dict(params))
+                    if portkey.validates:
+                        validate(found, name, "lists")
+                    self._answer(200, found)
+                    return
                 case _:
                     portkey.problems.append(f"{self.command} {self.path} is not in the description")
                     found = Fault(404, {"message": "not found"})
@@ -244,12 +366,17 @@ def serving(portkey: FakePortkey) -> Iterator[FakePortkey]:
         thread.join()
 
 
-def source_of(portkey: FakePortkey, **options: Any) -> ApiSource:
+def source_of(
+    portkey: FakePortkey,
+    streams: tuple[Stream, ...] = (REQUEST_LOGS,),
+    listings: tuple[Listing, ...] = (),
+    **options: Any,
+) -> ApiSource:
     """Our source, asking this Portkey; `options` are those of its client."""
 
     @contextmanager
-    def opened(instance: str) -> Iterator[PortkeyExports]:
-        with ApiClient("Portkey", f"{portkey.address}/v1", {"x-portkey-api-key": KEY}, **options) as client:
-            yield PortkeyExports(client, "ws-1")
+    def opened(instance: str) -> Iterator[Portkey]:
+        with ApiClient("Portkey", f"{portkey.address}/v1", {"x-portkey-api-key": KEY}, **options) as http:
+            yield Portkey(PortkeyClient(http, Workspace("ws-1", "ws-1")), KEY, ("team",))
 
-    return ApiSource("portkey", opened, (REQUEST_LOGS,))
+    return ApiSource("portkey", opened, streams, listings)

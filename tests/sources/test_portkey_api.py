@@ -26,7 +26,7 @@ from llm_spend.load import LoadReport
 from llm_spend.load_api import load_api
 from llm_spend.readers.api.client import ApiClient, Patience
 from llm_spend.readers.api.spool import Spool
-from llm_spend.sources import portkey_api
+from llm_spend.sources import portkey_api, portkey_exports
 from llm_spend.windows import Window
 
 from .conftest import Warehouse
@@ -77,7 +77,7 @@ class Scene:
         """Ids of what is fetched of a window, without a database."""
         path = self.warehouse.folder / "spool.jsonl"
         with portkey_api.api_source("default").open("default") as api, Spool(path) as spool:
-            api.fetch(window, spool)
+            api.requests(window, spool)
         ids = [json.loads(line)["id"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         assert len(ids) == spool.rows
         return ids
@@ -170,7 +170,7 @@ def test_rows_on_the_edge_of_two_windows_are_loaded_once(scene: Scene, ends_incl
 
 
 def test_a_window_with_too_many_rows_is_halved(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portkey_api, "MOST_ROWS", 10)
+    monkeypatch.setattr(portkey_exports, "MOST_ROWS", 10)
     scene.portkey.most_rows = 10
     scene.portkey.logs = [log(f"{number:03}", at=f"2026-11-02T{number // 9:02}:07:13.457Z") for number in range(90)]
     report = scene.load()
@@ -181,7 +181,7 @@ def test_a_window_with_too_many_rows_is_halved(scene: Scene, monkeypatch: pytest
 
 
 def test_rows_that_arrive_while_an_export_is_made_can_fill_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portkey_api, "MOST_ROWS", 10)
+    monkeypatch.setattr(portkey_exports, "MOST_ROWS", 10)
     scene.portkey.most_rows = 10
     scene.portkey.announced = lambda total: min(total, 9)
     scene.portkey.logs = [log(f"{number:03}", at=f"2026-11-02T{number // 2:02}:07:13.457Z") for number in range(20)]
@@ -189,14 +189,14 @@ def test_rows_that_arrive_while_an_export_is_made_can_fill_it(scene: Scene, monk
 
 
 def test_rows_on_the_cut_of_two_halves_are_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portkey_api, "MOST_ROWS", 3)
+    monkeypatch.setattr(portkey_exports, "MOST_ROWS", 3)
     scene.portkey.most_rows, scene.portkey.ends_included = 3, False
     scene.portkey.logs = [log(name, at=f"2026-11-02T{name}.000Z") for name in ("01:00:00", "06:00:00", "11:00:00")]
     assert scene.fetch() == ["01:00:00", "06:00:00", "11:00:00"]
 
 
 def test_a_filter_that_is_ignored_is_an_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portkey_api, "MOST_ROWS", 10)
+    monkeypatch.setattr(portkey_exports, "MOST_ROWS", 10)
     scene.portkey.announced = lambda total: 10
     with pytest.raises(UserError, match=r"10 logs or more .* can't be halved"):
         scene.fetch()
@@ -438,11 +438,11 @@ def test_a_value_of_another_type_goes_to_quarantine_with_its_line(scene: Scene) 
 
 
 REFUSALS = [
-    (401, "Invalid API Key", "the key is wrong or was withdrawn", "logs.export"),
+    (401, "Invalid API Key", "the key is wrong or was withdrawn", "permission to export logs"),
     (403, "You do not have enough permissions", "lacks the permission to export logs", "logs.export"),
-    (403, "Please upgrade to an Enterprise plan", "logs can't be exported here", "Enterprise"),
-    (402, "", "logs can't be exported here", "Enterprise"),
-    (404, "", "logs can't be exported here", "base_url"),
+    (403, "Please upgrade to an Enterprise plan", "does not offer here to export logs", "Enterprise"),
+    (402, "", "does not offer here to export logs", "Enterprise"),
+    (404, "", "does not offer here to export logs", "base_url"),
     (400, "Denied fields: cost", "can't make this export", "export settings"),
 ]
 
@@ -474,8 +474,8 @@ def test_no_secret_is_stored_logged_or_sent_elsewhere(scene: Scene, caplog: pyte
 
 
 def test_a_source_without_an_api_says_so(scene: Scene) -> None:
-    with pytest.raises(UserError, match=r"'litellm' has no API that is read.*portkey"):
-        load_api("litellm", DuckDb(scene.warehouse.database))
+    with pytest.raises(UserError, match=r"'generic' has no API that is read.*portkey"):
+        load_api("generic", DuckDb(scene.warehouse.database))
 
 
 def command(portkey: FakePortkey, folder: Path, *arguments: str) -> list[str]:
@@ -518,13 +518,16 @@ def test_the_command_is_killed_and_goes_on(scene: Scene) -> None:
     scene.portkey.faults = {}
     again = subprocess.run(load, cwd=folder, capture_output=True, text=True, check=True)
     (report,) = json.loads(again.stdout)
-    assert report["rows"] == 1
+    assert report["rows"] == 1 + 2 * len(("all", "user", "model"))
     assert scene.ids() == sorted(f"{day:%d}" for day in days)
     assert {export["body"]["workspace_id"] for export in scene.portkey._exports.values()} == {"ws-main"}
     doctor = command(scene.portkey, folder, "doctor", "--database", database, "--json")
     checks = json.loads(subprocess.run(doctor, cwd=folder, capture_output=True, text=True, check=True).stdout)
     (source,) = [check for check in checks if check["name"] == "source portkey (main)"]
-    assert (source["status"], source["found"]) == ("ok", "logs can be exported, 0 exports until now")
+    assert (source["status"], source["found"]) == (
+        "ok",
+        "logs can be exported, 0 exports until now; analytics can be read",
+    )
     scene.portkey.faults = {"list": [Fault(403, {"data": {"message": f"no permission for {KEY}"}})]}
     refused = subprocess.run(doctor, cwd=folder, capture_output=True, text=True)
     assert refused.returncode == 1
