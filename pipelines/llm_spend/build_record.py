@@ -73,6 +73,17 @@ def last_build(destination: Destination, project: str, now: datetime) -> LastBui
     return LastBuild(extent, standing.loads, built_at, tuple(warnings))
 
 
+def is_up_to_date(destination: Destination) -> bool:
+    """Whether the tables are those of a build that passed and knew all that is loaded now, whatever its seeds were."""
+    schemas = destination.schemas
+    with destination.reading() as connection:
+        if RECORD_TABLE not in connection.tables(schemas.internal):
+            return False
+        standing = _standing(connection, schemas)
+        built = connection.rows(f"select loads, tables from {_table(schemas)}")
+    return built == [(standing.loads, standing.tables)]
+
+
 def forget(destination: Destination) -> None:
     """Remove the record: from now on nobody knows what the tables hold."""
     if RECORD_TABLE in destination.tables(destination.schemas.internal):

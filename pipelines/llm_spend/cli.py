@@ -147,6 +147,39 @@ def answers(
 
 
 @app.command()
+def close(
+    period: Annotated[str, typer.Argument(help="YYYY-MM")],
+    force: Annotated[bool, typer.Option("--force", help="Close it with something missing; needs a reason.")] = False,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Open the last closed month again; needs a reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; it is recorded.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who; you, if not given.")] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build at once, which freezes the month.")] = False,
+    destination: Where = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Close a month, if all of it is there: its lines stay, what is learned later is restated in the first open one."""
+    from llm_spend import close as closing
+
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    folder, month = _seeds_folder(seeds), _month(period)
+    assert month
+    if reopen:
+        outcome = closing.reopen(month, folder, by=by, reason=reason)
+    else:
+        outcome = closing.close(_destination(settings), month, folder, by=by, reason=reason, force=force)
+    if not as_json:
+        err.print(*closing.render(outcome), sep="\n", highlight=False)
+    report = None
+    if build and outcome.entry:
+        report = _build(settings.model_copy(update={"seeds": folder}), full_refresh=False, quiet=as_json)
+    if as_json:
+        _print_json({**closing.to_json(outcome), "build": asdict(report) if report else None})
+    raise typer.Exit(_build_code(report) if report else 0 if outcome.entry else FAILED)
+
+
+@app.command()
 def status(destination: Where = None, database: Database = None, as_json: Json = False) -> None:
     """What is loaded, how fresh it is, what could not be read or priced."""
     from llm_spend import answers as screen

@@ -27,12 +27,14 @@ import duckdb
 import orjson
 
 from llm_spend.destinations import DuckDb
-from llm_spend.load import LoadReport, bring_tables_up_to_date, load_api, load_logs
+from llm_spend.load import LoadReport, bring_tables_up_to_date, load_logs
+from llm_spend.load_api import load_api
 from llm_spend.readers.api.client import ApiClient
 from llm_spend.readers.api.pages import by_token, spool_pages
-from llm_spend.readers.api.source import ApiSource
+from llm_spend.readers.api.source import ApiSource, Stream
 from llm_spend.readers.api.spool import Spool
-from llm_spend.sources import API_SOURCES
+from llm_spend.schema import REQUESTS
+from llm_spend.sources import portkey_api
 from llm_spend.sources.portkey import LOGS
 from llm_spend.windows import Window
 from tests.benchmarks.data import NEW_DAY, DataSet
@@ -132,9 +134,10 @@ def _opened(address: str, instance: str) -> Iterator[PagedLogs]:
 
 def load_pages(database: Path, address: str) -> LoadReport:
     """Load every row of such a server, as one window."""
-    source = ApiSource(LOGS, partial(_opened, address), "created_at")
-    API_SOURCES["portkey"] = lambda: source  # type: ignore[index]
-    now = datetime.combine(NEW_DAY, datetime.min.time()) + timedelta(days=1) + source.settle
+    stream = Stream(REQUESTS, LOGS, "created_at", PagedLogs.fetch)
+    source = ApiSource("portkey", partial(_opened, address), (stream,))
+    portkey_api.api_source = lambda instance: source
+    now = datetime.combine(NEW_DAY, datetime.min.time()) + timedelta(days=1) + stream.settle
     return load_api("portkey", DuckDb(database), instance=INSTANCE, since=NEW_DAY, now=now)
 
 

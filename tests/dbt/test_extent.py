@@ -18,7 +18,12 @@ pytestmark = pytest.mark.slow
 MAPPING = generic.Mapping.model_validate(
     {
         "source": "InHouse",
-        "columns": {"source_record_id": "id", "started_at": "ts", "input_tokens": "ctx"},
+        "columns": {
+            "source_record_id": "id",
+            "started_at": "ts",
+            "input_tokens": "ctx",
+            "provider_response_id": "id",
+        },
         "defaults": {"provider": "openai", "raw_model": "no-such-model"},
         "metadata": ["squad"],
     }
@@ -35,6 +40,7 @@ class Office:
         self.write_rules("squad")
         (self.seeds / "unpriced_models.csv").write_text("model_pattern,valid_from,valid_to,reason\n*,,,Not known\n")
         self._price_in_euros()
+        self._log_twice()
 
     def write_rules(self, key: str) -> None:
         rule = f"dimension,source_system,metadata_key,priority\nteam,InHouse,{key},1\n"
@@ -59,15 +65,55 @@ class Office:
         lines = [",".join(header), ",".join(row.values())]
         (self.seeds / packaged.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+    def _log_twice(self) -> None:
+        """A tracer has the same calls, and so has a copy of it; the log and the copy count until there is a rule."""
+        (self.seeds / "sources_of_record.csv").write_text(
+            "rule_order,source_system,source_instance,provider,model_pattern,valid_from,valid_to,is_of_record,reason\n"
+            "1,inhouse,tracer,OpenAI,no-such-*,2026-11-03,,false,The log counts\n",
+            encoding="utf-8",
+        )
+
     def load(self, record: str, day: str) -> None:
         (self.logs / f"{record}.csv").write_text(f"id,ts,ctx,squad\n{record},{day} 10:00:00,9,ads\n", encoding="utf-8")
         load_logs("generic", str(self.logs), DuckDb(self.database), mapping=MAPPING)
+        if record == "a":
+            for instance in ("tracer", "copy"):
+                load_logs("generic", str(self.logs), DuckDb(self.database), mapping=MAPPING, instance=instance)
 
     def build(self) -> BuildReport:
         return build(DuckDb(self.database), seeds=self.seeds)
 
     def teams(self) -> list[tuple[Any, ...]]:
-        return query(self.database, "select source_record_id, team_id from llm_spend.fct_llm_requests order by all")
+        facts = "llm_spend.fct_llm_requests where source_instance = 'default'"
+        return query(self.database, f"select source_record_id, team_id from {facts} order by all")
+
+
+COUNTED = "select source_instance, is_of_record, cost_basis, total_tokens from llm_spend.fct_llm_requests order by all"
+USAGE = "select attempts, total_tokens, unpriced_requests from llm_spend.llm_usage_by_model_daily"
+HEALTH = (
+    "select source_instance, attempts, attempts_counted_elsewhere, unpriced_attempts from llm_spend.llm_source_health"
+)
+OVERLAPS = """
+    select source_instance, other_source_instance, calls_in_common, calls_counted_twice, is_covered
+    from llm_spend.llm_source_overlaps order by all
+"""
+
+
+def assert_the_rule_holds(office: Office, report: BuildReport) -> None:
+    """Of one call in three logs the tracer's is not of record; log and copy count twice, which is warned of."""
+    assert query(office.database, COUNTED) == [
+        ("copy", True, "unknown", 9),
+        ("default", True, "unknown", 9),
+        ("tracer", False, "counted_elsewhere", 9),
+    ]
+    assert query(office.database, USAGE) == [(2, 18, 2)]
+    assert sorted(query(office.database, HEALTH)) == [("copy", 1, 0, 1), ("default", 1, 0, 1), ("tracer", 1, 1, 0)]
+    assert query(office.database, OVERLAPS) == [
+        ("copy", "default", 1, 1, False),
+        ("copy", "tracer", 1, 0, True),
+        ("default", "tracer", 1, 0, True),
+    ]
+    assert any("warn_calls_counted_twice" in warning for warning in report.warnings)
 
 
 def test_what_changed_is_built_and_nothing_else(tmp_path: Path) -> None:
@@ -76,6 +122,7 @@ def test_what_changed_is_built_and_nothing_else(tmp_path: Path) -> None:
     first = office.build()
     assert first.ok and first.nothing_new_since is None
     assert any("warn_prices_without_rate" in warning for warning in first.warnings)
+    assert_the_rule_holds(office, first)
 
     again = office.build()
     assert again.ok and again.nothing_new_since is not None

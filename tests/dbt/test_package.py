@@ -33,7 +33,9 @@ PAGE = REPOSITORY / "docs" / "dbt-package.md"
 
 # What the company has of the demo's gateways. It never had a TrueFoundry gateway, so there are no tables of one.
 LOADED = [("portkey", "ws-product"), ("litellm", "proxy")]
+LISTS = ["members", "limits", "limit_usage", "totals", "feedback"]
 RAW_TABLES = ["portkey__logs", "litellm__payloads", "llm_spend__files", "llm_spend__quarantine", "_dlt_loads"]
+RAW_TABLES += [*(f"gateway__{name}" for name in LISTS), "tracking__runs"]
 
 # The company's own gateway: every seventh call fails, the others use the same tokens, at the list price of gpt-4o.
 CALLS = 35

@@ -52,6 +52,20 @@ def forget_day(database: Path, day: str) -> None:
         )
 
 
+def ask_for_totals(database: Path, day: str) -> None:
+    """Another thing that the API was asked for, of a day whose requests are there."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            f"""
+            insert into llm_spend_raw.llm_spend__files by name
+            select * replace ('9999999998.9' as _dlt_load_id, 'totals' as entity) from llm_spend_raw.llm_spend__files
+            where window_start = timestamp '{day}' limit 1;
+            insert into llm_spend_raw._dlt_loads by name
+            select * replace ('9999999998.9' as load_id) from llm_spend_raw._dlt_loads limit 1;
+            """
+        )
+
+
 def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePortkey, tmp_path: Path) -> None:
     database, seeds = tmp_path / "restated.duckdb", few_prices(tmp_path / "seeds")
     portkey.logs = [
@@ -75,6 +89,7 @@ def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePor
         log("next day", at="2026-11-03T08:00:00.000Z"),
     ]
     load(database, datetime(2026, 11, 4, 10))
+    ask_for_totals(database, "2026-11-02 00:00:00")
     assert build(DuckDb(database), seeds=seeds).ok
     assert query(database, FACT) == [
         ("kept", "2026-11-02", 15),

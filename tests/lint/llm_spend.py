@@ -15,6 +15,8 @@ UNITS = [
     for name, inside, parents in (("input", None, []), ("input_audio", "input", ["input"]))
 ]
 
+LINE = ["billing_period", "line_id", "attempts", "original_period"]
+
 
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
@@ -41,6 +43,14 @@ def __getattr__(name: str) -> Any:
         return lambda relation, columns: ", ".join(f"{relation}.{column}" for column in columns)
     if name == "price_book_columns":
         return lambda: ["channel", "model_id", "input_price"]
-    if name in ("usage_units", "units_beside_tokens", "units_inside"):
+    if name == "chargeback_line_columns":
+        return lambda: LINE
+    if name == "own_lines":
+        return lambda relation: f"select * from {relation}"
+    if name == "restatement_lines":
+        return lambda published, lines, booked_in: (
+            f"select * from {lines} union all select * from {published}, {booked_in}"
+        )
+    if name in ("usage_units", "units_beside_tokens", "units_inside", "token_buckets"):
         return lambda *arguments: UNITS
     return lambda *arguments, **others: f"{name}({arguments[0]})"

@@ -36,7 +36,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["load", "generic", "--path", "x"], ["needs a mapping file", "--mapping"]),
         (["load", "--api"], ["need a source", "llm-spend load portkey"]),
         (["load", "portkey", "--api", "--path", "x"], ["Where are the logs of portkey?", "--api"]),
-        (["load", "litellm", "--api"], ["'litellm' has no API", "portkey"]),
+        (["load", "kong", "--api"], ["'kong' has no API", "portkey"]),
         (["load", "portkey", "--api"], ["no API key of Portkey", "SOURCES__PORTKEY__API_KEY", "secrets.toml"]),
         (["load", "portkey", "--api", "--since", "May"], ["'May' is no day", "YYYY-MM-DD"]),
         (["load", "portkey", "--api", "--again"], ["From which day on", "--since"]),

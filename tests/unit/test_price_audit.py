@@ -451,16 +451,19 @@ def test_usage_comes_from_the_fact(tmp_path: Path) -> None:
         database.execute("create schema llm_spend")
         database.execute(
             "create table llm_spend.fct_llm_requests (usage_date date, channel varchar, model_id varchar,"
-            " service_tier varchar, input_tokens bigint, uncached_input_tokens bigint, output_tokens bigint)"
+            " service_tier varchar, input_tokens bigint, uncached_input_tokens bigint, output_tokens bigint,"
+            " is_of_record boolean)"
         )
         database.execute(
             "insert into llm_spend.fct_llm_requests values"
-            " ('2026-10-01', 'openai', 'gpt-x', null, 10, 10, 1),"
-            " ('2026-10-31', 'openai', 'gpt-x', 'standard', 5, 4, 2),"
-            " ('2026-10-05', 'openai', 'gpt-x', 'standard', 272001, 272001, null),"
-            " ('2026-10-05', 'openai', 'gpt-x', 'batch', 7, 7, 7),"
-            " ('2026-09-30', 'openai', 'gpt-x', null, 99, 99, 99), ('2026-11-01', 'openai', 'gpt-x', null, 99, 99, 99),"
-            " ('2026-10-05', 'openai', null, null, 99, 99, 99)"
+            " ('2026-10-01', 'openai', 'gpt-x', null, 10, 10, 1, true),"
+            " ('2026-10-31', 'openai', 'gpt-x', 'standard', 5, 4, 2, true),"
+            " ('2026-10-05', 'openai', 'gpt-x', 'standard', 272001, 272001, null, true),"
+            " ('2026-10-05', 'openai', 'gpt-x', 'batch', 7, 7, 7, true),"
+            " ('2026-09-30', 'openai', 'gpt-x', null, 99, 99, 99, true),"
+            " ('2026-11-01', 'openai', 'gpt-x', null, 99, 99, 99, true),"
+            " ('2026-10-05', 'openai', null, null, 99, 99, 99, true),"
+            " ('2026-10-05', 'openai', 'gpt-x', null, 99, 99, 99, false)"
         )
     usage = month_usage(DuckDb(file, "1GB"), TODAY)
     assert list(usage) == [("openai", "gpt-x")]

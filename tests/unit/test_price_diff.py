@@ -192,17 +192,19 @@ def database(tmp_path: Path) -> Path:
         connection.execute(
             "create table llm_spend.fct_llm_requests (usage_date date, channel text, model_id text, service_tier text,"
             " input_tokens bigint, uncached_input_tokens bigint, cache_read_tokens bigint,"
-            " cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, output_tokens bigint, price_status text)"
+            " cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, output_tokens bigint, price_status text,"
+            " is_of_record boolean)"
         )
         connection.execute(
             "insert into llm_spend.fct_llm_requests values"
-            " ('2026-08-20', 'openai', 'gpt-5.6-sol', null, 10000, 10000, 0, 0, 0, 10, 'priced'),"
-            " ('2026-09-02', 'openai', 'gpt-5.6-sol', 'default', 200000, 150000, 50000, 0, 0, 10, 'priced'),"
-            " ('2026-09-02', 'azure', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'priced'),"
-            " ('2026-09-02', 'openai', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'cache_hit'),"
-            " ('2026-09-02', 'openai', 'gpt-4o', null, 100000, 100000, 0, 0, 0, 10, 'priced'),"
-            " ('2026-10-02', 'openai', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'priced'),"
-            " ('2026-10-02', null, null, null, null, null, null, null, null, null, 'unpriced')"
+            " ('2026-08-20', 'openai', 'gpt-5.6-sol', null, 10000, 10000, 0, 0, 0, 10, 'priced', true),"
+            " ('2026-09-02', 'openai', 'gpt-5.6-sol', 'default', 200000, 150000, 50000, 0, 0, 10, 'priced', true),"
+            " ('2026-09-02', 'azure', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'priced', true),"
+            " ('2026-09-02', 'openai', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'cache_hit', true),"
+            " ('2026-09-02', 'openai', 'gpt-4o', null, 100000, 100000, 0, 0, 0, 10, 'priced', true),"
+            " ('2026-10-02', 'openai', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'priced', true),"
+            " ('2026-10-02', null, null, null, null, null, null, null, null, null, 'unpriced', true),"
+            " ('2026-10-02', 'openai', 'gpt-5.6-sol', null, 100000, 100000, 0, 0, 0, 10, 'priced', false)"
         )
     return file
 
@@ -221,7 +223,10 @@ def run(seeds: Path, database: Path, *, must_have_usage: bool = True) -> PriceDi
 def test_a_correction_is_worth_what_open_months_used(seeds: Path, database: Path) -> None:
     (seeds / "rules").mkdir()
     (seeds / "rules" / "period_close.csv").write_text(
-        "billing_period,closed_at,closed_by,reason\n2026-10-01,2026-11-05 00:00:00,finance,\n"
+        "billing_period,action,closed_at,closed_by,reason\n"
+        "2026-10-01,close,2026-11-05 00:00:00,finance,\n"
+        "2026-09-01,close,2026-10-05 00:00:00,finance,\n"
+        "2026-09-01,reopen,2026-10-06 00:00:00,finance,too early\n"
     )
     before = (seeds / "prices" / files.PRICES).read_bytes()
     found = run(seeds, database)

@@ -112,8 +112,9 @@ def steps(organisation: Organisation) -> dict[str, Step]:
                 portkey = organisation.first_months[0]
                 load_listed(destination, organisation.seeds.parent / "listed", portkey.instance, _some_record(portkey))
             if is_last:
-                # The one table that a full refresh keeps; this is what it is like to begin.
-                destination.execute("drop table llm_spend_internal.int_closed_price_book")
+                # The tables that a full refresh keeps; this is what it is like to begin.
+                for kept in ("int_closed_price_book", "int_closed_chargeback_lines"):
+                    destination.execute(f"drop table llm_spend_internal.{kept}")
             report = build(destination, seeds=seeds, full_refresh=is_last, test=is_last)
             assert report.ok, (report.failures, report.failed_tests)
 

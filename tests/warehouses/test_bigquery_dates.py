@@ -128,7 +128,8 @@ LARGE = {
     "llm_quota_usage": {"usage_date"},
 }
 # What finds the dates reads some columns of all raw rows: the one thing that grows with history (docs/scale.md).
-ELSE: dict[str, dict[str, set[str]]] = {"int_load_contents": {}, "int_moved_requests": {}}
+# Feedback of today can be about a request of any date.
+ELSE: dict[str, dict[str, set[str]]] = {"int_load_contents": {}, "int_moved_requests": {}, "llm_feedback": {}}
 # One column of a summary.
 NOT_LOOKED_AT = {"accepted_values_llm_quota_usage_status__ok__warning__breached"}
 

@@ -3,8 +3,9 @@
 
     relation: all requests of whole dates that have usage beside tokens. Gives request_key and free_<unit> (0 or more)
     of the requests that have something free. An answer of the gateway's own cache uses nothing up.
+    is_named: the relation has channel and model_id already.
 #}
-{% macro free_usage(relation) %}
+{% macro free_usage(relation, is_named=false) %}
     {%- set units = units_beside_tokens() | map(attribute='quantity') | list %}
     with allowances as (
         select * from {{ ref('stg_prices__free_allowances') }}
@@ -16,12 +17,16 @@
 
     metered as (
         select
-            requests.*,
+            requests.*
+            {%- if not is_named %},
             resolution.channel,
             resolution.model_id
+            {%- endif %}
         from {{ relation }} as requests
+        {% if not is_named -%}
         inner join resolution
             on {{ names_model('requests', 'resolution') }}
+        {% endif -%}
         where
             not coalesce(requests.is_gateway_cache_hit, false)
             and exists (select 1 from allowances)

@@ -9,8 +9,12 @@
 
     Every request takes the few prices that nearly all need. Requests with other usage or contract prices fetch the
     rest of their row by its key: fetching all columns for all requests would cost more than pricing them.
+
+    book: the prices, int_price_book if not given. is_named: both relations have provider, channel and model_id already,
+    as the fact does, in place of what the log said.
 #}
-{% macro price_requests(relation, metered) %}
+{% macro price_requests(relation, metered, book=none, is_named=false) %}
+    {%- set names = 'requests' if is_named else 'resolution' %}
     with resolution as (
         select * from {{ ref('int_model_resolution') }}
     ),
@@ -18,7 +22,7 @@
     -- Of the models that occur: a small table, and small enough for planners to see it.
     price_book as (
         select *
-        from {{ ref('int_price_book') }} as book
+        from {{ book or ref('int_price_book') }} as book
         where
             exists (
                 select 1 from resolution
@@ -88,24 +92,28 @@
     ),
 
     free_usage as (
-        {{ free_usage(metered) }}
+        {{ free_usage(metered, is_named) }}
     ),
 
     named as (
         select
             requests.*,
+            {% if not is_named -%}
             coalesce(resolution.provider, lower(requests.raw_provider)) as provider,
             resolution.channel,
             resolution.model_id,
             resolution.matched_by as model_matched_by,
+            {% endif -%}
             coalesce(known_regions.region, '*') as priced_region
         from {{ relation }} as requests
+        {% if not is_named -%}
         left join resolution
             on {{ names_model('requests', 'resolution') }}
+        {% endif -%}
         left join known_regions
             on
-                resolution.channel = known_regions.channel
-                and resolution.model_id = known_regions.model_id
+                {{ names }}.channel = known_regions.channel
+                and {{ names }}.model_id = known_regions.model_id
                 and lower(requests.region) = known_regions.region
                 and requests.started_at >= known_regions.valid_from
                 and requests.started_at < known_regions.valid_to

@@ -66,7 +66,7 @@ requests as (
         {% if key in unknown %}coalesce({{ key }}, '{{ unknown[key] }}'){% else %}{{ key }}{% endif %} as member_{{ loop.index }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('fct_llm_requests') }}
-    where {{ is_to_build() }}
+    where {{ is_to_build() }} and is_of_record
 ),
 
 measured as (

@@ -40,7 +40,11 @@
     ('attribution_rules', ['dimension', 'source_system', 'metadata_key', 'priority']),
     ('org_members', ['user_id', 'team_id', 'valid_from', 'valid_to']),
     ('org_teams', ['team_id', 'team_name', 'cost_center_id', 'valid_from', 'valid_to']),
-    ('api_keys', ['api_key_id', 'owner_user_id', 'team_id', 'valid_from', 'valid_to'])
+    ('api_keys', ['api_key_id', 'owner_user_id', 'team_id', 'valid_from', 'valid_to']),
+    ('sources_of_record', [
+        'rule_order', 'source_system', 'source_instance', 'provider', 'model_pattern', 'valid_from', 'valid_to',
+        'is_of_record'
+    ])
 ] %}
 {% set quota_seeds = [
     ('quota_rules', [
@@ -100,6 +104,7 @@ hashed as (
     select
         prices,
         {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", 'prices', 'requests'])) }} as basis_id,
+        {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", 'requests'])) }} as request_basis_id,
         quotas as quota_basis_id
     from subjects
 ),
@@ -107,6 +112,7 @@ hashed as (
 final as (
     select
         hashed.basis_id,
+        hashed.request_basis_id,
         hashed.quota_basis_id,
         {{ dbt.concat(['newest_data_set.data_set', "' '", 'left(hashed.prices, 8)']) }} as pricing_basis
     from hashed

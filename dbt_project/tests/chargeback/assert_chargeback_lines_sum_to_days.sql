@@ -1,44 +1,68 @@
--- Per month and provider: the lines add up to the cost of the days rounded once, and carry all their tokens.
+-- Per month of usage and provider: the lines, restatements included, add up to what the month costs now, rounded once,
+-- and carry all its tokens. A closed month costs what its days cost, and what int_restated_daily adds to that.
 {{ config(severity='error') }}
 
-with days as (
+with costs as (
     select
-        {{ llm_spend.month_start('usage_date') }} as billing_period,
+        {{ llm_spend.month_start('usage_date') }} as original_period,
         coalesce(provider, '(unknown)') as provider,
-        {{ llm_spend.whole_cents_to_usd(llm_spend.round_to_cents('sum(cost_usd)')) }} as total_usd,
-        sum(total_tokens) as quantity_tokens,
-        sum(unpriced_tokens) as unpriced_tokens
+        cost_usd,
+        total_tokens as quantity_tokens,
+        unpriced_tokens
     from {{ ref('int_requests_daily') }}
-    group by 1, 2
+    where is_of_record
+    union all
+    select
+        {{ llm_spend.month_start('usage_date') }} as original_period,
+        coalesce(provider, '(unknown)') as provider,
+        case
+            when cost_usd is not null or restated_cost_usd is not null
+                then coalesce(restated_cost_usd, 0) - coalesce(cost_usd, 0)
+        end as cost_usd,
+        0 as quantity_tokens,
+        restated_unpriced_tokens - unpriced_tokens as unpriced_tokens
+    from {{ ref('int_restated_daily') }}
+    where attempts is not null
+),
+
+months as (
+    select
+        original_period,
+        provider,
+        {{ llm_spend.whole_cents_to_usd(llm_spend.round_to_cents('coalesce(sum(cost_usd), 0)')) }} as total_usd,
+        sum(quantity_tokens) as quantity_tokens,
+        sum(unpriced_tokens) as unpriced_tokens
+    from costs
+    group by original_period, provider
 ),
 
 lines as (
     select
-        billing_period,
+        original_period,
         provider,
-        sum(amount_usd) as total_usd,
+        coalesce(sum(amount_usd), 0) as total_usd,
         sum(quantity_tokens) as quantity_tokens,
         sum(unpriced_tokens) as unpriced_tokens
     from {{ ref('llm_chargeback_lines') }}
-    group by billing_period, provider
+    group by original_period, provider
 ),
 
+-- What vanished from a closed month leaves lines that add up to nothing.
 final as (
     select
-        coalesce(days.billing_period, lines.billing_period) as billing_period,
-        coalesce(days.provider, lines.provider) as provider,
-        days.total_usd as days_usd,
+        coalesce(months.original_period, lines.original_period) as original_period,
+        coalesce(months.provider, lines.provider) as provider,
+        months.total_usd as months_usd,
         lines.total_usd as lines_usd
-    from days
+    from months
     full outer join lines
-        on days.billing_period = lines.billing_period
-        and days.provider = lines.provider
-    where days.billing_period is null
-        or lines.billing_period is null
-        or coalesce(days.total_usd, 0) <> coalesce(lines.total_usd, 0)
-        or (days.total_usd is null) <> (lines.total_usd is null)
-        or days.quantity_tokens <> lines.quantity_tokens
-        or days.unpriced_tokens <> lines.unpriced_tokens
+        on
+            months.original_period = lines.original_period
+            and months.provider = lines.provider
+    where
+        coalesce(months.total_usd, 0) <> coalesce(lines.total_usd, 0)
+        or coalesce(months.quantity_tokens, 0) <> coalesce(lines.quantity_tokens, 0)
+        or coalesce(months.unpriced_tokens, 0) <> coalesce(lines.unpriced_tokens, 0)
 )
 
 select * from final

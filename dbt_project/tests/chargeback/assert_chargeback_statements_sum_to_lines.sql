@@ -1,4 +1,5 @@
--- Per month: the statements add up to the lines, in USD and in tokens, and each to its own subtotals.
+-- Per month: the statements add up to the lines, in USD and in tokens, and each to its own subtotals. What a restatement
+-- takes away of unpriced tokens is another month's.
 {{ config(severity='error') }}
 
 with lines as (
@@ -6,7 +7,7 @@ with lines as (
         billing_period,
         coalesce(sum(amount_usd), 0) as total_usd,
         sum(quantity_tokens) as quantity_tokens,
-        sum(unpriced_tokens) as unpriced_tokens
+        sum(greatest(unpriced_tokens, 0)) as unpriced_tokens
     from {{ ref('llm_chargeback_lines') }}
     group by billing_period
 ),
@@ -15,7 +16,8 @@ statements as (
     select
         billing_period,
         coalesce(sum(total_usd), 0) as total_usd,
-        coalesce(sum(direct_usd), 0) + coalesce(sum(unallocated_usd), 0) as subtotals_usd,
+        coalesce(sum(direct_usd), 0) + coalesce(sum(unallocated_usd), 0) + coalesce(sum(restatement_usd), 0)
+            as subtotals_usd,
         sum(quantity_tokens) as quantity_tokens,
         sum(unpriced_tokens) as unpriced_tokens
     from {{ ref('llm_chargeback_statements') }}

@@ -101,6 +101,7 @@ with problems as (
         case
             when billing_period <> {{ llm_spend.month_start('billing_period') }}
                 then 'billing_period is not the first of a month'
+            when action not in ('close', 'reopen') then 'action is neither close nor reopen'
         end as problem
     from {{ ref('stg_rules__period_close') }}
 )

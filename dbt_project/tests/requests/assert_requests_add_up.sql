@@ -36,15 +36,17 @@ with judged as (
                     > output_tokens
                 )
                 then 'more audio, image and video tokens than tokens'
+            when not is_of_record and (cost_usd <> 0 or cost_basis <> 'counted_elsewhere') then 'counted here and elsewhere'
+            when is_of_record and cost_basis = 'counted_elsewhere' then 'counted nowhere'
             when cost_usd < 0 or list_cost_usd < 0 then 'negative cost'
             when price_status is null then 'no price_status'
             when
                 price_status in ('unpriced', 'no_usage', 'unmeasured', 'usage_conflict')
-                and cost_usd is not null
+                and contract_cost_usd is not null
                 then 'a cost that should not be known'
             when
                 price_status in ('priced', 'parent_unit', 'assumed_standard', 'free', 'not_billed', 'cache_hit')
-                and cost_usd is null
+                and contract_cost_usd is null
                 then 'no cost, though price_status says that it is known'
             when
                 price_status not in (
@@ -52,11 +54,12 @@ with judged as (
                     'priced', 'parent_unit', 'assumed_standard', 'free', 'not_billed', 'cache_hit'
                 )
                 then 'unknown price_status'
-            when price_status in ('free', 'not_billed', 'cache_hit') and cost_usd <> 0 then 'a cost where 0 is known'
+            when price_status in ('free', 'not_billed', 'cache_hit') and contract_cost_usd <> 0 then 'a cost where 0 is known'
             when (cost_basis = 'unknown') <> (cost_usd is null) then 'cost_basis contradicts cost_usd'
-            when coalesce(cost_usd, -1) <> coalesce(contract_cost_usd, -1) then 'cost_usd is not the contract cost'
+            when is_of_record and coalesce(cost_usd, -1) <> coalesce(contract_cost_usd, -1)
+                then 'cost_usd is not the contract cost'
             when (list_cost_usd is null) <> (contract_cost_usd is null) then 'only one of list and contract cost is known'
-            when cost_basis <> 'contract' and list_cost_usd <> contract_cost_usd
+            when cost_basis not in ('contract', 'counted_elsewhere') and list_cost_usd <> contract_cost_usd
                 then 'a cost that differs from the list without a contract'
             when price_status in ('priced', 'parent_unit', 'assumed_standard', 'free') and pricing_basis is null
                 then 'a price of unknown basis'

@@ -21,6 +21,7 @@ days as (
         cast(usage_date as {{ type_timestamp() }}) as starts_at,
         coalesce(resolved_model, '(unknown)') as logged_model
     from {{ ref('int_requests_daily') }}
+    where is_of_record
 ),
 
 models as (

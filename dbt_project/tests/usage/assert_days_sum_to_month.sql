@@ -1,5 +1,6 @@
--- A team's days add up to its month: what the dashboards show is what the statement charges for the usage of the
--- month, before it is rounded. Lines that correct other months are no usage of this one.
+-- A team's days add up to its month: what the dashboards show is what the statements charge for the usage of the
+-- month, before it is rounded: that of a closed month with what came late or was moved, booked later. Its days keep the
+-- prices of the closing.
 {{ config(severity='error') }}
 
 with days as (
@@ -14,17 +15,24 @@ with days as (
     group by 1, 2, 3
 ),
 
+lines as (
+    select
+        *,
+        not is_closed and original_period = billing_period as is_own_and_open
+    from {{ ref('llm_chargeback_lines') }}
+),
+
 months as (
     select
-        billing_period,
+        original_period as billing_period,
         cost_center_id,
         team_id,
         coalesce(sum(exact_cost_usd), 0) as cost_usd,
         sum(quantity_tokens) as quantity_tokens,
-        sum(unpriced_tokens) as unpriced_tokens
-    from {{ ref('llm_chargeback_lines') }}
-    where line_type in ('direct', 'unallocated') and original_period = billing_period
-    group by billing_period, cost_center_id, team_id
+        case when max(case when is_own_and_open then 1 else 0 end) = 1 then sum(unpriced_tokens) end as unpriced_tokens
+    from lines
+    where coalesce(restatement_reason, '') <> 'price_correction'
+    group by original_period, cost_center_id, team_id
 ),
 
 final as (
@@ -32,8 +40,8 @@ final as (
         coalesce(days.billing_period, months.billing_period) as billing_period,
         coalesce(days.cost_center_id, months.cost_center_id) as cost_center_id,
         coalesce(days.team_id, months.team_id) as team_id,
-        months.cost_usd - days.cost_usd as cost_usd_off,
-        months.quantity_tokens - days.quantity_tokens as quantity_tokens_off,
+        coalesce(months.cost_usd, 0) - coalesce(days.cost_usd, 0) as cost_usd_off,
+        coalesce(months.quantity_tokens, 0) - coalesce(days.quantity_tokens, 0) as quantity_tokens_off,
         months.unpriced_tokens - days.unpriced_tokens as unpriced_tokens_off
     from days
     full outer join months
@@ -46,6 +54,6 @@ final as (
 select *
 from final
 where
-    coalesce(cost_usd_off <> 0, true)
-    or coalesce(quantity_tokens_off <> 0, true)
-    or coalesce(unpriced_tokens_off <> 0, true)
+    coalesce(cost_usd_off, 0) <> 0
+    or coalesce(quantity_tokens_off, 0) <> 0
+    or coalesce(unpriced_tokens_off, 0) <> 0

@@ -31,7 +31,7 @@ with facts as (
         count(*) - count(cost_usd) as unpriced_requests,
         coalesce(sum(case when cost_usd is null then total_tokens end), 0) as unpriced_tokens
     from {{ ref('fct_llm_requests') }}
-    where {{ recently_built() }}
+    where {{ recently_built() }} and is_of_record
     group by usage_date
 ),
 

@@ -485,7 +485,7 @@ def _unpriced(asked: _Month, total: Usage) -> UnpricedUsage:
 
 
 def _unallocated(asked: _Month) -> UnallocatedUsage:
-    in_month = f"from {MARTS}.{_REQUESTS} where usage_date >= ? and usage_date < ?"
+    in_month = f"from {MARTS}.{_REQUESTS} where usage_date >= ? and usage_date < ? and is_of_record"
     attempts, cost = asked.rows(f"select count(*), sum(cost_usd) {in_month}", asked.start, asked.end)[0]
     found = []
     for dimension in ("user", "team", "feature", "customer"):

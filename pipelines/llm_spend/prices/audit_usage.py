@@ -60,6 +60,6 @@ def _query(units: Sequence[str]) -> str:
         f"select channel, model_id, coalesce(service_tier, '{STANDARD}') as tier,"
         f" case {classes} else {NO_THRESHOLD} end as size_class, {sums}"
         f" from {MARTS}.{_FACT}"
-        " where usage_date >= ? and usage_date < ? and channel is not null and model_id is not null"
+        " where usage_date >= ? and usage_date < ? and is_of_record and channel is not null and model_id is not null"
         " group by 1, 2, 3, 4"
     )

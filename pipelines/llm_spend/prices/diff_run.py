@@ -108,6 +108,7 @@ def _query(models: int, thresholds: Sequence[int]) -> str:
         f"select usage_date, channel, model_id, lower(service_tier) as tier, {size} as size, {sums}"
         f" from {MARTS}.{_FACT}"
         f" where model_id in ({', '.join('?' * models)}) and price_status in ({', '.join('?' * len(_PRICED))})"
+        " and is_of_record"
         " group by 1, 2, 3, 4, 5"
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from llm_spend.build import project_dir
+from llm_spend.close_ledger import closed_periods, read_ledger
 from llm_spend.errors import UserError
 from llm_spend.prices.aliases import Alias
 from llm_spend.prices.book import PRICE_SEEDS, ListPrice
@@ -127,8 +128,7 @@ def read_hand_written(path: Path) -> list[ListPrice]:
 
 def read_closed_periods(path: Path) -> list[date]:
     """The first days of closed months. Raises UserError that names file and line."""
-    columns = ("billing_period", "closed_at", "closed_by", "reason")
-    return _read(path, columns, lambda row: _instant(row["billing_period"]).date())
+    return sorted(closed_periods(read_ledger(path)))
 
 
 def plain(price: Decimal) -> str:

@@ -60,6 +60,7 @@ select
     if(first_basis <> last_basis, 'mixed', first_basis) as cost_basis,
     'USD' as currency,
     billing_period as original_period,
+    cast(null as varchar) as restatement_reason,
     false as is_closed,
     unpriced_tokens,
     unpriced_requests,
@@ -76,10 +77,14 @@ with sums as (
         case
             when bool_or(line_type = 'unallocated') then sum(amount_usd) filter (line_type = 'unallocated') else 0
         end as unallocated,
+        case
+            when bool_or(line_type = 'restatement') then sum(amount_usd) filter (line_type = 'restatement') else 0
+        end as restatement,
         sum(amount_usd) as total,
         cast(sum(quantity_tokens) as bigint) as quantity_tokens,
         cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
-        cast(sum(unpriced_requests) as bigint) as unpriced_requests
+        cast(sum(unpriced_requests) as bigint) as unpriced_requests,
+        bool_or(is_closed) as is_closed
     from llm_spend.llm_chargeback_lines
     group by billing_period, cost_center_id, team_id
 )
@@ -90,6 +95,7 @@ select
     team_id,
     cast(direct as decimal(38, 2)) as direct_usd,
     cast(unallocated as decimal(38, 2)) as unallocated_usd,
+    cast(restatement as decimal(38, 2)) as restatement_usd,
     cast(total as decimal(38, 2)) as total_usd,
     whole_ratio(
         cast(round(total * 100, 0) as bigint),
@@ -99,5 +105,30 @@ select
     quantity_tokens,
     unpriced_tokens,
     unpriced_requests,
-    unpriced_requests > 0 as has_unpriced_usage
+    unpriced_requests > 0 as has_unpriced_usage,
+    is_closed
 from sums;
+
+-- No month is closed here, so there is nothing to restate.
+create table llm_spend.llm_chargeback_restatements as
+select
+    original_period,
+    cost_center_id,
+    team_id,
+    provider,
+    model_id,
+    amount_usd as cost_as_reported_usd,
+    amount_usd as cost_as_restated_usd,
+    amount_usd as price_correction_usd,
+    amount_usd as late_data_usd,
+    amount_usd as reattribution_usd,
+    currency,
+    quantity_tokens as tokens_as_reported,
+    quantity_tokens as tokens_as_restated,
+    unpriced_tokens as unpriced_tokens_as_reported,
+    unpriced_tokens as unpriced_tokens_as_restated,
+    has_unpriced_usage,
+    billing_period as first_restated_in,
+    billing_period as last_restated_in
+from llm_spend.llm_chargeback_lines
+where is_closed;

@@ -4,6 +4,7 @@ with files as (
         _dlt_load_id as load_id,
         source,
         source_instance,
+        coalesce(entity, 'requests') as entity,
         count(*) as files,
         cast(sum(size_bytes) as bigint) as size_bytes
     from source.llm_spend_raw.llm_spend__files
@@ -34,6 +35,7 @@ select
     files.load_id,
     files.source,
     files.source_instance,
+    files.entity,
     loads.loaded_at,
     files.files,
     files.size_bytes,
@@ -86,6 +88,7 @@ select
     measured.source_system,
     measured.source_instance,
     measured.attempts,
+    cast(0 as bigint) as attempts_counted_elsewhere,
     measured.attempts_without_usage,
     measured.attempts_with_unreadable_metadata,
     measured.attempts_of_unknown_cache_status,
@@ -95,7 +98,8 @@ select
     coalesce(quarantined.lines_quarantined, 0) as lines_quarantined,
     measured.first_event_at,
     measured.last_event_at,
-    measured.last_loaded_at
+    measured.last_loaded_at,
+    cast(null as timestamp) as last_listed_at
 from measured
 inner join arrived using (source_instance)
 left join quarantined using (source_instance);

@@ -85,6 +85,7 @@ select
     source_instance,
     id as source_record_id,
     case when mode = 'fallback' then coalesce(internal_trace_id, trace_id, id) else id end as logical_request_id,
+    coalesce(nullif(trace_id, ''), nullif(internal_trace_id, '')) as trace_id,
     mode = 'fallback' as is_of_a_chain,
     created_at as started_at,
     cast(created_at as date) as usage_date,
@@ -322,6 +323,8 @@ select
     judged.source_instance,
     judged.source_record_id,
     judged.logical_request_id,
+    judged.trace_id,
+    cast(null as varchar) as provider_response_id,
     superseded.request_key is null as is_final_attempt,
     judged.started_at,
     judged.usage_date,
@@ -395,6 +398,7 @@ select
         when judged.price_status in ('cache_hit', 'not_billed') then judged.price_status
         else 'list'
     end as cost_basis,
+    true as is_of_record,
     judged.price_status,
     judged.pricing_basis,
     case when judged.price_status = 'cache_hit' and judged.has_price then judged.computed_usd end as cost_saved_usd,

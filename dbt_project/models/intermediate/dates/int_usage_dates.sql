@@ -25,6 +25,10 @@ closed_periods as (
     select * from {{ ref('int_closed_periods') }}
 ),
 
+restated_prices as (
+    select * from {{ ref('int_restated_prices') }}
+),
+
 -- A version of a request that arrives on one date changes what holds on the others.
 touched as (
     select
@@ -50,16 +54,38 @@ loads_of_date as (
     group by touched.usage_date
 ),
 
--- A changed seed does not reach a closed month: only its closing and new loads do.
+-- Prices that are others today than when the month of the date was closed.
+restated_dates as (
+    select
+        loads_of_date.usage_date,
+        {{ dbt.hash(dbt.listagg('restated_prices.price_hash', "','", 'order by restated_prices.price_hash')) }}
+            as price_hash
+    from loads_of_date
+    inner join restated_prices
+        on
+            loads_of_date.usage_date >= restated_prices.first_date
+            and cast(loads_of_date.usage_date as {{ llm_spend.type_timestamp() }}) < restated_prices.valid_to
+    group by loads_of_date.usage_date
+),
+
+-- A changed price reaches a closed month only where it is to be restated.
 bases_of_date as (
     select
         loads_of_date.*,
-        coalesce({{ dbt.concat(["'closed '", 'closed_periods.closing']) }}, basis.basis_id) as basis_id,
+        coalesce(
+            {{ dbt.concat([
+                "'closed '", 'closed_periods.closing', "' '", 'basis.request_basis_id', "' '",
+                "coalesce(restated_dates.price_hash, '')"
+            ]) }},
+            basis.basis_id
+        ) as basis_id,
         basis.quota_basis_id
     from loads_of_date
     cross join basis
     left join closed_periods
         on {{ llm_spend.month_start('loads_of_date.usage_date') }} = closed_periods.billing_period
+    left join restated_dates
+        on loads_of_date.usage_date = restated_dates.usage_date
 ),
 
 versions as (

@@ -6,16 +6,25 @@ period_close as (
 
 ),
 
+ranked as (
+
+    select
+        *,
+        row_number() over (partition by billing_period order by closed_at desc, closing desc, action) as choice
+    from period_close
+
+),
+
 final as (
 
     select
         billing_period,
         cast(billing_period as {{ llm_spend.type_timestamp() }}) as starts_at,
         cast({{ dbt.dateadd('month', 1, 'billing_period') }} as {{ llm_spend.type_timestamp() }}) as ends_at,
-        max(closed_at) as closed_at,
-        max(closing) as closing
-    from period_close
-    group by billing_period
+        closed_at,
+        closing
+    from ranked
+    where choice = 1 and action = 'close'
 
 )
 

@@ -17,7 +17,7 @@ with dates_to_build as (
 
 requests as (
     select * from {{ ref('fct_llm_requests') }}
-    where {{ llm_spend.is_to_build(version='quota_version') }}
+    where {{ llm_spend.is_to_build(version='quota_version') }} and is_of_record
 ),
 
 rules as (

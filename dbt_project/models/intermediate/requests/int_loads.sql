@@ -4,6 +4,7 @@ with windows as (
     select
         source,
         source_instance,
+        entity,
         window_start,
         window_end,
         cast(window_start as date) as window_date,
@@ -20,6 +21,7 @@ superseded as (
         on
             older.source = newer.source
             and older.source_instance = newer.source_instance
+            and older.entity = newer.entity
             and older.window_date = newer.window_date
     where
         older.load_id < newer.load_id

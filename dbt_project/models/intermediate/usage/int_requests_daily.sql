@@ -2,7 +2,7 @@
 
 {% set members = [
     'source_system', 'source_instance', 'provider', 'channel', 'resolved_model', 'model_id', 'cost_center_id', 'team_id',
-    'price_status'
+    'price_status', 'is_of_record'
 ] %}
 
 with dates_to_build as (
@@ -25,6 +25,8 @@ measured as (
         count(*) as attempts,
         sum(case when coalesce(is_gateway_cache_hit, false) then 0 else coalesce(total_tokens, 0) end) as total_tokens,
         sum(cost_usd) as cost_usd,
+        sum(total_tokens) as logged_tokens,
+        sum(gateway_reported_usd) as gateway_reported_usd,
         min(paid_basis) as first_cost_basis,
         max(paid_basis) as last_cost_basis,
         sum(case when cost_usd is null then 1 else 0 end) as unpriced_requests,
@@ -49,6 +51,8 @@ final as (
         cast(attempts as {{ dbt.type_bigint() }}) as attempts,
         cast(total_tokens as {{ dbt.type_bigint() }}) as total_tokens,
         cast(cost_usd as {{ type_money() }}) as cost_usd,
+        cast(logged_tokens as {{ dbt.type_bigint() }}) as logged_tokens,
+        cast(gateway_reported_usd as {{ type_money() }}) as gateway_reported_usd,
         first_cost_basis,
         last_cost_basis,
         cast(unpriced_requests as {{ dbt.type_bigint() }}) as unpriced_requests,

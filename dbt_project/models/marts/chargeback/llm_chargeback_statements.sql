@@ -16,10 +16,16 @@ statements as (
             when sum(case when line_type = 'unallocated' then 1 else 0 end) = 0 then 0
             else sum(case when line_type = 'unallocated' then amount_usd end)
         end as unallocated_usd,
+        case
+            when sum(case when line_type = 'restatement' then 1 else 0 end) = 0 then 0
+            else sum(case when line_type = 'restatement' then amount_usd end)
+        end as restatement_usd,
         sum(amount_usd) as total_usd,
         cast(sum(quantity_tokens) as bigint) as quantity_tokens,
-        cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
-        cast(sum(unpriced_requests) as bigint) as unpriced_requests
+        -- A closed month's usage that has a price by now makes what is unknown in this one no less.
+        cast(sum(greatest(unpriced_tokens, 0)) as bigint) as unpriced_tokens,
+        cast(sum(greatest(unpriced_requests, 0)) as bigint) as unpriced_requests,
+        max(case when is_closed then 1 else 0 end) = 1 as is_closed
     from lines
     group by billing_period, cost_center_id, team_id
 ),
@@ -39,6 +45,7 @@ final as (
         statements.team_id,
         cast(statements.direct_usd as {{ llm_spend.type_decimal(38, 2) }}) as direct_usd,
         cast(statements.unallocated_usd as {{ llm_spend.type_decimal(38, 2) }}) as unallocated_usd,
+        cast(statements.restatement_usd as {{ llm_spend.type_decimal(38, 2) }}) as restatement_usd,
         cast(statements.total_usd as {{ llm_spend.type_decimal(38, 2) }}) as total_usd,
         {{ llm_spend.whole_ratio(llm_spend.round_to_cents('statements.total_usd'), 'bills.bill_cents') }}
             as share_of_bill,
@@ -46,7 +53,8 @@ final as (
         statements.quantity_tokens,
         statements.unpriced_tokens,
         statements.unpriced_requests,
-        statements.unpriced_requests > 0 as has_unpriced_usage
+        statements.unpriced_requests > 0 as has_unpriced_usage,
+        statements.is_closed
     from statements
     inner join bills
         on statements.billing_period = bills.billing_period

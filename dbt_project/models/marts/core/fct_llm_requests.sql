@@ -7,7 +7,7 @@
 {% set of_dates = llm_spend.is_to_build('requests.usage_date', started_at='requests.started_at') %}
 {% set is_to_build = of_dates ~ '\n    and requests.load_id in (select load_id from loads)' %}
 {% set metered_columns = [
-    'request_key', 'source_system', 'raw_provider', 'raw_model', 'started_at', 'usage_date', 'is_gateway_cache_hit'
+    'request_key', 'source_system', 'source_instance', 'raw_provider', 'raw_model', 'started_at', 'usage_date', 'is_gateway_cache_hit'
 ] + llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
 {% set is_single = is_to_build ~ '\n    and ' ~ key_hash ~ ' not in (select key_hash from repeated_keys)' %}
 
@@ -185,8 +185,21 @@ metered as (
         and has_other_usage
 ),
 
+counted_elsewhere as (
+    select * from {{ ref('int_counted_elsewhere') }}
+),
+
+-- A call that another log counts uses up no allowance a second time.
+metered_of_record as (
+    select metered.*
+    from metered
+    left join counted_elsewhere
+        on {{ llm_spend.is_counted_elsewhere('metered') }}
+    where counted_elsewhere.usage_date is null
+),
+
 priced as (
-    {{ price_requests('attributed', 'metered') }}
+    {{ price_requests('attributed', 'metered_of_record') }}
 ),
 
 final as (
@@ -196,6 +209,8 @@ final as (
         priced.source_instance,
         priced.source_record_id,
         priced.logical_request_id,
+        priced.trace_id,
+        priced.provider_response_id,
         -- Asking after a batch is no request; the batch itself is.
         coalesce(priced.operation, '') <> 'poll' and superseded.request_key is null as is_final_attempt,
         priced.started_at,
@@ -252,13 +267,18 @@ final as (
         priced.gateway_reported_usd,
         priced.list_cost_usd,
         priced.contract_cost_usd,
-        priced.contract_cost_usd as cost_usd,
         case
+            when counted_elsewhere.usage_date is null then priced.contract_cost_usd
+            else cast(0 as {{ type_money() }})
+        end as cost_usd,
+        case
+            when counted_elsewhere.usage_date is not null then 'counted_elsewhere'
             when priced.contract_cost_usd is null then 'unknown'
             when priced.price_status in ('cache_hit', 'not_billed') then priced.price_status
             when priced.has_contract_prices then 'contract'
             else 'list'
         end as cost_basis,
+        counted_elsewhere.usage_date is null as is_of_record,
         priced.price_status,
         priced.pricing_basis,
         priced.cost_saved_usd,
@@ -269,6 +289,8 @@ final as (
     from priced
     inner join dates_to_build on priced.usage_date = dates_to_build.usage_date
     left join superseded on priced.request_key = superseded.request_key
+    left join counted_elsewhere
+        on {{ llm_spend.is_counted_elsewhere('priced') }}
 )
 
 select * from final

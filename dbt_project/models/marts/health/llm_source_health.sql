@@ -24,10 +24,24 @@ quarantined as (
     group by source, source_instance
 ),
 
+-- What the API of a source has besides requests: lists of members and limits, totals, feedback.
+listed as (
+    select
+        files.source as source_system,
+        files.source_instance,
+        max(packages.loaded_at) as last_listed_at
+    from {{ ref('stg_loads__files') }} as files
+    inner join {{ ref('stg_loads__packages') }} as packages on files.load_id = packages.load_id
+    where files.entity <> 'requests'
+    group by files.source, files.source_instance
+),
+
 sources as (
     select source_system, source_instance from arrived
     {{ llm_spend.union_distinct() }}
     select source_system, source_instance from quarantined
+    {{ llm_spend.union_distinct() }}
+    select source_system, source_instance from listed
 ),
 
 measured as (
@@ -35,11 +49,15 @@ measured as (
         source_system,
         source_instance,
         sum(attempts) as attempts,
-        sum(attempts_without_usage) as attempts_without_usage,
-        sum(attempts_with_unreadable_metadata) as attempts_with_unreadable_metadata,
-        sum(attempts_of_unknown_cache_status) as attempts_of_unknown_cache_status,
-        sum(unpriced_requests) as unpriced_attempts,
-        sum(case when team_id = {{ unallocated() }} then attempts else 0 end) as attempts_without_team,
+        sum(case when is_of_record then 0 else attempts end) as attempts_counted_elsewhere,
+        sum(case when is_of_record then attempts_without_usage else 0 end) as attempts_without_usage,
+        sum(case when is_of_record then attempts_with_unreadable_metadata else 0 end)
+            as attempts_with_unreadable_metadata,
+        sum(case when is_of_record then attempts_of_unknown_cache_status else 0 end)
+            as attempts_of_unknown_cache_status,
+        sum(case when is_of_record then unpriced_requests else 0 end) as unpriced_attempts,
+        sum(case when is_of_record and team_id = {{ unallocated() }} then attempts else 0 end)
+            as attempts_without_team,
         min(first_seen_at) as first_event_at,
         max(last_seen_at) as last_event_at,
         max(last_loaded_at) as last_loaded_at
@@ -52,7 +70,7 @@ final as (
         sources.source_system,
         sources.source_instance,
         {% for column in [
-            'attempts', 'attempts_without_usage', 'attempts_with_unreadable_metadata',
+            'attempts', 'attempts_counted_elsewhere', 'attempts_without_usage', 'attempts_with_unreadable_metadata',
             'attempts_of_unknown_cache_status', 'unpriced_attempts', 'attempts_without_team'
         ] -%}
         cast(coalesce(measured.{{ column }}, 0) as {{ dbt.type_bigint() }}) as {{ column }},
@@ -62,7 +80,8 @@ final as (
         cast(coalesce(quarantined.lines_quarantined, 0) as {{ dbt.type_bigint() }}) as lines_quarantined,
         measured.first_event_at,
         measured.last_event_at,
-        measured.last_loaded_at
+        measured.last_loaded_at,
+        listed.last_listed_at
     from sources
     left join measured
         on sources.source_system = measured.source_system and sources.source_instance = measured.source_instance
@@ -72,6 +91,8 @@ final as (
         on
             sources.source_system = quarantined.source_system
             and sources.source_instance = quarantined.source_instance
+    left join listed
+        on sources.source_system = listed.source_system and sources.source_instance = listed.source_instance
 )
 
 select * from final

@@ -1,6 +1,6 @@
 with days as (
     select * from {{ ref('int_requests_daily') }}
-    where unpriced_requests > 0
+    where unpriced_requests > 0 and is_of_record
 ),
 
 models as (

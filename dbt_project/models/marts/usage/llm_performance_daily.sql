@@ -17,7 +17,7 @@ requests as (
             as answered_latency_ms,
         case when status = 'success' and not coalesce(is_gateway_cache_hit, false) then ttft_ms end as answered_ttft_ms
     from {{ ref('fct_llm_requests') }}
-    where {{ is_to_build() }}
+    where {{ is_to_build() }} and is_of_record
 ),
 
 measured as (

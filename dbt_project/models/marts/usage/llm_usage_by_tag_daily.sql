@@ -16,7 +16,7 @@ requests as (
         {{ measured_columns | join(', ') }},
         {{ metadata_map('metadata') }} as metadata_map
     from {{ ref('fct_llm_requests') }}
-    where {{ is_to_build() }}
+    where {{ is_to_build() }} and is_of_record
 ),
 
 tags as (

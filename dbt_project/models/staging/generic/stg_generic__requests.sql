@@ -9,14 +9,16 @@ final as (
         _source_instance as source_instance,
         source_record_id,
         coalesce(logical_request_id, source_record_id) as logical_request_id,
+        trace_id,
+        provider_response_id,
         api_key_id,
-        cast(null as {{ dbt.type_string() }}) as virtual_account,
-        cast(null as {{ dbt.type_string() }}) as gateway_user_id,
-        cast(null as {{ dbt.type_string() }}) as gateway_team_id,
+        virtual_account,
+        gateway_user_id,
+        gateway_team_id,
 
         -- times
         started_at,
-        cast(null as {{ llm_spend.type_timestamp() }}) as source_updated_at,
+        source_updated_at,
         cast(latency_ms as {{ type_decimal(18, 3) }}) as latency_ms,
         cast(ttft_ms as {{ type_decimal(18, 3) }}) as ttft_ms,
 
@@ -61,7 +63,7 @@ final as (
 
         -- money: US dollars
         gateway_reported_usd,
-        cast(null as {{ type_decimal(18, 6) }}) as feedback_score,
+        cast(feedback_score as {{ type_decimal(18, 6) }}) as feedback_score,
 
         _dlt_load_id as load_id
     from requests

@@ -15,6 +15,7 @@ final as (
         files.modified_at,
         files.window_start,
         files.window_end,
+        coalesce(files.entity, 'requests') as entity,
         files._dlt_load_id as load_id
     from files
     inner join packages on files._dlt_load_id = packages.load_id

@@ -10,7 +10,8 @@ final as (
         id as source_record_id,
         -- What one call of a client led to shares the internal trace, which an export lacks. Of traces only that of a
         -- fallback chain is one call: elsewhere clients reuse a trace for a whole conversation.
-        coalesce(nullif(internal_trace_id, ''), case when mode = 'fallback' then trace_id end, id) as logical_request_id,
+        coalesce(nullif(internal_trace_id, ''), case when mode = 'fallback' then trace_id end, id)
+            as logical_request_id,
         coalesce(nullif(trace_id, ''), nullif(internal_trace_id, '')) as trace_id,
         -- A hit repeats the answer of another call, and for some providers the gateway makes up an id.
         case

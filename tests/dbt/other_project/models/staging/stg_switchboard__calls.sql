@@ -9,6 +9,8 @@ final as (
         site as source_instance,
         call_id as source_record_id,
         call_id as logical_request_id,
+        cast(null as {{ dbt.type_string() }}) as trace_id,
+        cast(null as {{ dbt.type_string() }}) as provider_response_id,
         cast(null as {{ dbt.type_string() }}) as api_key_id,
         cast(null as {{ dbt.type_string() }}) as virtual_account,
         caller as gateway_user_id,
