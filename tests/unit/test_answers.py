@@ -35,7 +35,8 @@ _TABLES = {
     "fct_llm_requests": """
         request_key text, usage_date date, model_id text, resolved_model text, cost_usd decimal(38, 12),
         user_id text, team_id text, feature_id text, customer_id text,
-        user_attribution text, team_attribution text, feature_attribution text, customer_attribution text
+        user_attribution text, team_attribution text, feature_attribution text, customer_attribution text,
+        is_of_record boolean
     """,
     "llm_quota_rules": "rule_key text, subject text",
     "llm_quota_usage": "window_start timestamp, used_ratio decimal(18, 6)",
@@ -127,10 +128,11 @@ def database(empty: Path) -> Path:
             connection,
             "fct_llm_requests",
             [
-                ("r1", *model, "1", "ann", "alpha", "f", "c", *["tag"] * 4),
-                ("r2", *model, "3", "ann", "(unallocated)", "f", "c", "tag", "unknown", "tag", "tag"),
-                ("r3", *model, None, "ann", "(unallocated)", "f", "c", "tag", "missing", "tag", "tag"),
-                ("r4", *model, None, "ann", "(unallocated)", "f", "c", "tag", "missing", "tag", "tag"),
+                ("r1", *model, "1", "ann", "alpha", "f", "c", *["tag"] * 4, True),
+                ("r2", *model, "3", "ann", "(unallocated)", "f", "c", "tag", "unknown", "tag", "tag", True),
+                ("r3", *model, None, "ann", "(unallocated)", "f", "c", "tag", "missing", "tag", "tag", True),
+                ("r4", *model, None, "ann", "(unallocated)", "f", "c", "tag", "missing", "tag", "tag", True),
+                ("elsewhere", *model, "9", "ann", "(unallocated)", "f", "c", *["tag"] * 4, False),
             ],
         )  # fmt: skip
         _insert(connection, "llm_quota_rules", [("rules|daily|2026-08-01", "a"), ("rules|daily|2026-08-01", "b")])
