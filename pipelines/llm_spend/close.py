@@ -336,7 +336,11 @@ def _quarantined_lines(connection: Connection, schemas: Schemas, period: date) -
 
 
 def _months_with_usage(connection: Connection, schemas: Schemas) -> list[date]:
-    query = f"select distinct original_period from {schemas.public}.llm_chargeback_lines where amount_usd <> 0"
+    """Months with usage of their own, though it may cost nothing or nobody knows what."""
+    query = f"""
+        select distinct original_period from {schemas.public}.llm_chargeback_lines
+        where line_type <> 'restatement' and (amount_usd is null or amount_usd <> 0 or quantity_tokens > 0)
+    """
     return [month for (month,) in connection.rows(query)]
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -87,10 +87,14 @@ def add_entry(file: Path, entry: Entry) -> None:
 
 def _entry(row: dict[str, str]) -> Entry:
     period = datetime.fromisoformat(row["billing_period"].strip()).date()
+    if period.day != 1:
+        raise ValueError(f"billing_period is {period}, not the first day of a month")
     action = row["action"].strip().lower() or "close"
     if action not in ("close", "reopen"):
         raise ValueError(f"action is {row['action']!r}, not close or reopen")
     at = datetime.fromisoformat(row["closed_at"].strip())
+    if at.tzinfo:
+        at = at.astimezone(UTC).replace(tzinfo=None)
     return Entry(period, "close" if action == "close" else "reopen", at, row["closed_by"], row["reason"])
 
 

@@ -168,6 +168,7 @@ class _ApiLoad:
                 "Make room there, or name another folder in TMPDIR.",
             ) from None
         self.unknown |= spool.names.difference(fmt.file_fields)
+        self.warnings += spool.warnings
         return spool
 
     def _load(self, fmt: LogFormat, file: LogFile, entity: str) -> None:

@@ -105,7 +105,9 @@ class Installation:
         with DbtProcess("duckdb") as process:
             results = process.run(arguments, project, self.destination.dbt_environment(), lambda *_: None)
             process.end()
-        assert [result for result in results if result["status"] not in ("success", "pass")] == []
+        # The months are closed at times that are long ago when this runs.
+        told = [result for result in results if "warn_months_frozen_late" not in result["unique_id"]]
+        assert [result for result in told if result["status"] not in ("success", "pass")] == []
 
     def rows(self, sql: str) -> Rows:
         return query(self.destination.database, sql)
@@ -198,12 +200,45 @@ def test_c32_c33_closed_months_do_not_move_and_what_is_learned_later_is_restated
         restated[of, why] = restated.get((of, why), Decimal(0)) + usd
     assert restated[AUG, "late_data"] == 10 and restated[AUG, "price_correction"] == -3002
     assert restated[SEP, "price_correction"] == -2000 and restated[SEP, "reattribution"] == 0
-    check_arithmetic(compiled(books.destination))
+    check_versions_of_closed_dates(books)
+    check_arithmetic(compiled(books.destination, "llm_chargeback_lines"))
 
 
-def compiled(destination: DuckDb) -> str:
-    (file,) = destination.work_dir.glob("dbt_project/target/compiled/llm_spend/models/**/llm_chargeback_lines.sql")
+def compiled(destination: DuckDb, model: str) -> str:
+    (file,) = destination.work_dir.glob(f"dbt_project/target/compiled/llm_spend/models/**/{model}.sql")
     return file.read_text()
+
+
+def check_versions_of_closed_dates(books: Installation) -> None:
+    """Closed dates are built again for what their kept prices don't hold: names and allowances, but not a price."""
+    basis = f"select basis_id, closed_basis_id from ({compiled(books.destination, 'int_basis')})"
+    versions = f"select usage_date from ({compiled(books.destination, 'int_usage_dates')}) order by 1"
+    closed = [date(2026, 8, 2), date(2026, 8, 20), date(2026, 8, 21), date(2026, 9, 30)]
+    seeds = {
+        "update llm_spend_seeds.price_overrides set unit_price = '7'": False,
+        "insert into llm_spend_seeds.free_allowances (channel, quantity) values ('openai', '5')": True,
+    }
+    dates = {
+        "update llm_spend_internal.int_basis set basis_id = 'another'": [date(2026, 10, 1)],
+        "update llm_spend_internal.int_basis set closed_basis_id = 'another'": closed,
+        "update llm_spend_internal.int_model_resolution set model_id = 'another'": closed,
+        "update llm_spend_internal.int_model_resolution set model_id = null": closed,
+    }
+    with duckdb.connect(str(books.destination.database)) as database:
+        assert database.execute(versions).fetchall() == []
+        (before,) = database.execute(basis).fetchall()
+        for change, is_of_closed in seeds.items():
+            database.begin()
+            database.execute(change)
+            (after,) = database.execute(basis).fetchall()
+            database.rollback()
+            assert [one != other for one, other in zip(before, after, strict=True)] == [True, is_of_closed], change
+        for change, expected in dates.items():
+            database.begin()
+            database.execute(change)
+            found = [day for (day,) in database.execute(versions).fetchall()]
+            database.rollback()
+            assert found == expected, change
 
 
 def check_arithmetic(sql: str) -> None:

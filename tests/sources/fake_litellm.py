@@ -74,7 +74,9 @@ def _is_up(address: str) -> bool:
 
 @dataclass
 class LiteLLMScene(Scene):
-    """A proxy of a test, asked for rows without a load."""
+    """A proxy of a test, asked for rows without a load. `warnings`: of the last time."""
+
+    warnings: list[str] = field(default_factory=list, init=False)
 
     def fetch(self, window: Window = WHOLE_DAY, stream: str = "requests") -> list[Any]:
         (found,) = (each for each in self.source.streams if each.name == stream)
@@ -89,6 +91,7 @@ class LiteLLMScene(Scene):
         path = self.warehouse.folder / "spool.jsonl"
         with self.source.open("default") as api, Spool(path) as spool:
             fetch(api, spool)
+        self.warnings = spool.warnings
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         assert len(rows) == spool.rows
         return rows
@@ -172,7 +175,8 @@ class Proxy(FakeServer):
     most_counted: int = 10_000
     is_admin: bool = True
     refused: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)
+    unknown: dict[str, int] = field(default_factory=dict)
+    """By path that it does not have, the status that it answers."""
     pages: Callable[[list[Any], int, int], list[Any]] = lambda rows, page, size: rows[(page - 1) * size : page * size]
     """How rows are cut into pages."""
 
@@ -180,8 +184,8 @@ class Proxy(FakeServer):
         if asked.headers.get("authorization") != f"Bearer {KEY}":
             return self._error(401, f"Authentication Error, Invalid proxy server token passed. {asked.headers}")
         if asked.path in self.unknown:
-            return Fault(404, {"detail": "Not Found"})
-        if asked.path in self.refused:
+            return Fault(self.unknown[asked.path], {"detail": "Not Found"})
+        if asked.path + self._deleted(asked) in self.refused:
             return self._error(403, "Only proxy admin can be used")
         if asked.path == "/spend/logs/v2":
             return self._log_page(asked.query)
@@ -190,6 +194,10 @@ class Proxy(FakeServer):
         if asked.path == "/budget/list" and not self.is_admin:
             return Fault(400, {"detail": {"error": "You do not have access, your role=internal_user"}})
         return self._list(asked)
+
+    @staticmethod
+    def _deleted(asked: Asked) -> str:
+        return " deleted" if asked.query.get("status") == "deleted" else ""
 
     def _error(self, status: int, message: str) -> Fault:
         return Fault(status, {"error": {"message": message, "type": "auth_error", "param": None, "code": str(status)}})
@@ -218,8 +226,10 @@ class Proxy(FakeServer):
         return {"results": pages[page - 1], "metadata": about}
 
     def _list(self, asked: Asked) -> Any:
-        deleted = " deleted" if asked.query.get("status") == "deleted" else ""
-        rows = [{name: _json(value) for name, value in row.items()} for row in self.lists.get(asked.path + deleted, [])]
+        rows = [
+            {name: _json(value) for name, value in row.items()}
+            for row in self.lists.get(asked.path + self._deleted(asked), [])
+        ]
         if asked.path in ("/budget/list", "/organization/list", "/team/list"):
             return rows
         size = int(asked.query.get("page_size") or asked.query["size"])

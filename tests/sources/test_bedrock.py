@@ -46,6 +46,9 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
     cached = {"cacheReadInputTokenCount": 2048, "cacheWriteInputTokenCount": 100}
     tags = {"team": "search", "feature": "rerank"}
     stream = {"outputBodyJson": [{"type": "message_start"}, {"type": "message_stop"}]}
+    written = {"cache_creation": {"ephemeral_1h_input_tokens": 30}}
+    start = {"type": "message_start", "message": {"id": "msg_bdrk_2", "usage": written}}
+    messages = {"outputBodyJson": [start, {"type": "content_block_delta", "delta": {"text": SECRET}}]}
     warehouse.write(
         "logs/AWSLogs/20261120T1200.json.gz",
         [
@@ -63,6 +66,7 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
                 "foundation", modelId="arn:aws:bedrock:eu-west-1::foundation-model/amazon.titan-embed-text-v2:0"
             ),
             invocation("stream", operation="InvokeModelWithResponseStream", of_output=stream),
+            invocation("messages", operation="InvokeModelWithResponseStream", of_input=cached, of_output=messages),
             invocation("throttled", errorCode="ThrottlingException", input={}, output={}),
             invocation("denied", errorCode="AccessDeniedException", input=None, output=None),
             invocation("wrong", of_input={"inputTokenCount": "many"}),
@@ -76,7 +80,7 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
     single = {"timestamp": 1763640000000, "message": json.dumps(invocation("single", requestMetadata=tags))}
     warehouse.write("logs/single.jsonl", [single, {"timestamp": 1, "message": "not a document"}])
     report = warehouse.load("bedrock", warehouse.folder / "logs" / "**" / "*.*", instance="prod")
-    assert (report.files, report.rows, report.quarantined) == (4, 16, 4)
+    assert (report.files, report.rows, report.quarantined) == (4, 17, 4)
     return warehouse
 
 
@@ -100,12 +104,14 @@ def test_an_event_that_comes_twice_has_the_same_id(loaded: Warehouse) -> None:
 def test_cached_tokens_are_beside_the_input(loaded: Warehouse) -> None:
     columns = "(input_tokens, input_includes_cache, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens)"
     assert one(loaded, columns, "full") == ((512, False, 2048, 70, 30),)
+    assert one(loaded, columns, "messages") == ((512, False, 2048, 70, 30),)
     assert one(loaded, columns, "plain") == ((512, False, None, None, None),)
 
 
 def test_what_the_bodies_tell_besides(loaded: Warehouse) -> None:
     columns = "provider_response_id, latency_ms, temperature, max_tokens, is_stream, output_tokens"
     assert one(loaded, columns, "full") == ("msg_bdrk_1", 420, Decimal("0.5"), 64, True, 256)
+    assert one(loaded, columns, "messages") == ("msg_bdrk_2", None, None, None, True, 256)
     assert one(loaded, columns, "stream") == (None, None, None, None, True, 256)
 
 
@@ -150,9 +156,9 @@ def test_refusals_are_rows(loaded: Warehouse, record_id: str, expected: tuple[An
 def test_what_can_not_be_read_is_noted_with_its_line(loaded: Warehouse) -> None:
     neither = "not a JSON object with a field of a Bedrock model invocation log"
     assert loaded.quarantine("prod") == [
-        ("20261120T1200.json.gz", 8, "input_tokens: not a whole number of 0 or more: many"),
-        ("20261120T1200.json.gz", 9, "started_at: missing"),
-        ("20261120T1200.json.gz", 10, neither),
+        ("20261120T1200.json.gz", 9, "input_tokens: not a whole number of 0 or more: many"),
+        ("20261120T1200.json.gz", 10, "started_at: missing"),
+        ("20261120T1200.json.gz", 11, neither),
         ("single.jsonl", 2, neither),
     ]
 

@@ -239,6 +239,7 @@ def test_the_settings_are_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     source = cloudflare_api.api_source("default")
     with pytest.raises(UserError, match=r"no AI gateway of Cloudflare to ask.*gateway_id"), source.open("default"):
         pass
-    monkeypatch.setenv("SOURCES__CLOUDFLARE__GATEWAY_ID", "shop, chat")
-    with source.open("default") as api:
-        assert api.check() == "logs can be listed (shop: 0, chat: 1)"
+    for gateways in ("shop, chat", '["shop", "chat"]'):
+        monkeypatch.setenv("SOURCES__CLOUDFLARE__GATEWAY_ID", gateways)
+        with source.open("default") as api:
+            assert api.check() == "logs can be listed (shop: 0, chat: 1)"

@@ -52,6 +52,7 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
     nothing = {"gen_ai.response.model": "-", "gen_ai.usage.input_tokens": "-", "gen_ai.usage.output_tokens": None}
     other = {key: value for key, value in access("other").items() if not key.startswith("gen_ai")}
     short = {"start_time": "2026-03-01T10:00:00Z", "x-ai-eg-model": "gpt-4o", "llm_input_token": 5}
+    same_moment = [short, short | {"llm_input_token": 6}, short | {"x-user": "ann"}, short]
     path = warehouse.write(
         "access.log",
         [
@@ -64,6 +65,8 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
             {"level": "info"},
         ],
     )
+    report = warehouse.load("envoy", warehouse.write("moment.log", same_moment), instance="no ids")
+    assert (report.rows, report.quarantined) == (4, 0)
     report = warehouse.load("envoy", path, instance="gateway")
     assert (report.rows, report.quarantined) == (6, 3)
     own = {"at": 1772359200123, "id": "own", "ai.model": "gpt-4o", "ai.in": 120, "headers": {"x-team": "search"}}
@@ -99,10 +102,16 @@ def test_tags_and_session_are_metadata(loaded: Warehouse) -> None:
 
 def test_a_line_without_an_id_gets_one_of_its_content(loaded: Warehouse) -> None:
     query = (
-        "select raw_model, input_tokens, length(source_record_id) from raw.generic__requests"
-        " where _problem is null and source_record_id not in ('full', 'failed', 'own')"
+        "select source_record_id, input_tokens, metadata->>'user' from raw.generic__requests"
+        " where _problem is null and source_record_id not in ('full', 'failed', 'own') and _source_instance = ?"
+        " order by 2, 3, 1"
     )
-    assert loaded.rows(query) == [("gpt-4o", 5, 32)]
+    ((alone, *_),) = loaded.rows(query, "gateway")
+    ann, first, second, six = loaded.rows(query, "no ids")
+    assert [each[1:] for each in (ann, first, second, six)] == [(5, "ann"), (5, None), (5, None), (6, None)]
+    content = alone.removesuffix("-1")
+    assert (first[0], second[0]) == (f"{content}-1", f"{content}-2")
+    assert len({each[0].removesuffix("-1") for each in (ann, first, six)}) == 3
 
 
 def test_what_can_not_be_read_is_noted_with_its_line(loaded: Warehouse) -> None:

@@ -256,6 +256,9 @@ def test_what_passes_is_waited_for_and_what_stays_is_told(stage: Stage) -> None:
     stage.helicone.faults = [Fault(200, {"data": None, "error": "invalid limit"})]
     with pytest.raises(UserError, match="answered without rows: invalid limit"):
         stage.scene.fetch()
+    stage.helicone.faults = [Fault(200, {"data": None, "error": f"no right: Bearer {KEY}"})]
+    with pytest.raises(UserError, match=r"answered without rows: no right: Bearer \*\*\*"):
+        stage.scene.fetch()
 
 
 @pytest.mark.parametrize(

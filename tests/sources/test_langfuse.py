@@ -215,6 +215,17 @@ BUCKETS = {
         {"input": 100, "cache_read_input_tokens": 80, "output": 10, "total": 110},
         (100, 80, None, None, 10, None, True),
     ),
+    "the cached are inside, in names of OpenAI": (
+        {"prompt_tokens": 100, "cached_tokens": 90, "completion_tokens": 20, "total_tokens": 120, "total": 330},
+        (100, 90, None, None, 20, None, True),
+    ),
+    "the cached are inside, in names of Gemini": (
+        {
+            **{"promptTokenCount": 100, "cachedContentTokenCount": 90, "candidatesTokenCount": 20},
+            **{"thoughtsTokenCount": 30, "totalTokenCount": 150},
+        },
+        (100, 90, None, None, 20, 30, True),
+    ),
     "nothing": ({}, (None, None, None, None, None, None, False)),
 }
 
@@ -445,12 +456,14 @@ def test_the_settings_are_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
         "SECRET_KEY": SECRET,
         "BASE_URL": stage.langfuse.address,
         "EXPAND_METADATA": "plan, wanted",
+        "SCORE_NAMES": '["helpful"]',
     }.items():
         monkeypatch.setenv(f"SOURCES__LANGFUSE__{name}", value)
     source = langfuse_api.api_source("default")
     assert [stream.name for stream in source.streams] == ["requests", "feedback", "totals"]
     with source.open("default") as api:
         assert api.check() == "observations can be read (v2)"
+        assert (api._expanded, api._score_names) == (("plan", "wanted"), ("helpful",))
     monkeypatch.setenv("SOURCES__LANGFUSE__API_VERSION", "v1")
     assert [stream.name for stream in langfuse_api.api_source("default").streams] == ["requests"]
     monkeypatch.setenv("SOURCES__LANGFUSE__API_VERSION", "3")

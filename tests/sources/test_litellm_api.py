@@ -21,7 +21,7 @@ from llm_spend.windows import Window
 
 from .conftest import Warehouse
 from .fake_litellm import KEY, SECRET, LiteLLMScene, Proxy, log, refusal
-from .fake_server import PASSING, WHOLE_DAY, Fault, client_of, opening, serving
+from .fake_server import PASSING, WHOLE_DAY, Asked, Fault, client_of, opening, serving
 
 NOON = datetime(2026, 11, 2, 12)
 MORNING = Window(datetime(2026, 11, 2, 9, 0, 0, 500_000), NOON)
@@ -153,7 +153,7 @@ def test_a_key_that_sees_its_own_calls_only_is_refused(scene: ProxyScene) -> Non
 
 
 def test_an_older_proxy_has_another_way(scene: ProxyScene) -> None:
-    scene.proxy.unknown = {"/spend/logs/v2"}
+    scene.proxy.unknown = {"/spend/logs/v2": 404}
     with pytest.raises(UserError, match="no such address") as refused:
         scene.ids()
     assert "`database_url`" in refused.value.remedy
@@ -193,6 +193,44 @@ def test_totals_add_up_over_pages(scene: ProxyScene) -> None:
     assert {row["_problem"] for row in scene.read(stream.format, rows)} == {None}
 
 
+def test_totals_that_are_not_offered_leave_the_others(scene: ProxyScene) -> None:
+    results = [{"date": "2026-11-02", **metrics(0.5)}]
+    scene.proxy.activity = {"/user/daily/activity 2026-11-02": [results]}
+    for status in (404, 405, 422):
+        scene.proxy.unknown = {"/team/daily/activity": status}
+        (row,) = scene.fetch(stream="totals")
+        (warning,) = scene.warnings
+        assert (row["dimension"], row["cost_amount"]) == ("all", "0.5")
+        assert f"does not offer /team/daily/activity ({status})" in warning
+    scene.proxy.refused = {"/user/daily/activity"}
+    with pytest.raises(NotAllowedError, match=r"may not ask for /user/daily/activity \(403\)"):
+        scene.fetch(stream="totals")
+
+
+DAY_RESULT = {"date": "2026-11-02", **metrics(0.5)}
+
+
+@pytest.mark.parametrize(
+    ("results", "says_page", "problem"),
+    [
+        ([DAY_RESULT], True, "page 2 has the rows of a page before it"),
+        ([DAY_RESULT], False, "LiteLLM gave page 1 of /user/daily/activity for page 2"),
+        ([], True, "an empty page 1 of /user/daily/activity that is not the last"),
+    ],
+)
+def test_totals_without_end_are_an_error(
+    scene: ProxyScene, monkeypatch: pytest.MonkeyPatch, results: list[Any], says_page: bool, problem: str
+) -> None:
+    def endless(self: Proxy, asked: Asked) -> Any:
+        page = int(asked.query["page"])
+        assert page < 5, "asked on and on"
+        return {"results": results, "metadata": {"has_more": True, **({"page": page} if says_page else {})}}
+
+    monkeypatch.setattr(Proxy, "_activity_page", endless)
+    with pytest.raises(UserError, match=problem):
+        scene.fetch(stream="totals")
+
+
 def test_lists_are_read_page_by_page(scene: ProxyScene) -> None:
     keys = [{"token": f"hash-{n}", "key_name": "sk-...cret", "team_id": "t", "spend": 1.5} for n in range(250)]
     keys[0] |= {"budget_id": "b1", "metadata": {"cost_center": "c-7", "api_key": SECRET}}
@@ -224,7 +262,7 @@ def test_lists_are_read_page_by_page(scene: ProxyScene) -> None:
 
 
 def test_lists_of_older_proxies(scene: ProxyScene) -> None:
-    scene.proxy.unknown = {"/v2/team/list"}
+    scene.proxy.unknown = {"/v2/team/list": 404}
     scene.proxy.pages = lambda rows, page, size: rows  # whatever page is asked for
     scene.proxy.lists = {
         "/team/list": [{"team_id": "t"}],
@@ -232,6 +270,7 @@ def test_lists_of_older_proxies(scene: ProxyScene) -> None:
     }
     kinds = [row["member_type"] for row in scene.lines("members")]
     assert (kinds.count("team"), kinds.count("end_user")) == (1, 120)
+    assert scene.warnings == []
 
 
 def test_a_list_that_lacks_rows_is_an_error(scene: ProxyScene) -> None:
@@ -241,10 +280,22 @@ def test_a_list_that_lacks_rows_is_an_error(scene: ProxyScene) -> None:
         scene.lines("members")
 
 
-def test_a_list_that_is_not_allowed_is_told(scene: ProxyScene) -> None:
-    scene.proxy.refused = {"/user/list"}
-    with pytest.raises(NotAllowedError, match=r"may not ask for /user/list \(403\)"):
-        scene.lines("members")
+def test_lists_that_are_not_allowed_leave_the_others(scene: ProxyScene) -> None:
+    scene.proxy.lists = {"/key/list": [{"token": "k", "max_budget": 1}], "/v2/team/list": [{"team_id": "t"}]}
+    scene.proxy.refused = {"/user/list", "/budget/list", "/key/list deleted"}
+    scene.proxy.unknown = {"/organization/list": 405}
+    assert [row["member_id"] for row in scene.lines("members")] == ["k", "t"]
+    refused = ["may not ask for /user/list (403)", "does not offer /organization/list (405)"]
+    assert all(each in told for each, told in zip([*refused, "/key/list (403)"], scene.warnings, strict=True))
+    assert [row["limit_id"] for row in scene.lines("limits")] == ["api_key:k:max_budget"]
+    assert all(each in told for each, told in zip(["/budget/list (403)", *refused], scene.warnings, strict=True))
+
+
+def test_lists_none_of_which_is_allowed_are_an_error(scene: ProxyScene) -> None:
+    scene.proxy.refused = {"/key/list", "/user/list", "/customer/list", "/organization/list", "/v2/team/list"}
+    for listing in ("members", "limits"):
+        with pytest.raises(NotAllowedError, match=r"may not ask for /key/list \(403\)"):
+            scene.lines(listing)
 
 
 def test_a_window_is_loaded(scene: ProxyScene) -> None:

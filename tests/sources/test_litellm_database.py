@@ -22,7 +22,7 @@ from llm_spend.sources import litellm_api
 from llm_spend.sources.litellm import SPEND_LOGS
 from llm_spend.sources.litellm_database import DATABASE, Address, LiteLLMDatabase, spend_logs_sql
 from llm_spend.sources.shared_tables import observed, totals_format
-from llm_spend.windows import Window
+from llm_spend.windows import LoadedWindow, Window, plan
 
 from .conftest import Warehouse
 from .fake_litellm import PASSWORD, SCHEMA, SECRET, LiteLLMScene, insert, log, postgres, refusal
@@ -527,10 +527,25 @@ def test_days_that_changed_after_they_were_asked_for_again(scene: Database) -> N
     late = datetime(2026, 11, 6, 8)
     scene.server.write(
         "SpendLogs",
-        log("in-time", updated_at=datetime(2026, 11, 3, 23)),
+        log("in-time", updated_at=datetime(2026, 11, 3, 9, 59, 59)),
         log("late", "2026-11-03T10:00:00", updated_at=late),
+        log("just-late", "2026-11-04T10:00:00", updated_at=datetime(2026, 11, 5, 10)),
         log("long-ago", "2026-10-20T10:00:00", updated_at=late),
     )
     with scene.source.open("default") as database:
-        assert database.changed_days(datetime(2026, 11, 1)) == {date(2026, 11, 3): late}
+        just = datetime(2026, 11, 5, 10)
+        assert database.changed_days(datetime(2026, 11, 1)) == {date(2026, 11, 3): late, date(2026, 11, 4): just}
         assert database.changed_days(late + timedelta(seconds=1)) == {}
+
+
+def test_a_cost_that_comes_after_its_hour_was_asked_for_again_is_found(scene: Database) -> None:
+    day, hour, look_back = datetime(2026, 11, 2), timedelta(hours=1), DATABASE.streams[0].look_back
+    scene.server.write("SpendLogs", log("batch", "2026-11-02T01:30:00", updated_at=datetime(2026, 11, 3, 12)))
+    hours = [Window(day + n * hour, day + (n + 1) * hour) for n in range(24)]
+    once_more = [LoadedWindow(each, each.end + look_back + hour / 4, 1) for each in hours]
+    after_that = [replace(each, asked_at=datetime(2026, 11, 4)) for each in once_more]
+    with scene.source.open("default") as database:
+        for loaded, due in ((once_more, [Window(day, day + 11 * hour)]), (after_that, [])):
+            changed = database.changed_days(min(each.asked_at for each in loaded))
+            now, settle = datetime(2026, 11, 4, 1), timedelta(hours=25)
+            assert plan(loaded, day, now, settle=settle, look_back=look_back, changed=changed) == due

@@ -104,4 +104,29 @@ def test_budgets_of_models_come_in_all_forms() -> None:
 def test_metadata_without_what_may_be_secret() -> None:
     given = {"team": "x", "n": 1, "tags": ["a"], "api_key": "s", "callback": {"k": "s"}, "my_token": "s", "list": [{}]}
     assert lists.plain_metadata(given) == {"team": "x", "n": 1, "tags": ["a"]}
+    assert lists.plain_metadata({"author": "ann", "Authorization": "s", "auth": "s"}) == {"author": "ann"}
     assert lists.plain_metadata("[1]") == lists.plain_metadata(None) == {}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "https://hooks.slack.com/services/T/B/XXX",
+        "see hooks.slack.com/services/T/B/XXX",
+        "https://acme.webhook.office.com/webhookb2/XXX",
+        "https://discord.com/api/webhooks/1/XXX",
+        "https://api.telegram.org/botXXX/sendMessage",
+        "https://user:XXX@host/x",
+        "postgresql://XXX@host",
+    ],
+)
+def test_an_address_that_is_a_secret_is_left_out(secret: str) -> None:
+    assert lists.plain_metadata({"alerts": secret, "n": 1, "all": [secret, "a"]}) == {"n": 1, "all": ["a"]}
+    (member,) = lists.members(lists.PROJECT, [{"project_id": "p", "description": secret, "metadata": {"x": secret}}])
+    assert "XXX" not in str(member)
+
+
+def test_a_secret_within_a_text_is_not_shown() -> None:
+    given = {"note": "key sk-abcdef123456", "wiki": "https://wiki.acme.io/@ann", "list": ["password=XXX"]}
+    kept = {"note": "key ***", "wiki": "https://wiki.acme.io/@ann", "list": ["password=***"]}
+    assert lists.plain_metadata(given) == kept

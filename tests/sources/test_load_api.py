@@ -43,6 +43,7 @@ class Gateway:
     totals: list[dict[str, Any]] = field(default_factory=list)
     teams: list[dict[str, Any]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
     changed: dict[date, datetime] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -50,6 +51,7 @@ class Gateway:
         self.asked.append((entity, window))
         if entity in self.refused:
             raise NotAllowedError(f"The key may not see {entity}.", "Ask for it.")
+        spool.warnings += self.doubts.get(entity, [])
         spool.add_rows(getattr(self, entity))
 
     def windows(self, entity: str) -> list[str]:
@@ -157,9 +159,11 @@ def test_what_is_not_allowed_is_a_warning_unless_it_is_the_first_stream(scene: A
     gateway.requests = [{"id": "a", "at": "2026-11-01T10:00:00Z"}]
     gateway.teams = [team("t1")]
     gateway.refused = {"totals", "teams"}
+    gateway.doubts = {"requests": ["Some may be missing."]}
     report = load()
     assert report.rows == 1
     assert report.warnings == (
+        "Some may be missing.",
         "The key may not see totals. Ask for it.",
         "The key may not see teams. Ask for it.",
     )

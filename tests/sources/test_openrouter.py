@@ -127,7 +127,10 @@ def test_what_passes_is_waited_for_and_what_stays_is_told(stage: Stage) -> None:
         (404, "no such endpoint", "base_url"),
     ],
 )
-def test_a_refusal_says_what_to_do(stage: Stage, status: int, problem: str, remedy: str) -> None:
+def test_a_refusal_says_what_to_do(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, problem: str, remedy: str
+) -> None:
+    monkeypatch.setattr(openrouter_api, "_today", lambda: DAY + timedelta(days=1))
     said = {"error": {"code": status, "message": f"no: Bearer {KEY}, {KEY}"}}
     stage.openrouter.faults = [Fault(status, said)]
     with pytest.raises(UserError) as refused:
@@ -143,9 +146,38 @@ def test_a_key_that_may_not_read_activity_ends_the_load(stage: Stage) -> None:
         stage.scene.load(MIDNIGHT)
 
 
-def test_days_that_are_forgotten_are_told(stage: Stage) -> None:
+def test_a_day_that_is_refused_and_can_not_be_forgotten_is_an_error(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openrouter_api, "_today", lambda: DAY + timedelta(days=29))
     stage.openrouter.oldest = "2026-11-03"
     with pytest.raises(UserError, match="the last 30 days: ask from a later day on with --since"):
+        stage.fetch()
+
+
+def test_after_a_long_pause_the_days_that_are_still_told_of_are_loaded(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openrouter_api, "_today", lambda: DAY + timedelta(days=31))
+    stage.openrouter.activity = [activity("m", day="2026-11-03")]
+    stage.openrouter.oldest = "2026-11-03"
+    at = MIDNIGHT + timedelta(days=1)
+    report = stage.scene.load(at)
+    assert (report.rows, report.windows) == (2, 2)
+    (warning,) = report.warnings
+    assert "keeps the last 30 days and no longer tells of 2026-11-02" in warning
+    again = stage.scene.load(at)
+    assert (again.windows, again.warnings) == (0, ())
+    stage.openrouter.faults = [Fault(422, {"error": {"message": "too old"}})]
+    assert stage.fetch() == []
+
+
+def test_a_day_that_is_old_and_told_of_is_loaded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openrouter_api, "_today", lambda: DAY + timedelta(days=90))
+    stage.openrouter.activity = [activity("m")]
+    assert len(stage.fetch()) == 2
+    stage.openrouter.faults = [Fault(403, {})]
+    with pytest.raises(NotAllowedError):
         stage.fetch()
 
 

@@ -142,6 +142,13 @@ CALLS: dict[str, dict[str, Any]] = {
         "gen_ai.usage.completion_tokens": 20,
         "gen_ai.latency.time_to_first_token": 0.125,
     },
+    "twice": {
+        **GPT,
+        "user_id": "app-7",
+        "team": "search",
+        "traceloop.association.properties.user_id": "ann",
+        "metadata": "no object",
+    },
     "beside": {
         **GPT,
         "gen_ai.usage.input_tokens": 30,
@@ -178,6 +185,8 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
     exception = {"name": "exception", "attributes": [attribute("exception.type", "openai.RateLimitError")]}
     first = {"name": "First Token Stream Event", "timeUnixNano": str(STARTED + 40_000_000)}
     failed = {"status": {"code": 2}}
+    repeated = request(span("repeated", GPT), team="search")
+    repeated["resourceSpans"][0]["resource"]["attributes"].append(attribute("team", "other"))
     write(
         "logs/more.jsonl",
         [
@@ -185,6 +194,7 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
             request(span("numeric", {**GPT, "error.type": "503"}, **failed)),
             request(span("limited", {**GPT, "llm.model_name": "x"}, events=[exception], **failed)),
             request(span("streamed", GPT, events=[first])),
+            repeated,
             request(span("backward", GPT, endTimeUnixNano=str(STARTED - 1))),
             {**request(span("drifted", {**GPT, "gen_ai.new": "x"}, flags=1, links=[{}], events="none")), "schema": 2},
             request(span("eternal", GPT, startTimeUnixNano=str(2**63 - 1), endTimeUnixNano=str(-(2**63)))),
@@ -295,6 +305,8 @@ def test_how_it_ended(loaded: Warehouse, name: str, expected: tuple[Any, ...]) -
             "inferenc",
             {"user": "ann", "team": "search", "session_id": "s-1", "labels": "a,b", "environment": "prod"},
         ),
+        ("twice", {"user_id": "ann", "team": "search"}),
+        ("repeated", {"team": "search"}),
         ("litellm", {"user": "ann"}),
         ("array", {}),
         ("drifted", {}),
@@ -303,6 +315,11 @@ def test_how_it_ended(loaded: Warehouse, name: str, expected: tuple[Any, ...]) -
 def test_what_attribution_reads(loaded: Warehouse, name: str, expected: dict[str, str]) -> None:
     (found,) = one(loaded, "metadata", name)
     assert json.loads(found) == {**expected, "service_name": "chat"}
+
+
+def test_metadata_that_is_no_object_is_counted(loaded: Warehouse) -> None:
+    query = "select source_record_id from raw.generic__requests where _metadata_error"
+    assert loaded.rows(query) == [(f"{TRACE}:{span_id('twice')}",)]
 
 
 def test_costs_are_those_of_known_vendors(loaded: Warehouse) -> None:

@@ -18,7 +18,7 @@ from llm_spend.readers.api.source import NotAllowedError
 from llm_spend.readers.api.spool import Spool
 from llm_spend.sources import portkey_api
 from llm_spend.sources.portkey_analytics import total_of_graphs, totals_of_groups
-from llm_spend.sources.portkey_api import REQUEST_LOGS, TOTALS, listed
+from llm_spend.sources.portkey_api import REQUEST_LOGS, TOTALS
 from llm_spend.windows import Window
 
 from .conftest import Warehouse
@@ -85,7 +85,7 @@ def test_a_day_is_added_up_in_all_and_by_each_dimension(scene: Scene) -> None:
     seen = datetime(2026, 11, 2, 10)
     assert found == [("all", Decimal("2.5"), 2, None), ("metadata:team", Decimal("-2.5"), 1, seen)]
     asked = {params["time_of_generation_max"] for _, params in scene.portkey.asked}
-    assert asked == {"2026-11-02T23:59:59.999+00:00"}
+    assert asked == {"2026-11-02T23:59:59.999Z"}
 
 
 def test_a_day_that_is_not_over_waits_and_a_restated_one_is_replaced(scene: Scene) -> None:
@@ -102,12 +102,21 @@ def test_a_day_that_is_not_over_waits_and_a_restated_one_is_replaced(scene: Scen
     assert windows == [(3,), (1,)]
 
 
-def test_a_day_without_requests_is_zero_and_not_missing(scene: Scene) -> None:
+def test_a_day_of_which_nothing_is_counted_has_no_rows(scene: Scene) -> None:
     scene.portkey.logs = []
+    assert totals(scene) == []
+    scene.portkey.summaries = {"feedbacks": {"total": 2}}
     (row,) = totals(scene)
-    counted = ("requests", "errors", "cache_hits", "total_tokens", "requests_with_feedback")
-    assert [row[name] for name in counted] == [0, 0, 0, 0, 0]
-    assert (row["cost_amount"], row["weighted_feedback_sum"]) == ("0", "0")
+    assert (row["dimension"], row["requests"], row["requests_with_feedback"]) == ("all", 0, 2)
+
+
+def test_a_day_that_was_forgotten_is_kept_as_loaded(scene: Scene) -> None:
+    destination = DuckDb(scene.warehouse.database)
+    load_api("portkey", destination, since=DAY, now=NEXT_DAY)
+    scene.portkey.logs = []
+    (warning,) = load_api("portkey", destination, since=DAY, now=NEXT_DAY, again=True).warnings
+    assert "there were rows, and now there are none" in warning
+    assert scene.warehouse.rows("select requests from raw.gateway__totals where dimension = 'all'") == [(3,)]
 
 
 def test_many_values_come_in_pages(scene: Scene) -> None:
@@ -212,9 +221,3 @@ def test_a_sum_needs_its_average_and_its_count() -> None:
     assert row["weighted_feedback_sum"] is None
     row = total_of_graphs(WINDOW, {"requests": {"total": 5}, "cost": {"total": 1e-7}})
     assert (row["cost_amount"], row["total_tokens"], row["weighted_feedback_sum"]) == ("0.0000001", None, None)
-
-
-def test_metadata_keys_come_from_a_file_or_the_environment() -> None:
-    assert listed('["team", "a,b", "team"]') == ("team", "a,b")
-    assert listed(" team , feature,") == ("team", "feature")
-    assert listed("") == ()

@@ -18,7 +18,7 @@ from .fake_portkey import validate
 
 V1 = "30/org-1/{0}.json"
 V2 = "30/org-1/search-prod/2026/03/01/10/{0}.json"
-EXPORTED = {"line", "wrapped", "null"}
+EXPORTED = {"line", "wrapped", "null", "long", "answerless", "later", "cut"}
 
 
 def metrics(record_id: str, **fields: Any) -> dict[str, Any]:
@@ -156,6 +156,13 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> tuple[Warehouse, LoadR
         {**metrics("wrapped"), "request": whole["request"], "response": whole["response"]},
     ]
     warehouse.write("30/export.jsonl", exported)
+    # Of these the first 64 KB show no answer.
+    asked = {"messages": "x" * 70_000}
+    warehouse.write("30/long.jsonl", [{**metrics("long"), "request": asked, "response": whole["response"]}])
+    answerless = {**metrics("answerless"), "request": whole["request"], "response": None}
+    late = {**metrics("later", config="x" * 70_000), "response": whole["response"]}
+    warehouse.write("30/answerless.jsonl", [answerless, late])
+    warehouse.write("30/cut.jsonl", [{**metrics("cut", config="x" * 70_000), "response": whole["response"]}])
     big = {"request": {"body": {"messages": "x" * 70_000}}, **document("big")}
     warehouse.write(V2.format("big"), json.dumps(big))
     return warehouse, warehouse.load("portkey", warehouse.folder / "30", instance="store")
@@ -254,3 +261,8 @@ def test_an_export_with_bodies_tells_the_same(loaded: tuple[Warehouse, LoadRepor
     for name in ("line", "wrapped"):
         assert one(loaded, columns, name) == (1000, "claude-fast", "msg_01", False, 200), name
     assert one(loaded, columns, "null") == (None, None, None, False, 200)
+
+
+@pytest.mark.parametrize("name", ["long", "later", "cut"])
+def test_an_answer_is_read_however_late_it_comes_in_a_file(loaded: tuple[Warehouse, LoadReport], name: str) -> None:
+    assert one(loaded, "(cache_read_tokens, provider_response_id)", name) == (1000, "msg_01")

@@ -262,7 +262,7 @@ def test_virtual_models_and_users_of_two_teams(scene: Scene, is_old: bool) -> No
     ]
     scene.metadata_keys = ("feature",)
     rows = scene.rows(TrueFoundry.totals, WHOLE_DAY)
-    found = [(row["dimension"], row["member"], row["requests"], row["cost_amount"]) for row in rows]
+    found = [(row["dimension"], row["member"], int(row["requests"]), row["cost_amount"]) for row in rows]
     assert found == [
         ("all", None, 2, "0.25"),
         ("model", "gpt-4o", 1, "0.25"),
@@ -386,10 +386,33 @@ def test_members_that_do_not_all_come_are_an_error(scene: Scene, monkeypatch: py
 def test_teams_that_come_again_are_an_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     same = {"data": [team("search", [])], "pagination": {"total": 3}}
     monkeypatch.setattr(scene.foundry, "members", lambda rows, limit, offset: same)
-    with pytest.raises(UserError, match="the same page of /api/svc/v1/teams/user again"):
-        scene.rows(TrueFoundry.users)
-    with pytest.raises(UserError, match="has the rows of a page before it"):
-        scene.rows(TrueFoundry.teams)
+    for fetch in (TrueFoundry.users, TrueFoundry.teams):
+        with pytest.raises(UserError, match="has the rows of a page before it"):
+            scene.rows(fetch)
+
+
+def test_teams_are_asked_for_once(scene: Scene) -> None:
+    scene.foundry.users, scene.foundry.teams = [user("ann@acme.io")], [team("search", ["ann@acme.io"])]
+    with (
+        scene.source.open("default") as api,
+        Spool(scene.folder / "users") as users,
+        Spool(scene.folder / "t") as teams,
+    ):
+        api.users(users)
+        api.teams(teams)
+    assert (users.rows, teams.rows) == (1, 1)
+    assert scene.foundry.steps.count("teams") == 1
+
+
+def test_amounts_may_be_text_and_feedback_is_not_asked_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = {"total": "7", "sumCostInUSD": "1.5"}
+    monkeypatch.setattr(scene.foundry, "query_metrics", lambda body: {"data": {"dataPoints": [point]}})
+    everything = scene.rows(TrueFoundry.totals, WHOLE_DAY)[0]
+    assert (everything["requests"], everything["cost_amount"]) == ("7", "1.5")
+    with scene.source.open("default") as api, Spool(scene.folder / "spans") as spans:
+        api.spans(HOURS, spans)
+    assert "counted 7 model calls" in spans.warnings[0]
+    assert {body["includeFeedbacks"] for body in scene.foundry.bodies["spans"]} == {False}
 
 
 def test_limits_of_every_kind_and_what_counts_against_them(scene: Scene) -> None:
@@ -403,7 +426,7 @@ def test_limits_of_every_kind_and_what_counts_against_them(scene: Scene) -> None
     names = ("limit_id", "limit_kind", "scope_type", "limit_value", "limit_unit", "window_unit", "evaluation")
     assert [tuple(row[name] for name in names) for row in scene.rows(TrueFoundry.limits)] == [
         ("gateway-rate-limiting-config:r", "rate_limit", "virtual_account", "10", "count", "minute", "first_match"),
-        ("gateway-budget-config:b", "budget", "any", "1.5", "usd", "month", "first_match"),
+        ("gateway-budget-config:b", "budget", "any", "1.5", "usd", "month", "all_match"),
         ("tenant-budget-config:per-user:cost_per_day", "budget", "any", "5", "usd", "day", "all_match"),
     ]
     foundry.rule_usage = [{"budgetRuleId": "b", "used": 0.75, "limit": 1.5, "period": "cost_per_month"}]
@@ -444,7 +467,7 @@ def test_what_is_asked_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
         pass
     monkeypatch.setenv("SOURCES__TRUEFOUNDRY__BASE_URL", "https://acme.truefoundry.example")
     monkeypatch.setenv("SOURCES__TRUEFOUNDRY__ACME__TRACING_PROJECT_FQN", "acme:tracing-project:one")
-    monkeypatch.setenv("SOURCES__TRUEFOUNDRY__TOTALS_METADATA_KEYS", "feature, customer")
+    monkeypatch.setenv("SOURCES__TRUEFOUNDRY__TOTALS_METADATA_KEYS", '["feature", "customer"]')
     with api_source("acme").open("acme") as api:
         assert api._place == {"tracingProjectFqn": "acme:tracing-project:one"}
         assert api._metadata_keys == ("feature", "customer")

@@ -35,7 +35,8 @@ create table llm_spend.llm_load_history as select
     timestamp '2026-09-30 10:00:00' as first_event_at, timestamp '2026-11-01 22:00:00' as last_event_at,
     0::bigint as lines_quarantined;
 create table llm_spend.llm_chargeback_lines as
-select month as original_period, 5.00 as amount_usd from (values (date '2026-10-01'), (date '2026-11-01')) as t(month);
+select month as original_period, 'direct' as line_type, 5.00 as amount_usd, 10 as quantity_tokens
+from (values (date '2026-10-01'), (date '2026-11-01')) as t(month);
 create table llm_spend_internal.int_requests_daily as
 select date '2026-10-05' as usage_date, 'GPT-4o' as resolved_model, 'priced' as price_status, true as is_of_record,
     0::bigint as unpriced_tokens, 1000000::bigint as total_tokens;
@@ -90,7 +91,10 @@ def test_a_complete_month_is_closed_and_recorded(built: DuckDb, seeds: Path) -> 
             "unpriced",
         ),
         ("update llm_spend.llm_load_history set lines_quarantined = 3", "quarantine"),
-        ("update llm_spend.llm_chargeback_lines set original_period = date '2026-09-01'", "order"),
+        ("insert into llm_spend.llm_chargeback_lines values (date '2026-09-01', 'direct', 1, 0)", "order"),
+        ("insert into llm_spend.llm_chargeback_lines values (date '2026-09-01', 'direct', null, 7)", "order"),
+        ("insert into llm_spend.llm_chargeback_lines values (date '2026-09-01', 'unallocated', 0, 7)", "order"),
+        ("delete from llm_spend.llm_chargeback_lines where original_period = date '2026-10-01'", "usage"),
         (
             "insert into llm_spend_internal.stg_loads__files values ('portkey', 'default', 'requests',"
             " timestamp '2026-09-30', timestamp '2026-10-01', timestamp '2026-10-01 12:00:00', 9, '1')",
@@ -110,7 +114,10 @@ def test_what_is_missing_is_found(built: DuckDb, change: str, missing: str) -> N
         "update llm_spend.llm_load_history set loaded_at = '2026-08-02', last_event_at = '2026-08-31 23:59:59'",
         f"{UNPRICED}, unpriced_tokens = 9999, resolved_model = 'Own-13b'",
         f"{UNPRICED}, unpriced_tokens = 1000",
-        "insert into llm_spend.llm_chargeback_lines values (date '2026-09-01', 1)",
+        "insert into llm_spend.llm_chargeback_lines values (date '2026-09-01', 'direct', 1, 10)",
+        # Of August there are only corrections, and a line that came to nothing.
+        "insert into llm_spend.llm_chargeback_lines values (date '2026-08-01', 'restatement', 1, 10),"
+        " (date '2026-08-01', 'direct', 0, 0)",
     ],
 )
 def test_what_is_not_missing_is_not_found(built: DuckDb, change: str) -> None:
@@ -210,13 +217,28 @@ def test_a_line_is_added_in_the_order_of_the_columns_that_the_file_has(seeds: Pa
 
 
 @pytest.mark.parametrize(
-    "row", ["2026-13-01,close,2026-11-03,jo,", "2026-10-01,shut,2026-11-03,jo,", "2026-10-01,close,,jo,"]
+    "row",
+    [
+        "2026-13-01,close,2026-11-03,jo,",
+        "2026-10-02,close,2026-11-03,jo,",
+        "2026-10-01,shut,2026-11-03,jo,",
+        "2026-10-01,close,,jo,",
+    ],
 )
 def test_a_line_that_cannot_be_read_is_named(seeds: Path, row: str) -> None:
     file = seeds / "period_close.csv"
     file.write_text(f"{HEADER}{row}\n")
     with pytest.raises(UserError, match="line 2, can't be read"):
         read_ledger(file)
+
+
+def test_a_time_written_with_a_zone_is_taken_as_utc(seeds: Path) -> None:
+    file = seeds / "period_close.csv"
+    rows = "2026-10-01,reopen,2026-11-03T10:30:00+02:00,al,\n2026-10-01,close,2026-11-03T09:00:00Z,jo,\n"
+    file.write_text(f"{HEADER}2026-10-01,close,2026-11-03 08:00:00,jo,\n{rows}")
+    hours = [datetime(2026, 11, 3, 8), datetime(2026, 11, 3, 8, 30), datetime(2026, 11, 3, 9)]
+    assert [entry.closed_at for entry in read_ledger(file)] == hours
+    assert closed_periods(read_ledger(file)) == {OCT}
 
 
 def test_the_command_says_what_is_missing_and_fails(built: DuckDb, seeds: Path) -> None:

@@ -377,13 +377,20 @@ def test_limits_of_rules_are_recorded_whatever_they_say() -> None:
         "window_unit": "day",
         "window_anchor": "utc_midnight",
         "enforcement": "enforce",
-        "evaluation": "first_match",
+        "evaluation": "all_match",
         "rule_order": 1,
         "alert_thresholds": [50],
     }
     assert "a@x.io" not in str(first)
-    assert (odd["scope_type"], odd["limit_value"], odd["window_unit"]) == ("any", None, None)
+    assert (odd["scope_type"], odd["limit_value"], odd["window_unit"]) == ("any", "many", None)
     assert (audit["enforcement"], audit["window_anchor"], audit["rule_order"]) == ("audit", "monday", 3)
+
+
+@pytest.mark.parametrize("text", [ARTICLE, BUDGETS])
+def test_a_limit_counts_as_the_quota_that_is_made_of_it(rule_file: Path, text: str) -> None:
+    rule_file.write_text(text)
+    [rule], [row] = import_rules(rule_file), limit_rows(yaml.safe_load(text))
+    assert row["evaluation"] == rule.evaluation
 
 
 def test_limits_with_a_name_are_a_row_a_period_and_an_override() -> None:

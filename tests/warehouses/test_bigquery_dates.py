@@ -18,14 +18,14 @@ from llm_spend.build_constants import can_be_asked, stale_dates
 from llm_spend.destinations import BigQuery
 from llm_spend.load import load_logs
 from llm_spend.sources import generic
+from tests.conftest import long
 from tests.warehouses.conftest import Organisation, build_by_dbt_alone, set_environment
 from tests.warehouses.servers import bigquery_server
 from tests.warehouses.static.constants import unpruned
 
 pytestmark = [
     pytest.mark.slow,
-    # Five minutes for what the matrix shows but for emptied and moved dates; `make test` has thirty for everything.
-    pytest.mark.skipif("LLM_SPEND_LONG_TESTS" not in os.environ, reason="long: set LLM_SPEND_LONG_TESTS"),
+    long,  # five minutes for what the matrix shows but for emptied and moved dates
 ]
 
 MAPPING = generic.Mapping.model_validate(

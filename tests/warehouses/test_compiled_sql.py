@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import long
 from tests.warehouses.compare import differences
 from tests.warehouses.conftest import History
 from tests.warehouses.servers import VENVS
@@ -59,9 +60,15 @@ def test_so_is_the_sql_without_constants(route: str, in_bigquery: History) -> No
     assert check(manifests[FIRST], manifests[WITHOUT_CONSTANTS]) == []
 
 
-@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize(
-    ("right", "wrong"), [("sum(cost_usd)", "sum(team_id)"), ("max(started_at)", "max(started)")], ids=["type", "column"]
+    "route", [pytest.param(route, marks=[long] if "GoogleSQL" in route else []) for route in ROUTES]
+)
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("sum(cost_usd)", "sum(team_id)", id="type"),
+        pytest.param("max(started_at)", "max(started)", id="column", marks=long),
+    ],
 )
 def test_a_broken_model_fails_the_static_checks(
     route: str, right: str, wrong: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -78,7 +85,7 @@ def test_a_broken_model_fails_the_static_checks(
     assert any(MODEL in problem for problem in check(broken, None))
 
 
-@pytest.mark.parametrize("fixture", ["in_snowflake", "in_bigquery"])
+@pytest.mark.parametrize("fixture", ["in_snowflake", pytest.param("in_bigquery", marks=long)])
 def test_a_broken_model_fails_on_the_emulator(fixture: str, request: pytest.FixtureRequest) -> None:
     history: History = request.getfixturevalue(fixture)
     failed = _run_changed(history, "is_final_attempt", "is_last_attempt")
@@ -86,7 +93,7 @@ def test_a_broken_model_fails_on_the_emulator(fixture: str, request: pytest.Fixt
     assert "is_last_attempt" in failed.stdout.lower()
 
 
-@pytest.mark.parametrize("fixture", ["in_snowflake", "in_bigquery"])
+@pytest.mark.parametrize("fixture", ["in_snowflake", pytest.param("in_bigquery", marks=long)])
 def test_a_wrong_number_fails_the_comparison(fixture: str, in_duckdb: History, request: pytest.FixtureRequest) -> None:
     history: History = request.getfixturevalue(fixture)
     assert _run_changed(history, "coalesce(is_gateway_cache_hit, false)", "false").returncode == 0

@@ -54,10 +54,10 @@
         from {{ published }}
     ),
 
+    -- A month may have been closed with restatements of others only, or with nothing.
     published_periods as (
-        select distinct original_period
+        select distinct billing_period as original_period
         from published_lines
-        where original_period = billing_period
     ),
 
     known_lines as (

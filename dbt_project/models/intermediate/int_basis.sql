@@ -52,7 +52,11 @@
         'metadata_value', 'applies_per', 'unit', 'limit_to', 'valid_from', 'valid_to'
     ])
 ] %}
-{% set subjects = {'prices': price_seeds, 'requests': request_seeds, 'quotas': quota_seeds} %}
+{# The prices of closed months are kept, these are not. Which name means which model is in the version of a date. #}
+{% set closed_seeds = price_seeds | selectattr(0, 'in', ['free_allowances']) | list %}
+{% set subjects = {
+    'prices': price_seeds, 'requests': request_seeds, 'quotas': quota_seeds, 'closed': closed_seeds
+} %}
 {# What else decides on numbers: another value has every date built again. #}
 {% set settings = var('llm_spend_rules_version') ~ '|' ~ var('llm_spend_tag_cardinality_limit') %}
 
@@ -82,7 +86,8 @@ subjects as (
     select
         coalesce(max(case when subject = 'prices' then fingerprint end), '') as prices,
         coalesce(max(case when subject = 'requests' then fingerprint end), '') as requests,
-        coalesce(max(case when subject = 'quotas' then fingerprint end), '') as quotas
+        coalesce(max(case when subject = 'quotas' then fingerprint end), '') as quotas,
+        coalesce(max(case when subject = 'closed' then fingerprint end), '') as closed
     from fingerprints
 ),
 
@@ -104,7 +109,7 @@ hashed as (
     select
         prices,
         {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", 'prices', 'requests'])) }} as basis_id,
-        {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", 'requests'])) }} as request_basis_id,
+        {{ dbt.hash(dbt.concat(["'" ~ settings ~ "'", 'requests', 'closed'])) }} as closed_basis_id,
         quotas as quota_basis_id
     from subjects
 ),
@@ -112,7 +117,7 @@ hashed as (
 final as (
     select
         hashed.basis_id,
-        hashed.request_basis_id,
+        hashed.closed_basis_id,
         hashed.quota_basis_id,
         {{ dbt.concat(['newest_data_set.data_set', "' '", 'left(hashed.prices, 8)']) }} as pricing_basis
     from hashed

@@ -21,6 +21,7 @@ from llm_spend.readers.records import Layout, LogFormat
 from llm_spend.windows import Window
 
 _WILDCARDS = frozenset("*?[")
+_START = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,9 @@ def format_of(fmt: LogFormat, file: LogFile) -> LogFormat:
     if not fmt.fuller or layout_of(file) in ("csv", "parquet"):
         return fmt
     start = _start(file)
-    # Of what is not seen the fuller one misses nothing.
-    return fmt.fuller if not start or re.search(fmt.fuller_if.encode(), start) else fmt
+    # A first record that is not seen to its end may go on with anything: the fuller format misses nothing of it.
+    is_cut_off = len(start) >= _START and b"\n" not in start
+    return fmt.fuller if not start or is_cut_off or re.search(fmt.fuller_if.encode(), start) else fmt
 
 
 def _start(file: LogFile) -> bytes:
@@ -163,7 +165,7 @@ def _start(file: LogFile) -> bytes:
     opener = gzip.open if name.endswith(".gz") else open
     try:
         with opener(file.local_path, "rb") as stream:
-            return stream.read(1 << 16).removeprefix(codecs.BOM_UTF8)
+            return stream.read(len(codecs.BOM_UTF8) + _START).removeprefix(codecs.BOM_UTF8)
     except (OSError, EOFError):
         return b""
 

@@ -34,8 +34,8 @@ class Wanted:
     `attributes`, `resource`: by field of a record, the attributes of the span or of its resource that may hold its
     text; the first that is not empty counts. `marks`: a span without any of these attributes is no record, and neither
     is one that does not meet `condition`, given how to write a field of `attributes`. `tags`: attributes that become
-    the JSON objects TAGS and RESOURCE_TAGS; `tag_prefixes`: beginnings of names of others for TAGS, which are cut off.
-    `first_tokens`: events that tell when the answer began.
+    the JSON objects TAGS and RESOURCE_TAGS; `tag_prefixes`: beginnings of names of others for TAGS, which are cut off,
+    and which win over `tags` of the same name. `first_tokens`: events that tell when the answer began.
     """
 
     attributes: Mapping[str, Sequence[str]]
@@ -142,9 +142,14 @@ def _found(spelling: _Spelling, wanted: Wanted) -> str:
         FIRST_TOKEN: f"list_filter(s.events, e -> e.name IN ({began}))[1].{key('timeUnixNano')}",
         STATUS: "s.status.code",
         EXCEPTION: f"list_filter({exceptions}, a -> a.key = 'exception.type')[1].value.{key('stringValue')}",
-        TAGS: _object("s.attributes", _any_of(wanted.tags, wanted.tag_prefixes), spelling, without=wanted.tag_prefixes),
+        TAGS: _tags(
+            f"list_concat({_those_of('s.attributes', _any_of((), wanted.tag_prefixes))},"
+            f" {_those_of('s.attributes', _any_of(wanted.tags))})",
+            spelling,
+            without=wanted.tag_prefixes,
+        ),
         RESOURCE_TAGS: "rs.tags",
-        "attributes": _object("s.attributes", _any_of(_names(wanted.attributes)), spelling),
+        "attributes": _object(_those_of("s.attributes", _any_of(_names(wanted.attributes))), spelling),
         "resource": "rs.attributes",
     }
     record = ", ".join(f"{name} := {sql}" for name, sql in values.items())
@@ -155,8 +160,8 @@ def _found(spelling: _Spelling, wanted: Wanted) -> str:
     # What all spans of a resource share is made once for them.
     resources = (
         f"list_transform({field(spelling.spans)}, rs -> struct_pack(scopes := rs.{key('scopeSpans')},"
-        f" attributes := {_object('rs.resource.attributes', _any_of(_names(wanted.resource)), spelling)},"
-        f" tags := {_object('rs.resource.attributes', _any_of(wanted.tags), spelling)}))"
+        f" attributes := {_object(_those_of('rs.resource.attributes', _any_of(_names(wanted.resource))), spelling)},"
+        f" tags := {_tags(_those_of('rs.resource.attributes', _any_of(wanted.tags)), spelling)}))"
     )
     return f"flatten(list_transform({resources}, rs -> {of_resource}))"
 
@@ -168,16 +173,39 @@ def _any_of(names: Collection[str], prefixes: Sequence[str] = ()) -> str:
     return " OR ".join(conditions) or "FALSE"
 
 
-def _object(attributes: str, condition: str, spelling: _Spelling, without: Sequence[str] = ()) -> str:
-    """A JSON object of some of the attributes in a list, with text as values: DuckDB makes none from lists of pairs."""
-    scalars = ", ".join(
-        f"a.value.{spelling.name(name)}" for name in ("stringValue", "intValue", "doubleValue", "boolValue")
-    )
+def _those_of(attributes: str, condition: str) -> str:
+    return f"list_filter({attributes}, a -> {condition})"
+
+
+def _object(attributes: str, spelling: _Spelling) -> str:
+    """A JSON object of a list of attributes, with text as values: DuckDB makes none from lists of pairs."""
+    return _braced(f"list_transform({attributes}, a -> {_key('a.key')} || {_value(spelling)})")
+
+
+def _tags(attributes: str, spelling: _Spelling, without: Sequence[str] = ()) -> str:
+    """The same with distinct keys, as metadata must have them: of several attributes with a name the first counts."""
     name = "a.key"
     for prefix in without:
         name = f"replace({name}, {quote(prefix)}, '')"
-    value = f"to_json(coalesce({scalars}, CAST(a.value.{spelling.name('arrayValue')} AS VARCHAR)))"
-    pairs = f"list_transform(list_filter({attributes}, a -> {condition}), a -> to_json({name}) || ':' || {value})"
+    named = f"list_transform({attributes}, a -> struct_pack(k := {_key(name)}, v := {_value(spelling)}))"
+    told = f"list_filter({named}, p -> p.v IS NOT NULL)"
+    first = "list_filter(l, (p, i) -> list_position(list_transform(l, q -> q.k), p.k) = i)"
+    # A list of one, so that the pairs are made once.
+    return _braced(f"list_transform([{told}], l -> list_transform({first}, p -> p.k || p.v))[1]")
+
+
+def _key(name: str) -> str:
+    return f"to_json({name}) || ':'"
+
+
+def _value(spelling: _Spelling) -> str:
+    scalars = ", ".join(
+        f"a.value.{spelling.name(name)}" for name in ("stringValue", "intValue", "doubleValue", "boolValue")
+    )
+    return f"to_json(coalesce({scalars}, CAST(a.value.{spelling.name('arrayValue')} AS VARCHAR)))"
+
+
+def _braced(pairs: str) -> str:
     return f"CAST(concat('{{', array_to_string({pairs}, ','), '}}') AS JSON)"
 
 

@@ -52,7 +52,8 @@ class LogFormat:
     reads what this format reads and more, into the same table, and takes longer: it is for files that begin like
     `fuller_if`, a regular expression.
     `keep` restricts the records that become rows. `metadata_given` tells whether a record carried metadata at all,
-    so that metadata that can't be read is told from none. `unnest`: where a document of the file is not a record.
+    so that metadata that can't be read is told from none; `metadata_unreadable`, where a record has it in several
+    places, that one of them can't be read. `unnest`: where a document of the file is not a record.
     """
 
     source: str
@@ -65,6 +66,7 @@ class LogFormat:
     keep: str | None = None
     metadata_column: str | None = None
     metadata_given: str | None = None
+    metadata_unreadable: str | None = None
     record_name: str = field(default="log record")
     unnest: Unnest | None = None
 
@@ -105,7 +107,7 @@ class LogFormat:
     def _expressions(self) -> list[str]:
         columns = self.columns.values()
         given = [column.sql for column in columns] + [column.text or "" for column in columns]
-        return [*given, self.keep or "", self.metadata_given or ""]
+        return [*given, self.keep or "", self.metadata_given or "", self.metadata_unreadable or ""]
 
 
 def _named(sql: str) -> list[str]:
@@ -282,6 +284,8 @@ def select_sql(
     if fmt.metadata_column and fmt.metadata_given:
         given = _with_texts(fmt, fmt.metadata_given)
         metadata_error = f"{values[fmt.metadata_column]} IS NULL AND ({given}) IS NOT NULL"
+    elif fmt.metadata_unreadable:
+        metadata_error = f"coalesce({_with_texts(fmt, fmt.metadata_unreadable)}, FALSE)"
     problem = problem_sql(fmt, values)
     lineage = {
         "_source_system": quote(source_system),

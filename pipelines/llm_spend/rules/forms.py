@@ -34,11 +34,14 @@ class Unkept(NamedTuple):
 
 
 class Form(NamedTuple):
-    """A kind of rule file: its model, how its rules count if nobody says, and its rules with what they can't keep."""
+    """A kind of rule file: its model, how its rules count if nobody says, and its rules with what they can't keep.
+
+    `rules` is None where `unkept` finds something in every file.
+    """
 
     model: type[BaseModel]
     evaluation: Evaluation
-    rules: Callable[[Any, Evaluation], list[QuotaRule]]
+    rules: Callable[[Any, Evaluation], list[QuotaRule]] | None
     unkept: Callable[[Any], Iterator[Unkept]]
 
 
@@ -210,13 +213,14 @@ def _segment(rule_set: str, order: int, evaluation: Evaluation, segment: Segment
     )
 
 
-# The first rule that matches was all that counted in the first generation; for the others every one counts.
+# Of rate limits of the first generation only the first rule that matches counts. Of its budgets the first decides what
+# is blocked, but costs and tokens count against every one that matches, and counting is what an evaluation says.
 FORMS: Mapping[str, Form] = {
     "gateway-rate-limiting-config": Form(RateLimitConfig, "first_match", _rate_limits, _keeps_all),
     "gateway-budget-config": Form(BudgetConfig, "all_match", _budgets, _unkept_of_budgets),
     "tenant-rate-limit-config/model": Form(ModelRateLimit, "all_match", _named, _unkept_of_named),
-    "tenant-budget-config": Form(TenantBudget, "all_match", _named, _unkept_of_named),
-    "team-budget-config": Form(TeamBudget, "all_match", _named, _unkept_of_named),
+    "tenant-budget-config": Form(TenantBudget, "all_match", None, _unkept_of_named),
+    "team-budget-config": Form(TeamBudget, "all_match", None, _unkept_of_named),
 }
 SEGMENTS = Form(SegmentsConfig, "all_match", _segments, _keeps_all)
 TENANTS = Form(TenantsConfig, "all_match", _segments, _keeps_all)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
+from llm_spend.readers.api.values import amount
+from llm_spend.rules.forms import FORMS
 from llm_spend.rules.truefoundry import SUBJECT_TYPES
 
 Row = dict[str, Any]
@@ -69,7 +70,7 @@ def _rule_row(manifest: Mapping[str, Any], rule: Any, order: int) -> Row:
         "counter_keys": list(keys),
         **_measured(_text(rule, "unit"), rule.get("limit_to"), is_budget="budget" in kind),
         "enforcement": "audit" if is_audit else "enforce",
-        "evaluation": "first_match",
+        "evaluation": FORMS[kind].evaluation if kind in FORMS else None,
         "rule_order": order,
         "alert_thresholds": _thresholds(rule),
         "raw": _shown(rule),
@@ -164,13 +165,6 @@ def _measured(unit: str, value: Any, *, is_budget: bool) -> Row:
         "window_unit": window,
         "window_anchor": _ANCHORS.get(str(window)) if is_budget else None,
     }
-
-
-def amount(value: Any) -> str | None:
-    """A number of a JSON document as plain decimal text."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return f"{Decimal(repr(value)):f}"
 
 
 def _thresholds(document: Mapping[str, Any]) -> list[Any] | None:

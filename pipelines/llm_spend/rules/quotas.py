@@ -34,7 +34,7 @@ def import_rules(file: Path, evaluation: Evaluation | None = None) -> list[Quota
         raise RuleFileError([invalid(file, document, form.model, dict(each)) for each in error.errors()]) from error
     problems = [problem_at(file, document, *each) for each in form.unkept(config)]
     problems += _repeated_ids(file, document)
-    if problems:
+    if problems or form.rules is None:
         raise RuleFileError(problems)
     return form.rules(config, evaluation or form.evaluation)
 

@@ -8,7 +8,7 @@ else (how long a cache write holds, how long the call took), and never kept.
 from __future__ import annotations
 
 from llm_spend.readers.records import Unnest
-from llm_spend.readers.sql import cast_text, field, flat_object, identifier, json_part, json_text, typed
+from llm_spend.readers.sql import cast_text, field, flat_object, identifier, json_part, json_text, quote, typed
 from llm_spend.schema import Column
 from llm_spend.sources.about import About
 from llm_spend.sources.expressions import first_told, metadata_with, told
@@ -59,6 +59,13 @@ def _output(*path: str) -> str:
     return json_text(_log("output"), *path)
 
 
+def _answered(*path: str) -> str:
+    """Text in the body of an answer; a streamed one is a list of events, of which `message_start` is the first."""
+    inside = ".".join(f'"{key}"' for key in ("message", *path))
+    streamed = quote(f'$."outputBodyJson"[0].{inside}')
+    return f"coalesce({_output('outputBodyJson', *path)}, json_extract_string({_log('output')}, {streamed}))"
+
+
 def _text(sql: str) -> Column:
     return Column("text", sql)
 
@@ -69,7 +76,7 @@ _OPERATION = _log("operation")
 _ERROR = told(_log("errorCode"))
 _OUTPUT_TOKENS = _output("outputTokenCount")
 _WRITTEN = _input("cacheWriteInputTokenCount")
-_WRITTEN_FOR_AN_HOUR = _output("outputBodyJson", "usage", "cache_creation", "ephemeral_1h_input_tokens")
+_WRITTEN_FOR_AN_HOUR = _answered("usage", "cache_creation", "ephemeral_1h_input_tokens")
 _WRITES, _HOUR = (cast_text(text, "bigint") for text in (_WRITTEN, _WRITTEN_FOR_AN_HOUR))
 _OWN_METADATA = flat_object(_log("requestMetadata"))
 
@@ -78,7 +85,7 @@ INVOCATIONS = requests_format(
     {
         "source_record_id": _text(told(_log("requestId"))).as_required(),
         "started_at": typed(told(_log("timestamp")), "timestamp").as_required(),
-        "provider_response_id": _text(_output("outputBodyJson", "id")),
+        "provider_response_id": _text(_answered("id")),
         "provider": _text("'bedrock'"),
         "raw_model": _text(_MODEL),
         "requested_model": _text(_MODEL_ID),

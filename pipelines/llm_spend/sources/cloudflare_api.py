@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -18,8 +18,9 @@ import orjson
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
 from llm_spend.readers.api.onward import Answer, Position, Row, incomplete, spool_onward
-from llm_spend.readers.api.source import ApiSource, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, Stream, configured, configured_list, secret
 from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.api.values import iso
 from llm_spend.schema import REQUESTS
 from llm_spend.sources.cloudflare import LOGS
 from llm_spend.windows import Window
@@ -96,8 +97,8 @@ class AiGateways:
 def query(position: Position, window: Window) -> dict[str, Any]:
     """The parameters for rows of a window from a position on."""
     filters = [
-        {"key": "created_at", "operator": "gt", "value": [_iso(position.moment - _TICK)]},
-        {"key": "created_at", "operator": "lt", "value": [_iso(window.end)]},
+        {"key": "created_at", "operator": "gt", "value": [iso(position.moment - _TICK)]},
+        {"key": "created_at", "operator": "lt", "value": [iso(window.end)]},
     ]
     return {
         "page": position.skipped // PAGE_SIZE + 1,
@@ -151,24 +152,20 @@ def _messages(said: str) -> str:
         return said
 
 
-def _iso(moment: datetime) -> str:
-    return f"{moment.isoformat(timespec='milliseconds')}Z"
-
-
-def _needed(instance: str, name: str, what: str) -> str:
-    if found := configured("cloudflare", instance, name):
-        return found
-    raise UserError(f"There is no {what}.", f"Give it as `{name}` in [sources.cloudflare] of .dlt/config.toml.")
+def _lacking(name: str, what: str) -> UserError:
+    return UserError(f"There is no {what}.", f"Give it as `{name}` in [sources.cloudflare] of .dlt/config.toml.")
 
 
 @contextmanager
 def _opened(instance: str) -> Iterator[AiGateways]:
     token = secret("cloudflare", instance, "api_token", "API token of Cloudflare")
-    account = _needed(instance, "account_id", "account of Cloudflare to ask")
-    named = _needed(instance, "gateway_id", "AI gateway of Cloudflare to ask").split(",")
+    if not (account := configured("cloudflare", instance, "account_id")):
+        raise _lacking("account_id", "account of Cloudflare to ask")
+    if not (gateways := configured_list("cloudflare", instance, "gateway_id")):
+        raise _lacking("gateway_id", "AI gateway of Cloudflare to ask")
     address = configured("cloudflare", instance, "base_url") or BASE_URL
     with ApiClient("Cloudflare", address, {"Authorization": f"Bearer {token}"}) as client:
-        yield AiGateways(client, account, [each.strip() for each in named if each.strip()])
+        yield AiGateways(client, account, gateways)
 
 
 REQUEST_LOGS = Stream(REQUESTS, LOGS, "created_at", AiGateways.logs)

@@ -12,7 +12,7 @@ from llm_spend.readers.records import Unnest
 from llm_spend.readers.sql import field, identifier, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import metadata_with, operation_of_path
+from llm_spend.sources.expressions import content_id, metadata_with, operation_of_path
 from llm_spend.sources.shared_tables import requests_format
 
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -83,12 +83,10 @@ def _text(sql: str) -> Column:
     return Column("text", sql)
 
 
-_CONTENT = ", ".join(_told(name) for name in ("started", "called", "code", "took", "model", "asked_model", "total"))
-
 ACCESS_LOGS = requests_format(
     "envoy",
     {
-        "source_record_id": _text(f"coalesce({_told('id')}, md5(concat_ws('|', {_CONTENT})))"),
+        "source_record_id": _text(content_id(map(_told, _FIELDS), own=_told("id"))),
         "started_at": _typed("started", "timestamp").as_required(),
         "provider": _text(_told("provider")),
         "raw_model": _text(_told("model", "asked_model")),

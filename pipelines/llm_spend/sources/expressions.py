@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from llm_spend.readers.sql import field, quote
 
@@ -29,6 +29,16 @@ def first_at(document: str, *paths: tuple[str, ...]) -> str:
     """
     places = ", ".join(quote("$" + "".join(f'."{key}"' for key in path)) for path in paths)
     return f"list_filter(json_extract_string({document}, [{places}]), lambda x: x <> '')[1]"
+
+
+def content_id(texts: Iterable[str], own: str = "NULL") -> str:
+    """An id for a record without one of its `own`: the content, and which of the equal records of its file it is.
+
+    The same file under another name, or grown, gives the same ids; equal records in one file stay apart.
+    """
+    parts = ", ".join(f"coalesce({text}, '')" for text in texts)
+    content = f"coalesce({own}, md5(concat_ws('|', {parts})))"
+    return f"coalesce({own}, {content} || '-' || row_number() OVER (PARTITION BY r.filename, {content}))"
 
 
 def operation_of_path(path: str) -> str:

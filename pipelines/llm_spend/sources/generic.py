@@ -26,6 +26,7 @@ from llm_spend.readers.sql import (
 )
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, OTHER_USAGE, Column, Kind
 from llm_spend.sources.about import About
+from llm_spend.sources.expressions import content_id
 from llm_spend.sources.shared_tables import REQUESTS, requests_format
 
 ABOUT = About(
@@ -206,11 +207,4 @@ def _metadata(mapping: Mapping) -> str:
 
 
 def _content_id(mapping: Mapping) -> str:
-    """An id for a log without one: the content, and which of the equal records of its file it is.
-
-    The same file under another name, or grown, gives the same ids; equal records in one file stay apart.
-    """
-    names = sorted({*mapping.columns.values(), *mapping.metadata})
-    parts = ", ".join(f"coalesce({_text(name)}, '')" for name in names)
-    content = f"md5(concat_ws('|', {parts}))"
-    return f"{content} || '-' || row_number() OVER (PARTITION BY r.filename, {content})"
+    return content_id(_text(name) for name in sorted({*mapping.columns.values(), *mapping.metadata}))

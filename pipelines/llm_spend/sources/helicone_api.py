@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from llm_spend.errors import UserError
+from llm_spend.log import redact
 from llm_spend.readers.api.client import ApiClient, ApiError
 from llm_spend.readers.api.onward import Answer, Position, Row, spool_onward
 from llm_spend.readers.api.source import ApiSource, Stream, configured, secret
 from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.api.values import iso
 from llm_spend.schema import REQUESTS
 from llm_spend.sources import helicone
 from llm_spend.windows import Window
@@ -78,7 +80,7 @@ class Helicone:
         if not isinstance(rows, list):
             said = found.get("error") if isinstance(found, Mapping) else None
             raise UserError(
-                f"Helicone answered without rows: {str(said)[:200]}.", "Check base_url; run it again later."
+                f"Helicone answered without rows: {redact(str(said))[:200]}.", "Check base_url; run it again later."
             )
         return rows
 
@@ -107,8 +109,7 @@ def without_bodies(row: Row) -> dict[str, Any]:
 
 
 def _created(operator: str, moment: datetime) -> dict[str, Any]:
-    text = f"{moment.isoformat(timespec='milliseconds')}Z"
-    return {"request_response_rmt": {"request_created_at": {operator: text}}}
+    return {"request_response_rmt": {"request_created_at": {operator: iso(moment)}}}
 
 
 def _explained(error: ApiError) -> ApiError:

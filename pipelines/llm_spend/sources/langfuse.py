@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from llm_spend.readers.records import Unnest
-from llm_spend.readers.sql import field, identifier, json_text, object_or_text, other_usage, quote, typed
+from llm_spend.readers.sql import field, identifier, object_or_text, other_usage, quote, typed
 from llm_spend.schema import Column
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.expressions import first_at, metadata_with, text_field
@@ -28,6 +28,10 @@ METADATA_CUT = "metadata_cut"
 # Names of one thing: the first that is there counts.
 _INPUT = ("input_tokens", "prompt_tokens", "promptTokens", "prompt_token_count", "promptTokenCount")
 _OUTPUT = ("output_tokens", "completion_tokens", "completionTokens", "candidates_token_count", "candidatesTokenCount")
+# Langfuse makes `total` itself, of all buckets, where it is not told; what was told under another name is right.
+_TOTAL = ("total_tokens", "totalTokens", "total_token_count", "totalTokenCount", "total")
+# Gemini's counts of thoughts are always beside the output.
+_THOUGHTS = ("thoughts_token_count", "thoughtsTokenCount")
 _CACHE_READ = (
     "input_cached_tokens",
     "cache_read_input_tokens",
@@ -61,8 +65,7 @@ _REASONING = (
     "output_reasoning",
     "reasoning_tokens",
     "reasoning",
-    "thoughts_token_count",
-    "thoughtsTokenCount",
+    *_THOUGHTS,
 )
 
 # Langfuse has no provider. Where no integration told one, the maker of the model is meant, as in its own prices.
@@ -80,7 +83,10 @@ _MAKERS = {
 
 _USAGE = field("usage_details")
 _IS_CACHED = "regexp_matches(k, 'cache|ephemeral')"
-_IS_UNCACHED = f"regexp_matches(k, '^(input|output|(prompt|completion)_tokens$)') AND NOT {_IS_CACHED}"
+_IS_UNCACHED = (
+    f"(regexp_matches(k, '^(input|output)') OR k IN ({', '.join(map(quote, (*_INPUT, *_OUTPUT, *_THOUGHTS)))}))"
+    f" AND NOT {_IS_CACHED}"
+)
 # An object, or a text that holds one: either way this is the object.
 _PARAMETERS = f"try_cast(json_extract_string({field('model_parameters')}, '$') AS JSON)"
 
@@ -149,7 +155,7 @@ _DERIVED = {
     "cache write 5m": _bucket(_CACHE_WRITE_5M),
     "cache write 1h": _bucket(_CACHE_WRITE_1H),
     "reasoning": _bucket(_REASONING),
-    "total": json_text(_USAGE, "total"),
+    "total": _bucket(_TOTAL),
     "input audio": _bucket(("input_audio_tokens", "input_audio")),
     "input images": _bucket(("input_image_tokens", "input_image")),
     "output audio": _bucket(("output_audio_tokens", "output_audio")),

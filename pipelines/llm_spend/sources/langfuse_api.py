@@ -19,8 +19,9 @@ import orjson
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
 from llm_spend.readers.api.pages import Page, by_number, by_token, spool_pages
-from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, configured_list, secret
 from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.api.values import iso
 from llm_spend.schema import REQUESTS
 from llm_spend.sources.langfuse import METADATA_CUT, OBSERVATIONS, TYPES
 from llm_spend.sources.shared_tables import feedback_format, totals_format
@@ -116,8 +117,8 @@ class Langfuse:
 
     def scores(self, window: Window, spool: Spool) -> None:
         wanted = {
-            "fromTimestamp": _iso(window.start),
-            "toTimestamp": _iso(window.end),
+            "fromTimestamp": iso(window.start),
+            "toTimestamp": iso(window.end),
             # The others are words, and may be what somebody wrote.
             "dataType": "NUMERIC,BOOLEAN",
             "fields": "subject",
@@ -227,8 +228,8 @@ def feedback_row(score: Mapping[str, Any]) -> dict[str, Any]:
 def totals_row(row: Mapping[str, Any], dimension: str, window: Window) -> dict[str, Any]:
     """What Langfuse added up for all or one model on a day, as a row of gateway__totals."""
     return {
-        "bucket_start": _iso(window.start),
-        "bucket_end": _iso(window.end),
+        "bucket_start": iso(window.start),
+        "bucket_end": iso(window.end),
         "dimension": dimension,
         "member": row.get("providedModelName"),
         **{name: row.get(f"{how}_{measure}") for name, (measure, how) in _MEASURES.items()},
@@ -245,8 +246,8 @@ def totals_query(dimension: str, window: Window) -> dict[str, Any]:
         "dimensions": [{"field": "providedModelName"}] if dimension == "model" else [],
         "metrics": [{"measure": measure, "aggregation": how} for measure, how in _MEASURES.values()],
         "filters": [kinds],
-        "fromTimestamp": _iso(window.start),
-        "toTimestamp": _iso(window.end),
+        "fromTimestamp": iso(window.start),
+        "toTimestamp": iso(window.end),
         "config": {"row_limit": MOST_MODELS},
     }
 
@@ -283,15 +284,7 @@ def _explained(error: ApiError, path: str) -> UserError:
 
 
 def _between(window: Window) -> dict[str, Any]:
-    return {"fromStartTime": _iso(window.start), "toStartTime": _iso(window.end)}
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment.isoformat(timespec='milliseconds')}Z"
-
-
-def _listed(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    return {"fromStartTime": iso(window.start), "toStartTime": iso(window.end)}
 
 
 @contextmanager
@@ -302,8 +295,8 @@ def _opened(instance: str) -> Iterator[Langfuse]:
     pair = f"{public}:{secret('langfuse', instance, 'secret_key', 'secret key of Langfuse')}"
     headers = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
     address = configured("langfuse", instance, "base_url") or BASE_URL
-    expanded = _listed(configured("langfuse", instance, "expand_metadata"))
-    names = _listed(configured("langfuse", instance, "score_names"))
+    expanded = configured_list("langfuse", instance, "expand_metadata")
+    names = configured_list("langfuse", instance, "score_names")
     with ApiClient("Langfuse", address, headers) as client:
         yield Langfuse(client, _version(instance), expanded, names)
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
+from llm_spend.readers.api.pages import Progress, list_pages
 from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.schema import REQUESTS
@@ -31,6 +32,8 @@ PAGE_SIZE, LIST_PAGE_SIZE = 1000, 100
 MOST_COUNTED = 10_000
 _TRIES = 3
 _SECOND = timedelta(seconds=1)
+
+_T = TypeVar("_T")
 
 _BODIES = ("messages", "response", "proxy_server_request")
 _NOT_NEEDED = (
@@ -54,6 +57,11 @@ _COUNTS: Mapping[str, str] = {
     "output_tokens": "completion_tokens",
     "total_tokens": "total_tokens",
 }
+_OWNERS = (lists.KEY, lists.TEAM, lists.USER, lists.END_USER, lists.ORGANIZATION)
+
+
+class _NotOfferedError(NotAllowedError):
+    """The proxy does not know an address, or a way to ask for it."""
 
 
 class LiteLLMProxy:
@@ -86,30 +94,36 @@ class LiteLLMProxy:
     def fetch_totals(self, window: Window, spool: Spool) -> None:
         """Write what the proxy itself added up for the day of a window. Raises NotAllowedError."""
         day = window.start.date().isoformat()
-        for path, dimensions in _TOTALS.items():
-            pages = list(self._activity(path, day))
-            for dimension, place in dimensions.items():
-                spool.add_rows(totals_of_day(pages, day, dimension, place))
+        for path, results in _allowed_of(_TOTALS, lambda path: self._activity(path, day), spool):
+            for dimension, place in _TOTALS[path].items():
+                spool.add_rows(totals_of_day(results, day, dimension, place))
 
     def fetch_members(self, spool: Spool) -> None:
         """Write the keys, teams, users and other members, deleted ones where the proxy lists them."""
-        for owner in (lists.KEY, lists.TEAM, lists.USER, lists.END_USER, lists.ORGANIZATION):
-            spool.add_rows(list(lists.members(owner, self._owners(owner))))
+        for owner, rows in _allowed_of(_OWNERS, self._owners, spool):
+            spool.add_rows(list(lists.members(owner, rows)))
         for owner in (lists.KEY, lists.TEAM):
-            spool.add_rows(list(lists.members(owner, self._deleted(owner), are_deleted=True)))
+            with _warned(spool):
+                spool.add_rows(list(lists.members(owner, self._deleted(owner), are_deleted=True)))
 
     def fetch_limits(self, spool: Spool) -> None:
         """Write the budgets and rate limits of all members."""
-        spool.add_rows(lists.limit_rows(list(self._limits())))
+        spool.add_rows(lists.limit_rows(self._limits(spool)))
 
     def fetch_limit_usage(self, spool: Spool) -> None:
         """Write what the proxy has counted against its budgets."""
-        spool.add_rows(lists.usage_rows(list(self._limits())))
+        spool.add_rows(lists.usage_rows(self._limits(spool)))
 
-    def _limits(self) -> Iterator[lists.Limit]:
-        counters = lists.Counters.of(self._listed("/budget/list"))
-        for owner in (lists.KEY, lists.TEAM, lists.USER, lists.END_USER, lists.ORGANIZATION):
-            yield from lists.limits_of(owner, self._owners(owner), counters, self._clock())
+    def _limits(self, spool: Spool) -> list[lists.Limit]:
+        budgets: list[lists.Row] = []
+        with _warned(spool):
+            budgets = self._listed("/budget/list")
+        counters = lists.Counters.of(budgets)
+        return [
+            limit
+            for owner, rows in _allowed_of(_OWNERS, self._owners, spool)
+            for limit in lists.limits_of(owner, rows, counters, self._clock())
+        ]
 
     def _assert_sees_all(self) -> None:
         """Raises UserError for a key that would get its own rows only: just administrators may list budgets."""
@@ -174,20 +188,30 @@ class LiteLLMProxy:
             raise UserError("LiteLLM answered with something else than a page of its spend log.", "Check `base_url`.")
         return found
 
-    def _activity(self, path: str, day: str) -> Iterator[Mapping[str, Any]]:
-        number = 1
-        while True:
-            parameters = {"start_date": day, "end_date": day, "page": number, "page_size": PAGE_SIZE}
-            found = self._allowed(path, parameters)
+    def _activity(self, path: str, day: str) -> list[Any]:
+        """The totals of a day, of all pages. Raises UserError when a page comes for another one."""
+
+        def fetch(number: int | None) -> Mapping[str, Any]:
+            asked = number or 1
+            found = self._allowed(path, {"start_date": day, "end_date": day, "page": asked, "page_size": PAGE_SIZE})
             about = found.get("metadata") if isinstance(found, Mapping) else None
             if not isinstance(found, Mapping) or not isinstance(about, Mapping):
                 raise UserError(f"LiteLLM answered {path} with something else than totals.", "Check `base_url`.")
-            if about.get("page", number) != number:
-                raise UserError(f"LiteLLM gave page {about['page']} of {path} for page {number}.", "Run it again.")
-            yield found
-            if not about.get("has_more"):
-                return
-            number += 1
+            # A page without a number is the only one, or nobody knows which.
+            if (given := about.get("page", 1)) != asked:
+                raise UserError(f"LiteLLM gave page {given} of {path} for page {asked}.", "Run it again.")
+            return found
+
+        def following(page: Mapping[str, Any], progress: Progress) -> int | None:
+            if not page["metadata"].get("has_more"):
+                return None
+            if not progress.rows_of_page:
+                raise UserError(
+                    f"LiteLLM gave an empty page {progress.pages} of {path} that is not the last.", "Run it again."
+                )
+            return progress.pages + 1
+
+        return list_pages(fetch, following, source=f"LiteLLM's {path}", rows_at=("results",))
 
     def _owners(self, owner: lists.Owner) -> list[lists.Row]:
         match owner:
@@ -209,8 +233,10 @@ class LiteLLMProxy:
                 options = {"return_full_object": "true", "status": "deleted"}
                 return self._paged("/key/list", "keys", owner, "total_count", size="size", **options)
             return self._paged("/v2/team/list", "teams", owner, "total", status="deleted")
+        except _NotOfferedError:
+            return []
         except ApiError as error:
-            if error.status in (400, 404, 422):
+            if error.status == 400:
                 return []
             raise
 
@@ -243,10 +269,10 @@ class LiteLLMProxy:
         while True:
             try:
                 found = self._allowed(path, {"page": number, size: LIST_PAGE_SIZE, **options})
-            except ApiError as error:
-                if error.status == 404 and older:
-                    return self._listed(older)
-                raise
+            except _NotOfferedError:
+                if not older:
+                    raise
+                return self._listed(older)
             page = found.get(rows_at) if rows_at and isinstance(found, Mapping) else found
             if not isinstance(page, list):
                 raise UserError(f"LiteLLM answered {path} with something else than a list.", "Check `base_url`.")
@@ -270,6 +296,11 @@ class LiteLLMProxy:
         try:
             return self._client.json("GET", path, params=parameters)
         except ApiError as error:
+            if error.status in (404, 405, 422):
+                raise _NotOfferedError(
+                    f"This version of LiteLLM does not offer {path} ({error.status}).",
+                    "What it would tell is left out: update the proxy, or load from its database, with `database_url`.",
+                ) from None
             if error.status in (401, 403):
                 raise NotAllowedError(
                     f"The key of LiteLLM may not ask for {path} ({error.status}).",
@@ -282,6 +313,32 @@ class LiteLLMProxy:
             return self._client.json("GET", path, params=parameters)
         except ApiError as error:
             raise _explained(error) from None
+
+
+@contextmanager
+def _warned(spool: Spool) -> Iterator[None]:
+    """What is not allowed is a warning."""
+    try:
+        yield
+    except NotAllowedError as error:
+        spool.warnings.append(f"{error.problem} {error.remedy}")
+
+
+def _allowed_of(parts: Iterable[_T], ask: Callable[[_T], list[Any]], spool: Spool) -> Iterator[tuple[_T, list[Any]]]:
+    """What is answered to each part that is allowed; the others are warnings. Raises NotAllowedError when all are."""
+    refused: list[NotAllowedError] = []
+    is_any_allowed = False
+    for part in parts:
+        try:
+            rows = ask(part)
+        except NotAllowedError as error:
+            refused.append(error)
+            continue
+        is_any_allowed = True
+        yield part, rows
+    if refused and not is_any_allowed:
+        raise refused[0]
+    spool.warnings += [f"{error.problem} {error.remedy}" for error in refused]
 
 
 def whole_seconds(window: Window) -> Window:
@@ -326,19 +383,18 @@ def without_bodies(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def totals_of_day(
-    pages: Iterable[Mapping[str, Any]], day: str, dimension: str, place: str | None
+    results: Iterable[Mapping[str, Any]], day: str, dimension: str, place: str | None
 ) -> list[dict[str, Any]]:
-    """Rows of `gateway__totals`: what the pages of a day say of each member of a dimension, added up."""
+    """Rows of `gateway__totals`: what the results of a day say of each member of a dimension, added up."""
     counts: dict[str | None, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     costs: dict[str | None, Decimal] = defaultdict(Decimal)
-    for page in pages:
-        for result in page.get("results") or []:
-            breakdown = (result.get("breakdown") or {}).get(place) or {} if place else {None: result}
-            for member, values in breakdown.items():
-                metrics = values.get("metrics") or {}
-                costs[member] += Decimal(str(metrics.get("spend") or 0))
-                for name, column in _COUNTS.items():
-                    counts[member][name] += metrics.get(column) or 0
+    for result in results:
+        breakdown = (result.get("breakdown") or {}).get(place) or {} if place else {None: result}
+        for member, values in breakdown.items():
+            metrics = values.get("metrics") or {}
+            costs[member] += Decimal(str(metrics.get("spend") or 0))
+            for name, column in _COUNTS.items():
+                counts[member][name] += metrics.get(column) or 0
     start = datetime.fromisoformat(day)
     return [
         {

@@ -355,13 +355,16 @@ def _selected(name: str) -> str:
 
 
 def changed_days_sql(since: datetime, now: datetime) -> str:
-    """A SELECT of the days with rows that were changed after the day had been asked for again, and when."""
+    """A SELECT of the days with rows that may have changed after they had been asked for again, and when.
+
+    A window may end right after its row, so what was changed from `LOOK_BACK` after the row on may have been missed.
+    """
     first = now - LOOK_BACK - timedelta(days=1) - REACH
     day = "date_trunc('day', \"startTime\")"
     return (
         f"SELECT CAST({day} AS date), max(updated_at) FROM {identifier(SPEND_TABLE)}"
         f' WHERE "startTime" >= {_literal(first)} AND updated_at >= {_literal(since)}'
-        f" AND updated_at >= {day} + interval '{(LOOK_BACK + timedelta(days=1)).days} days' GROUP BY 1"
+        f" AND updated_at >= \"startTime\" + interval '{LOOK_BACK.days} days' GROUP BY 1"
     )
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import orjson
 
+from llm_spend.log import redact
+
 Row = Mapping[str, Any]
 """A row of a table of the proxy, by column; columns that its version lacks are missing."""
 
@@ -89,7 +91,9 @@ PROJECT = Owner("project", "LiteLLM_ProjectTable", "project_id", "project_alias"
 TAG = Owner("tag", "LiteLLM_TagTable", "tag_name", "tag_name", "tag")
 OWNERS = (KEY, TEAM, USER, END_USER, ORGANIZATION, PROJECT, TAG)
 
-_SECRET = re.compile(r"(?i)secret|token|password|passwd|credential|(api|private|access)_?key|auth|cookie")
+_SECRET = re.compile(r"(?i)secret|token|password|passwd|credential|(api|private|access)_?key|auth(?!or(?!i))|cookie")
+# Who knows the address of a webhook may post to it: its path is the key.
+_SECRET_URL = re.compile(r"(?i)://[^/\s?#]*@|://\S*hook|hooks\.slack\.com|api\.telegram\.org|maker\.ifttt\.com")
 _KEPT = ("max_budget", "budget_duration", "budget_id", "models", "user_role", "description", "project_id", "agent_id")
 
 
@@ -114,7 +118,7 @@ def members(owner: Owner, rows: Iterable[Row], *, are_deleted: bool = False) -> 
             "expires_at": _moment_text(row.get("expires")),
             "deleted_at": _moment_text(row.get("deleted_at")),
             "metadata": plain_metadata(row.get("metadata")),
-            "raw": {name: row[name] for name in _KEPT if row.get(name) not in (None, [], "")},
+            "raw": {name: kept for name in _KEPT if (kept := _harmless(row.get(name))) not in (None, [], "")},
         }
 
 
@@ -123,7 +127,19 @@ def plain_metadata(metadata: Any) -> dict[str, Any]:
     document = _document(metadata)
     if not isinstance(document, dict):
         return {}
-    return {name: value for name, value in document.items() if not _SECRET.search(name) and _is_plain(value)}
+    plain = {
+        name: _harmless(value) for name, value in document.items() if not _SECRET.search(name) and _is_plain(value)
+    }
+    return {name: value for name, value in plain.items() if value is not None}
+
+
+def _harmless(value: Any) -> Any:
+    """A value without what looks like a secret; None for an address that is one."""
+    if isinstance(value, list):
+        return [kept for each in value if (kept := _harmless(each)) is not None]
+    if not isinstance(value, str):
+        return value
+    return None if _SECRET_URL.search(value) else redact(value)
 
 
 def _is_plain(value: Any) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from llm_spend.readers.api.values import iso
 from llm_spend.sources.about import About, Setting
 
 # The history of models that MLflow keeps as a tag is long, and tells nothing of usage.
@@ -27,8 +28,8 @@ def run_row(run: Mapping[str, Any], experiments: Mapping[str, str]) -> dict[str,
         "run_name": info.get("run_name") or tags.get("mlflow.runName"),
         "status": info.get("status"),
         "user_id": info.get("user_id") or tags.get("mlflow.user"),
-        "started_at": _iso(info.get("start_time")),
-        "ended_at": _iso(info.get("end_time")),
+        "started_at": _moment(info.get("start_time")),
+        "ended_at": _moment(info.get("end_time")),
         "lifecycle_stage": info.get("lifecycle_stage"),
         "tags": tags,
         "params": _pairs(data.get("params")),
@@ -40,7 +41,7 @@ def _pairs(listed: Iterable[Mapping[str, Any]] | None) -> dict[str, Any]:
     return {str(each["key"]): each.get("value") for each in listed or () if each.get("key")}
 
 
-def _iso(milliseconds: Any) -> str | None:
+def _moment(milliseconds: Any) -> str | None:
     """A number that is no time is left as it came: the reader says that it can't be read."""
     if milliseconds in (None, "", 0, "0"):
         return None
@@ -48,7 +49,7 @@ def _iso(milliseconds: Any) -> str | None:
         moment = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return str(milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(moment.replace(tzinfo=None))
 
 
 ABOUT = About(

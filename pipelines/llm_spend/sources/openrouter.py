@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from llm_spend.readers.api.values import amount, number
 from llm_spend.sources.about import About, Setting
 
 _SUMS = {"requests": "requests", "input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
@@ -36,7 +37,7 @@ def totals_rows(day: date, activity: Iterable[Mapping[str, Any]]) -> list[dict[s
 def _total(day: date, dimension: str, member: str | None, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     costs = {name: _summed(rows, name) for name in _COSTS}
     known = [cost for cost in costs.values() if cost is not None]
-    raw: dict[str, Any] = {name: _text(cost) for name, cost in costs.items()}
+    raw: dict[str, Any] = {name: amount(cost) for name, cost in costs.items()}
     if dimension == "model":
         raw["activity"] = [dict(row) for row in rows]
     if any(_beyond_prompt(row) for row in rows):
@@ -46,8 +47,8 @@ def _total(day: date, dimension: str, member: str | None, rows: list[Mapping[str
         "bucket_end": f"{(day + timedelta(days=1)).isoformat()}T00:00:00Z",
         "dimension": dimension,
         "member": member,
-        **{name: _text(_summed(rows, theirs)) for name, theirs in _SUMS.items()},
-        "cost_amount": _text(sum(known, Decimal(0))) if known else None,
+        **{name: amount(_summed(rows, theirs)) for name, theirs in _SUMS.items()},
+        "cost_amount": amount(sum(known, Decimal(0))) if known else None,
         "cost_unit": "usd",
         "raw": raw,
     }
@@ -55,26 +56,12 @@ def _total(day: date, dimension: str, member: str | None, rows: list[Mapping[str
 
 def _summed(rows: list[Mapping[str, Any]], name: str) -> Decimal | None:
     """The sum of what is known; None when nothing is."""
-    known = [value for row in rows if (value := _number(row.get(name))) is not None]
+    known = [value for row in rows if (value := number(row.get(name))) is not None]
     return sum(known, Decimal(0)) if known else None
 
 
-def _number(value: Any) -> Decimal | None:
-    # The shortest text of a float is the one that it was written as.
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return None
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"
-
-
 def _beyond_prompt(row: Mapping[str, Any]) -> bool:
-    cached, prompt = _number(row.get("cached_tokens")), _number(row.get("prompt_tokens"))
+    cached, prompt = number(row.get("cached_tokens")), number(row.get("prompt_tokens"))
     return cached is not None and prompt is not None and cached > prompt
 
 

@@ -19,6 +19,9 @@ BASE_URL = "https://openrouter.ai"
 FIRST = timedelta(days=29)
 """A day less than OpenRouter keeps, so that the oldest is still there when it is asked for."""
 
+_DAYS_KEPT = 30
+_NOT_TOLD = (400, 422)
+
 _PATH = "/api/v1/activity"
 
 
@@ -27,14 +30,29 @@ class OpenRouter:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
+        self._told_of_forgotten = False
 
     def check(self) -> str:
-        day = datetime.now(UTC).date() - timedelta(days=1)
+        day = _today() - timedelta(days=1)
         return f"activity can be read, {len(self._activity(day))} rows for {day}"
 
     def totals(self, window: Window, spool: Spool) -> None:
+        """Write the totals of a day; none for one that OpenRouter has forgotten, so that the days after it are had."""
         day = window.start.date()
-        spool.add_rows(totals_rows(day, self._activity(day)))
+        try:
+            spool.add_rows(totals_rows(day, self._activity(day)))
+        except ApiError as error:
+            if error.status not in _NOT_TOLD or not _may_be_forgotten(day):
+                raise
+            self._tell_of_forgotten(day, spool)
+
+    def _tell_of_forgotten(self, day: date, spool: Spool) -> None:
+        if not self._told_of_forgotten:
+            self._told_of_forgotten = True
+            spool.warnings.append(
+                f"OpenRouter keeps the last {_DAYS_KEPT} days and no longer tells of {day}: there are no totals of it,"
+                " nor of other days before these that were not loaded in time."
+            )
 
     def _activity(self, day: date) -> list[Mapping[str, Any]]:
         try:
@@ -51,6 +69,14 @@ class OpenRouter:
                 "Nothing of this day was loaded. Run it again; if that does not help, report it as a bug.",
             )
         return rows
+
+
+def _may_be_forgotten(day: date) -> bool:
+    return day <= _today() - timedelta(days=_DAYS_KEPT)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _explained(error: ApiError, day: date) -> UserError:

@@ -10,6 +10,7 @@ Where a total shows that cached tokens are counted beside the input, the row say
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from llm_spend.readers import otlp
 from llm_spend.readers.sql import cast_text, field, flat_object, json_text, other_usage, quote, typed
@@ -214,12 +215,10 @@ _TTFT = (
 # vLLM gives a request the id that its answer has.
 _MADE_ID = f"CASE WHEN regexp_matches({field('vllm_id')}, '^(chat)?cmpl-') THEN {field('vllm_id')} END"
 
-_SPAN_TAGS, _GIVEN = (
-    f"coalesce({flat_object(document)}, CAST('{{}}' AS JSON))"
-    for document in (field(otlp.TAGS), f"try_cast({field('metadata')} AS JSON)")
-)
+_GIVEN = flat_object(f"try_cast({field('metadata')} AS JSON)")
 _METADATA = metadata_with(
-    f"json_merge_patch(json_merge_patch({field(otlp.RESOURCE_TAGS)}, {_SPAN_TAGS}), {_GIVEN})",
+    f"json_merge_patch(json_merge_patch({field(otlp.RESOURCE_TAGS)}, {field(otlp.TAGS)}),"
+    f" coalesce({_GIVEN}, CAST('{{}}' AS JSON)))",
     {
         "user": field("user"),
         "environment": field("environment"),
@@ -287,6 +286,7 @@ SPANS = requests_format(
         )
     ),
 )
+SPANS = replace(SPANS, metadata_unreadable=f"{told(field('metadata'))} IS NOT NULL AND ({_GIVEN}) IS NULL")
 
 ABOUT = About(
     title="OpenTelemetry",

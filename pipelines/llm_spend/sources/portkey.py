@@ -179,7 +179,7 @@ LOGS = replace(
     columns={name: _LINE.get(name) or unknown(column.kind) for name, column in _DOCUMENT.items()},
     envelope=None,
     fuller=_WITH_BODIES,
-    fuller_if=r""""(_id|metrics)"\s*:|"response"\s*:\s*[{"]""",
+    fuller_if=r""""(_id|metrics)"\s*:|"(request|response)"\s*:\s*[{"]""",
 )
 
 ABOUT = About(

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.source import NotAllowedError
 from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.api.values import amount, iso, number
 from llm_spend.sources.portkey_client import PortkeyClient, Right, Row
 from llm_spend.windows import Window
 
@@ -31,6 +32,11 @@ _NEEDED_GRAPHS = ("requests", "cost")
 _OTHER_GRAPHS = ("tokens", "errors", "cache/hit-rate", "feedbacks", "feedbacks/weighted")
 """Graphs that older control planes may lack."""
 
+_MEASURES = (
+    *("requests", "errors", "cache_hits", "total_tokens"),
+    *("cost_amount", "weighted_feedback_sum", "requests_with_feedback"),
+)
+
 
 @dataclass(frozen=True)
 class PortkeyAnalytics:
@@ -40,16 +46,18 @@ class PortkeyAnalytics:
     metadata_keys: Sequence[str] = ()
 
     def fetch(self, window: Window, spool: Spool) -> None:
-        """Write the totals of a day."""
+        """Write the totals of a day; none where nothing was counted, for then the gateway may have forgotten it."""
         needed = {name: self._summary(name, window) for name in _NEEDED_GRAPHS}
-        spool.add_rows([total_of_graphs(window, {**needed, **self._others(window)})])
+        rows = [total_of_graphs(window, {**needed, **self._others(window)})]
         groups = {"user": ("users", "user"), "model": ("ai-models", "ai_model")}
         groups |= {
             f"metadata:{key}": (f"metadata/{quote(key, safe='')}", "metadata_value") for key in self.metadata_keys
         }
         for dimension, (path, member) in groups.items():
             found = self.client.rows(READ_ANALYTICS, f"/analytics/groups/{path}", self._filters(window))
-            spool.add_rows(totals_of_groups(window, dimension, member, found))
+            rows += totals_of_groups(window, dimension, member, found)
+        if any(_counts_something(row) for row in rows):
+            spool.add_rows(rows)
 
     def requests(self, window: Window) -> int:
         """How many requests the gateway counted."""
@@ -79,8 +87,8 @@ class PortkeyAnalytics:
     def _filters(self, window: Window) -> dict[str, str]:
         return {
             **self.client.workspace.by_slug,
-            "time_of_generation_min": _iso(window.start),
-            "time_of_generation_max": _iso(window.end - timedelta(milliseconds=1)),
+            "time_of_generation_min": iso(window.start),
+            "time_of_generation_max": iso(window.end - timedelta(milliseconds=1)),
         }
 
 
@@ -97,8 +105,8 @@ def total_of_graphs(window: Window, summaries: Mapping[str, Row]) -> dict[str, A
         "errors": _whole(of("errors")),
         "cache_hits": _whole(of("cache/hit-rate")),
         "total_tokens": _whole(of("tokens")),
-        "cost_amount": _text(_decimal(of("cost"))),
-        "weighted_feedback_sum": _text(_sum(of("feedbacks/weighted", "avg"), feedbacks)),
+        "cost_amount": amount(of("cost")),
+        "weighted_feedback_sum": amount(_sum(of("feedbacks/weighted", "avg"), feedbacks)),
         "requests_with_feedback": feedbacks,
         "raw": dict(summaries),
     }
@@ -111,8 +119,8 @@ def totals_of_groups(window: Window, dimension: str, member: str, groups: Iterab
             **_bucket(window, dimension, str(group[member])),
             "requests": (requests := _whole(group.get("requests"))),
             "total_tokens": _whole(_sum(group.get("avg_tokens"), requests)),
-            "cost_amount": _text(_decimal(group.get("cost"))),
-            "weighted_feedback_sum": _text(
+            "cost_amount": amount(group.get("cost")),
+            "weighted_feedback_sum": amount(
                 _sum(group.get("avg_weighted_feedback"), feedbacks := _whole(group.get("requests_with_feedback")))
             ),
             "requests_with_feedback": feedbacks,
@@ -124,11 +132,15 @@ def totals_of_groups(window: Window, dimension: str, member: str, groups: Iterab
     ]
 
 
+def _counts_something(row: Row) -> bool:
+    """Whether a row has requests, or an amount of anything else that is not 0; a count that is unknown may be one."""
+    return row["requests"] is None or any(number(row.get(name)) for name in _MEASURES)
+
+
 def _bucket(window: Window, dimension: str, member: str | None) -> dict[str, Any]:
-    start, end = (f"{each.isoformat(timespec='milliseconds')}Z" for each in (window.start, window.end))
     return {
-        "bucket_start": start,
-        "bucket_end": end,
+        "bucket_start": iso(window.start),
+        "bucket_end": iso(window.end),
         "dimension": dimension,
         "member": member,
         "cost_unit": "us_cent",
@@ -139,29 +151,10 @@ def _sum(average: Any, count: int | None) -> Decimal | None:
     """What an average over so many adds up to; None when one of them is not known."""
     if count == 0:
         return Decimal(0)
-    mean = _decimal(average)
+    mean = number(average)
     return None if mean is None or count is None else mean * count
 
 
-def _decimal(number: Any) -> Decimal | None:
-    """A number or the text of one, as it is written."""
-    if number is None or isinstance(number, bool):
-        return None
-    try:
-        found = Decimal(str(number))
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() else None
-
-
-def _whole(number: Any) -> int | None:
-    found = _decimal(number)
+def _whole(count: Any) -> int | None:
+    found = number(count)
     return None if found is None else round(found)
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else f"{number:f}"
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment.isoformat(timespec='milliseconds')}+00:00"

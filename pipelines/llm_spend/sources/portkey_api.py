@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient
-from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, configured_list, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.schema import REQUESTS
 from llm_spend.sources.portkey import LOGS
@@ -111,14 +110,8 @@ class _Settings:
             raise UserError(f"`requests` in [sources.portkey] is {has_logs!r}.", "It is true or false.")
         identifier = configured("portkey", instance, "workspace_id")
         slug = configured("portkey", instance, "workspace_slug") or identifier
-        keys = listed(configured("portkey", instance, "metadata_keys") or "")
+        keys = configured_list("portkey", instance, "metadata_keys")
         return cls(has_logs == "true", keys, Workspace(identifier, slug))
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """A list of a TOML file, or names with commas between them of the environment."""
-    names = json.loads(text) if text.startswith("[") else text.split(",")
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 @contextmanager

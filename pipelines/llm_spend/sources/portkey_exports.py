@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiError
 from llm_spend.readers.api.spool import CutOffError, Spool
+from llm_spend.readers.api.values import iso
 from llm_spend.sources.portkey_client import PortkeyClient, Right
 from llm_spend.windows import Window
 
@@ -113,8 +114,8 @@ class PortkeyExports:
 
     def _wanted(self, window: Window) -> dict[str, Any]:
         filters = {
-            "time_of_generation_min": _iso(window.start - timedelta(milliseconds=1)),
-            "time_of_generation_max": _iso(window.end),
+            "time_of_generation_min": iso(window.start - timedelta(milliseconds=1)),
+            "time_of_generation_max": iso(window.end),
             "page_size": MOST_ROWS,
         }
         return {**self._client.workspace.by_id, "filters": filters, "requested_data": list(FIELDS)}
@@ -194,7 +195,3 @@ def _number(document: Mapping[str, Any], key: str) -> int:
     if isinstance(found, bool) or not isinstance(found, int):
         raise UserError(f"Portkey's answer has no {key}.", "Check base_url; if it is right, report this as a bug.")
     return found
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment.isoformat(timespec='milliseconds')}Z"

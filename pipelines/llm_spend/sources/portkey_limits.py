@@ -8,9 +8,9 @@ told differently in different places, so the next reset is kept and no start is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from llm_spend.readers.api.values import number
 from llm_spend.sources.portkey_client import Row
 
 _LIMIT_UNITS = {"cost": "usd", "tokens": "tokens", "requests": "count"}
@@ -107,8 +107,8 @@ def _used_unit(limits: Row, counters: Iterable[Row]) -> str:
     measure = str(limits.get("type") or "cost")
     if measure != "cost":
         return _LIMIT_UNITS.get(measure, "count")
-    limit = _amount(limits.get("credit_limit"))
-    found = [(_amount(each.get("current_usage")), each.get("status")) for each in counters]
+    limit = number(limits.get("credit_limit"))
+    found = [(number(each.get("current_usage")), each.get("status")) for each in counters]
     used = [(amount, status) for amount, status in found if amount is not None]
     if limit is None or any(status == "active" and amount >= limit for amount, status in used):
         return "us_cent"
@@ -178,10 +178,3 @@ def _objects(value: Any) -> list[Row]:
     """Objects of a list, or the one that stands for it."""
     values = value if isinstance(value, list) else [value]
     return [each for each in values if isinstance(each, Mapping)]
-
-
-def _amount(number: Any) -> Decimal | None:
-    try:
-        return None if number is None else Decimal(str(number))
-    except InvalidOperation:
-        return None

@@ -275,7 +275,8 @@ ABOUT = About(
     " `X-TFY-METADATA` with what the gateway adds to it or overrides.",
     lateness="Collectors send in batches and try again: spans come late, or twice, and count once.",
     cannot_tell="Requests that were not logged have no span, so costs are a lower bound (`gateway__totals` has what the"
-    " gateway counted); reasoning tokens; 1-hour cache writes.",
+    " gateway counted); reasoning tokens; 1-hour cache writes. Feedback is not asked for: it is a list of its own in a"
+    " span, and comes after it.",
     files="JSON lines: spans or pages of the spans query, flat spans with `attributes`, OTLP/JSON of a collector. The"
     " tables of a data routing bucket (Parquet) go through a mapping file of the `generic` source.",
     api="Spans, usage by day as the gateway counts it, users, teams, virtual accounts, limits and budget usage. Takes"
@@ -285,6 +286,6 @@ ABOUT = About(
         Setting("base_url", "address of the control plane, such as `https://acme.truefoundry.cloud`", is_required=True),
         Setting("data_routing_destination", "where spans are kept; `default` if not given"),
         Setting("tracing_project_fqn", "a tracing project instead of that"),
-        Setting("totals_metadata_keys", "metadata keys, with commas between them, that usage is added up by, too"),
+        Setting("totals_metadata_keys", 'a list of metadata keys that usage is added up by, too: `["team"]`'),
     ),
 )

@@ -15,10 +15,19 @@ from typing import Any
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
-from llm_spend.readers.api.pages import Page, Progress, by_token, spool_pages
-from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.pages import Page, Progress, by_token, list_pages, spool_pages
+from llm_spend.readers.api.source import (
+    ApiSource,
+    Listing,
+    NotAllowedError,
+    Stream,
+    configured,
+    configured_list,
+    secret,
+)
 from llm_spend.readers.api.spool import Spool
-from llm_spend.rules.limits import amount, limit_rows
+from llm_spend.readers.api.values import amount, iso, number
+from llm_spend.rules.limits import limit_rows
 from llm_spend.schema import REQUESTS
 from llm_spend.sources.shared_tables import limit_usage_format, limits_format, members_format, totals_format
 from llm_spend.sources.truefoundry import ATTRIBUTES, MODEL_SPAN, QUERIED_SPANS
@@ -42,6 +51,7 @@ _HOUR = timedelta(hours=1)
 # Whether the ends of a query are part of it is not said: more is asked for, and every hour keeps its own.
 _OVERLAP = timedelta(seconds=1)
 _UNREAD = ("serviceName", "spanName", "spanKind", "scopeName", "scopeVersion", "statusMessage", "events")
+_TEAMS = "/api/svc/v1/teams/user"
 _RULE_CONFIGS = ("gateway-rate-limiting-config", "gateway-budget-config")
 # By dimension: what usage is grouped by, and under which names its answer holds a member.
 _DIMENSIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -66,6 +76,7 @@ class TrueFoundry:
         self._place = dict(place)
         self._metadata_keys = tuple(metadata_keys)
         self._told_of_gap = False
+        self._known_teams: list[Any] | None = None
 
     def check(self) -> str:
         now = datetime.now(UTC).replace(tzinfo=None)
@@ -101,11 +112,11 @@ class TrueFoundry:
 
     def users(self, spool: Spool) -> None:
         self._needs_admin()
-        teams_of = teams_of_members(self._members("/api/svc/v1/teams/user"))
+        teams_of = teams_of_members(team for team in self._teams() if isinstance(team, Mapping))
         self._spool_members(spool, "/api/svc/v1/users", lambda user: user_row(user, teams_of), showInvalidUsers="true")
 
     def teams(self, spool: Spool) -> None:
-        self._spool_members(spool, "/api/svc/v1/teams/user", team_row)
+        spool.add_rows([team_row(team) for team in self._teams()])
 
     def virtual_accounts(self, spool: Spool) -> None:
         self._spool_members(spool, "/api/svc/v1/virtual-accounts", virtual_account_row)
@@ -136,12 +147,12 @@ class TrueFoundry:
     def _spans(self, window: Window, token: str | None, limit: int = SPANS_OF_PAGE) -> Mapping[str, Any]:
         body = {
             **self._place,
-            "startTime": _iso(window.start),
-            "endTime": _iso(window.end),
+            "startTime": iso(window.start),
+            "endTime": iso(window.end),
             "limit": limit,
             "sortDirection": "asc",
             "filters": [{"spanAttributeKey": "tfy.span_type", "operator": "EQUAL", "value": MODEL_SPAN}],
-            "includeFeedbacks": True,
+            "includeFeedbacks": False,
         }
         page = self._ask("POST", "/api/svc/v1/spans/query", body={**body, "pageToken": token} if token else body)
         if not isinstance(page.get("data"), list):
@@ -150,8 +161,8 @@ class TrueFoundry:
 
     def _usage(self, window: Window, group: str | None = None) -> list[Mapping[str, Any]]:
         body = {
-            "startTs": _iso(window.start),
-            "endTs": _iso(window.end),
+            "startTs": iso(window.start),
+            "endTs": iso(window.end),
             "datasource": "modelMetrics",
             "type": "distribution",
             "aggregations": [
@@ -175,7 +186,7 @@ class TrueFoundry:
     def _count(self, window: Window) -> int | None:
         """How many calls the gateway counted in a window; None when it does not tell."""
         try:
-            return sum(_requests(point) or 0 for point in self._usage(window))
+            return sum(int(number(_requests(point)) or 0) for point in self._usage(window))
         except UserError:
             return None
 
@@ -221,17 +232,16 @@ class TrueFoundry:
                 _ONLY_ADMINS_SEE_ALL,
             )
 
-    def _members(self, path: str) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
-        offset: int | None = 0
-        while offset is not None:
-            page = self._members_page(path, offset, {})
-            rows = [row for row in page.get("data") or [] if isinstance(row, Mapping)]
-            if rows and rows[-1] in found:
-                raise UserError(f"TrueFoundry gives the same page of {path} again.", "Report this as a bug.")
-            found += rows
-            offset = _following(page, Progress(0, len(rows), len(found)))
-        return found
+    def _teams(self) -> list[Any]:
+        """Asked for once: users want to know theirs, too."""
+        if self._known_teams is None:
+            self._known_teams = list_pages(
+                lambda offset: self._members_page(_TEAMS, offset or 0, {}),
+                _following,
+                source="TrueFoundry's teams/user",
+                total_at=("pagination", "total"),
+            )
+        return self._known_teams
 
     def _spool_members(self, spool: Spool, path: str, shape: Any, **params: Any) -> None:
         def fetch(offset: int | None) -> Page:
@@ -332,8 +342,8 @@ def total_row(
     left = [key for key, value in point.items() if isinstance(value, str) and not key.endswith("imestamp")]
     name = next((name for name in (*names, *left) if name in point), None)
     return {
-        "bucket_start": _iso(window.start),
-        "bucket_end": _iso(window.end),
+        "bucket_start": iso(window.start),
+        "bucket_end": iso(window.end),
         "dimension": dimension,
         "member": None if dimension == "all" or name is None else point[name],
         "requests": _requests(point),
@@ -345,10 +355,9 @@ def total_row(
     }
 
 
-def _requests(point: Mapping[str, Any]) -> int | None:
+def _requests(point: Mapping[str, Any]) -> str | None:
     """`total` counts rows; older control planes count only what was asked for."""
-    found = point.get("total", point.get("countModelName"))
-    return int(found) if isinstance(found, int | float) else None
+    return amount(point.get("total", point.get("countModelName")))
 
 
 def _is_admin(session: Mapping[str, Any]) -> bool | None:
@@ -380,10 +389,6 @@ def _not_allowed(error: ApiError, what: str) -> NotAllowedError | None:
     return NotAllowedError(f"The key may not ask TrueFoundry for {what}.", _ONLY_ADMINS_SEE_ALL)
 
 
-def _iso(moment: datetime) -> str:
-    return f"{moment.isoformat(timespec='milliseconds')}Z"
-
-
 @contextmanager
 def _opened(instance: str) -> Iterator[TrueFoundry]:
     key = secret(SOURCE, instance, "api_key", "token of TrueFoundry")
@@ -396,9 +401,9 @@ def _opened(instance: str) -> Iterator[TrueFoundry]:
     project = configured(SOURCE, instance, "tracing_project_fqn")
     destination = configured(SOURCE, instance, "data_routing_destination") or "default"
     place = {"tracingProjectFqn": project} if project else {"dataRoutingDestination": destination}
-    keys = (configured(SOURCE, instance, "totals_metadata_keys") or "").split(",")
+    keys = configured_list(SOURCE, instance, "totals_metadata_keys")
     with ApiClient("TrueFoundry", address, {"Authorization": f"Bearer {key}"}) as client:
-        yield TrueFoundry(client, key, place, [each.strip() for each in keys if each.strip()])
+        yield TrueFoundry(client, key, place, keys)
 
 
 STREAMS = (

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from llm_spend.rules.limits import amount, period_id, rule_id
+from llm_spend.readers.api.values import amount
+from llm_spend.rules.limits import period_id, rule_id
 
 Row = dict[str, Any]
 

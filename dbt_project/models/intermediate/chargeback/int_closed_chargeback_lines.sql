@@ -66,7 +66,8 @@ final as (
         {{ llm_spend.columns_of(
             'new_lines',
             llm_spend.chargeback_line_columns() | reject('in', ['billing_period', 'original_period']) | list
-        ) }}
+        ) }},
+        {{ llm_spend.build_started_at() }} as kept_at
     from new_periods
     left join new_lines on new_periods.billing_period = new_lines.billing_period
 )

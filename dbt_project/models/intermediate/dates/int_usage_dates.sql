@@ -5,6 +5,11 @@
     on_schema_change='fail'
 ) }}
 
+{# Of int_model_resolution; when a row holds is decided by seeds that are in the version anyway. #}
+{% set resolved_columns = [
+    'resolution.source_system', 'resolution.raw_provider', 'resolution.raw_model', llm_spend.date_text('cast(resolution.valid_from as date)'),
+    'resolution.provider', 'resolution.channel', 'resolution.model_id', 'resolution.matched_by'
+] %}
 with contents as (
     select * from {{ ref('int_load_contents') }}
 ),
@@ -27,6 +32,10 @@ closed_periods as (
 
 restated_prices as (
     select * from {{ ref('int_restated_prices') }}
+),
+
+resolution as (
+    select * from {{ ref('int_model_resolution') }}
 ),
 
 -- A version of a request that arrives on one date changes what holds on the others.
@@ -68,14 +77,48 @@ restated_dates as (
     group by loads_of_date.usage_date
 ),
 
+-- What names mean in closed months: a model that gets its first price, or a fallback, can change that.
+names_of_date as (
+    select distinct
+        contents.usage_date,
+        contents.source_system,
+        contents.raw_provider,
+        contents.raw_model
+    from contents
+    inner join closed_periods
+        on {{ llm_spend.month_start('contents.usage_date') }} = closed_periods.billing_period
+),
+
+meanings as (
+    select
+        names_of_date.usage_date,
+        {{ dbt.hash(llm_spend.seed_line(resolved_columns)) }} as meaning_hash
+    from names_of_date
+    inner join resolution
+        on
+            names_of_date.source_system = resolution.source_system
+            and coalesce(names_of_date.raw_provider, '') = coalesce(resolution.raw_provider, '')
+            and coalesce(names_of_date.raw_model, '') = coalesce(resolution.raw_model, '')
+            and names_of_date.usage_date >= cast(resolution.valid_from as date)
+            and names_of_date.usage_date <= cast(resolution.valid_to as date)
+),
+
+meanings_of_date as (
+    select
+        usage_date,
+        {{ dbt.hash(dbt.listagg('meaning_hash', "','", 'order by meaning_hash')) }} as meaning_hash
+    from meanings
+    group by usage_date
+),
+
 -- A changed price reaches a closed month only where it is to be restated.
 bases_of_date as (
     select
         loads_of_date.*,
         coalesce(
             {{ dbt.concat([
-                "'closed '", 'closed_periods.closing', "' '", 'basis.request_basis_id', "' '",
-                "coalesce(restated_dates.price_hash, '')"
+                "'closed '", 'closed_periods.closing', "' '", 'basis.closed_basis_id', "' '",
+                "coalesce(restated_dates.price_hash, '')", "' '", "coalesce(meanings_of_date.meaning_hash, '')"
             ]) }},
             basis.basis_id
         ) as basis_id,
@@ -86,6 +129,8 @@ bases_of_date as (
         on {{ llm_spend.month_start('loads_of_date.usage_date') }} = closed_periods.billing_period
     left join restated_dates
         on loads_of_date.usage_date = restated_dates.usage_date
+    left join meanings_of_date
+        on loads_of_date.usage_date = meanings_of_date.usage_date
 ),
 
 versions as (

@@ -6,12 +6,31 @@ period_close as (
 
 ),
 
+openings as (
+
+    select
+        billing_period,
+        max(closed_at) as opened_at
+    from period_close
+    where action = 'reopen'
+    group by billing_period
+
+),
+
+-- The first closing since the month was open: one that follows it changes nothing that was published.
 ranked as (
 
     select
-        *,
-        row_number() over (partition by billing_period order by closed_at desc, closing desc, action) as choice
+        period_close.*,
+        row_number() over (
+            partition by period_close.billing_period
+            order by period_close.closed_at, period_close.closing
+        ) as choice
     from period_close
+    left join openings on period_close.billing_period = openings.billing_period
+    where
+        period_close.action = 'close'
+        and (openings.opened_at is null or period_close.closed_at >= openings.opened_at)
 
 ),
 
@@ -24,7 +43,7 @@ final as (
         closed_at,
         closing
     from ranked
-    where choice = 1 and action = 'close'
+    where choice = 1
 
 )
 

@@ -127,8 +127,9 @@ final as (
         provider_response_id,
         started_at,
         cast(started_at as date) as usage_date,
-        raw_provider,
-        raw_model,
+        -- Names are joined by: an empty one is none.
+        nullif(raw_provider, '') as raw_provider,
+        nullif(raw_model, '') as raw_model,
         requested_model,
         operation,
         status,

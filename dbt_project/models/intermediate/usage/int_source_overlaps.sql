@@ -105,7 +105,11 @@ pairs as (
         sum(case when calls.is_of_record and others.is_of_record then 1 else 0 end) as calls_counted_twice,
         sum(case when calls.is_of_record or others.is_of_record then 0 else 1 end) as calls_counted_nowhere,
         sum(
-            case when calls.is_of_record and others.is_of_record then least(calls.cost_usd, others.cost_usd) end
+            case
+                when not (calls.is_of_record and others.is_of_record) then null
+                when calls.cost_usd <= others.cost_usd then calls.cost_usd
+                when calls.cost_usd > others.cost_usd then others.cost_usd
+            end
         ) as cost_counted_twice_usd
     from calls
     inner join calls as others
@@ -123,9 +127,10 @@ pairs as (
         calls.matched_by
 ),
 
+-- A date without such calls has a row too: else it would be looked at again in every build.
 final as (
     select
-        pairs.usage_date,
+        dates_to_build.usage_date,
         source_system,
         source_instance,
         other_source_system,
@@ -136,8 +141,8 @@ final as (
         cast(calls_counted_nowhere as {{ dbt.type_bigint() }}) as calls_counted_nowhere,
         cast(cost_counted_twice_usd as {{ llm_spend.type_money() }}) as cost_counted_twice_usd,
         dates_to_build.date_version
-    from pairs
-    inner join dates_to_build on pairs.usage_date = dates_to_build.usage_date
+    from dates_to_build
+    left join pairs on dates_to_build.usage_date = pairs.usage_date
 )
 
 select * from final

@@ -46,7 +46,7 @@ held as (
         valid_from,
         valid_to
     from listed
-    where known_as not in (select api_key_id from seeded)
+    where known_as not in (select api_key_id from seeded where api_key_id is not null)
 ),
 
 final as (

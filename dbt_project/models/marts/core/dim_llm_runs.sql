@@ -9,7 +9,10 @@ ranked as (
         *,
         row_number() over (
             partition by source_system, source_instance, run_id
-            order by load_id desc, observed_at desc, coalesce(status, '')
+            order by
+                load_id desc, observed_at desc, coalesce(status, ''), coalesce(run_name, ''),
+                coalesce(experiment_id, ''), coalesce({{ document_text('tags') }}, ''),
+                coalesce({{ document_text('metrics') }}, '')
         ) as choice
     from runs
 ),

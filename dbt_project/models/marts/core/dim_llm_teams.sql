@@ -38,7 +38,7 @@ final as (
         valid_from,
         valid_to
     from listed
-    where known_as not in (select team_id from seeded)
+    where known_as not in (select team_id from seeded where team_id is not null)
 )
 
 select * from final

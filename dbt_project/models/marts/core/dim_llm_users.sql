@@ -40,7 +40,7 @@ held as (
         valid_from,
         valid_to
     from listed
-    where known_as not in (select user_id from seeded)
+    where known_as not in (select user_id from seeded where user_id is not null)
 ),
 
 final as (

@@ -14,7 +14,9 @@ ranked as (
         *,
         row_number() over (
             partition by source_system, source_instance, bucket_start, bucket_end, dimension, member
-            order by load_id desc, coalesce(requests, -1) desc, coalesce(cost_usd, -1) desc
+            order by
+                load_id desc, coalesce(requests, -1) desc, coalesce(cost_usd, -1) desc, coalesce(total_tokens, -1) desc,
+                coalesce(input_tokens, -1) desc, coalesce(output_tokens, -1) desc, coalesce(errors, -1) desc
         ) as choice
     from totals
 ),

@@ -44,8 +44,13 @@ compared as (
         gateway_days.source_instance,
         gateway_days.usage_date,
         coalesce(logs.first_usage_date <= gateway_days.usage_date, false) as is_log_loaded,
-        coalesce(counted_days.requests, 0) as counted_requests,
-        coalesce(counted_days.tokens, 0) as counted_tokens,
+        -- Before its log begins nobody knows what a day had; since then a day without records had none.
+        coalesce(counted_days.requests, case when logs.first_usage_date <= gateway_days.usage_date then 0 end)
+            as counted_requests,
+        case
+            when counted_days.requests is not null then counted_days.tokens
+            when logs.first_usage_date <= gateway_days.usage_date then 0
+        end as counted_tokens,
         counted_days.cost_usd as counted_cost_usd,
         gateway_days.requests as gateway_requests,
         gateway_days.tokens as gateway_tokens,

@@ -10,6 +10,7 @@ with pairs as (
         min(usage_date) as first_usage_date,
         max(usage_date) as last_usage_date
     from {{ ref('int_source_overlaps') }}
+    where calls_in_common > 0
     group by {{ pair | join(', ') }}
 ),
 

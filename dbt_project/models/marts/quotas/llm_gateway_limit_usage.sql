@@ -30,7 +30,9 @@ ranked as (
         *,
         row_number() over (
             partition by source_system, source_instance, limit_id, entity, period_start, period_end
-            order by load_id desc, observed_at desc, coalesce(used_value, -1) desc
+            order by
+                load_id desc, observed_at desc, coalesce(used_value, -1) desc, coalesce(limit_value, -1) desc,
+                coalesce(status, '')
         ) as choice
     from judged
 ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -98,13 +99,41 @@ def _text(moment: datetime) -> str:
 
 def configured(source: str, instance: str, name: str, *, is_secret: bool = False) -> str | None:
     """A value of dlt's configuration: of `[sources.<source>.<instance>]`, else of `[sources.<source>]`."""
+    value = _value(source, instance, name, str, is_secret=is_secret)
+    return None if value is None else str(value).strip()
+
+
+def configured_list(source: str, instance: str, name: str) -> tuple[str, ...]:
+    """Names of dlt's configuration: a list of a TOML file, or a text that is a JSON list or has commas between names.
+
+    Each name once, without blank ones. Raises UserError for anything else.
+    """
+    value = _value(source, instance, name)
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = json.loads(text) if text[:1] in ("[", "{") else text.split(",")
+        except json.JSONDecodeError:
+            value = text
+    names = [] if value is None else value
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        raise UserError(
+            f"`{name}` in [sources.{source}] is no list of names: {value!r}.",
+            f'Write {name} = ["one", "two"] in .dlt/config.toml, or names with commas between them in'
+            f" SOURCES__{source.upper()}__{name.upper()}.",
+        )
+    return tuple(dict.fromkeys(each.strip() for each in names if each.strip()))
+
+
+def _value(source: str, instance: str, name: str, kind: type[Any] | None = None, *, is_secret: bool = False) -> Any:
     import dlt  # takes seconds: loads of files that find nothing new do without it
 
     place = dlt.secrets if is_secret else dlt.config
     own_section = re.sub(r"\W", "_", instance)
     for section in (f"{source}.{own_section}", source):
-        if value := place.get(f"sources.{section}.{name}", str):
-            return str(value).strip()
+        value: Any = place.get(f"sources.{section}.{name}", kind)  # type: ignore[arg-type]
+        if value:
+            return value
     return None
 
 
