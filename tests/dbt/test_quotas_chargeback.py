@@ -22,10 +22,8 @@ pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 KEPT = (
     "docs",
-    "macros/cross_db",
-    "macros/dates",
-    "macros/quotas",
-    "macros/tests",
+    "macros",
+    "models/intermediate/chargeback",
     "models/intermediate/quotas",
     "models/intermediate/usage",
     "models/marts/quotas",
@@ -35,6 +33,8 @@ KEPT = (
     "tests/quotas",
     "tests/chargeback",
 )
+# What lies in these folders and reads more than is here.
+LEFT_OUT = ("int_source_overlaps", "llm_gateway_limits", "llm_gateway_limit_usage", "assert_period_close_usable")
 
 # One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC.
 CASES = """\
@@ -76,6 +76,7 @@ select
     json_object('env', split_part(metadata, '/', 1), 'project_id', split_part(metadata, '/', 2)) as metadata,
     true as is_final_attempt,
     false as is_gateway_cache_hit,
+    true as is_of_record,
     cast(tokens as bigint) as input_tokens,
     cast(tokens as bigint) * 0 as output_tokens,
     cast(tokens as bigint) as total_tokens,
@@ -97,6 +98,40 @@ select distinct
 from {{ ref('fct_llm_requests') }}
 """
 
+CLOSED = """
+select
+    cast(null as date) as billing_period,
+    cast(null as timestamp) as starts_at,
+    cast(null as timestamp) as ends_at,
+    cast(null as timestamp) as closed_at
+where false
+"""
+
+RESTATED = """
+select
+    cast(null as date) as usage_date,
+    cast(null as varchar) as provider,
+    cast(null as varchar) as cost_center_id,
+    cast(null as varchar) as team_id,
+    cast(null as varchar) as model_id,
+    cast(null as bigint) as attempts,
+    cast(null as decimal(38, 12)) as cost_usd,
+    cast(null as decimal(38, 12)) as restated_cost_usd,
+    cast(null as bigint) as unpriced_requests,
+    cast(null as bigint) as restated_unpriced_requests,
+    cast(null as bigint) as unpriced_tokens,
+    cast(null as bigint) as restated_unpriced_tokens,
+    cast(null as varchar) as date_version
+where false
+"""
+
+STAND_INS = {
+    "marts/core/fct_llm_requests.sql": STAND_IN,
+    "intermediate/dates/int_usage_dates.sql": DATES,
+    "intermediate/pricing/int_closed_periods.sql": CLOSED,
+    "intermediate/chargeback/int_restated_daily.sql": RESTATED,
+}
+
 COLUMN_TYPES = ", ".join(f"{column}: string" for column in CASES.splitlines()[0].split(","))
 SEED_YAML = f"seeds: [{{name: cases, config: {{column_types: {{{COLUMN_TYPES}}}}}}}]"
 
@@ -117,10 +152,12 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
         shutil.copytree(PROJECT / part, project / part)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(PROJECT / name, project / name)
-    stand_ins = {"marts/core/fct_llm_requests.sql": STAND_IN, "intermediate/dates/int_usage_dates.sql": DATES}
-    for name, sql in stand_ins.items():
+    for path in [path for name in LEFT_OUT for path in project.rglob(f"{name}.*")]:
+        path.unlink()
+    for name, sql in STAND_INS.items():
         stand_in = project / "models" / name
-        stand_in.parent.mkdir(parents=True)
+        stand_in.parent.mkdir(parents=True, exist_ok=True)
+        stand_in.with_suffix(".yml").unlink(missing_ok=True)
         stand_in.write_text(sql)
     with (project / "seeds/rules/quota_rules.csv").open("a") as rules:
         rules.write(RULES.lstrip())

@@ -12,6 +12,7 @@ import pytest
 from llm_spend.destinations import Destination, DuckDb
 from llm_spend.load_api import load_api
 from llm_spend.sources import portkey_api
+from tests.conftest import long
 from tests.sources.fake_portkey import FakePortkey, serving, source_of
 from tests.sources.test_portkey_api import log
 from tests.warehouses.compare import read_duckdb
@@ -33,7 +34,7 @@ def take_through(portkey: FakePortkey, destination: Destination) -> list[tuple[i
     return [(report.windows, report.rows, report.quarantined) for report in reports]
 
 
-@pytest.mark.parametrize("start", [a_snowflake, a_bigquery])
+@pytest.mark.parametrize("start", [a_snowflake, pytest.param(a_bigquery, marks=long)])
 def test_windows_are_loaded_into_a_warehouse(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(FakePortkey(polls=0)) as portkey, start() as (environment, destination, read):
         monkeypatch.setattr(portkey_api, "api_source", lambda instance: source_of(portkey))

@@ -49,7 +49,7 @@ def test_the_steps_are_not_the_same(in_duckdb: History) -> None:
     columns = ["request_key", "output_tokens"]
     first, second = (dict(in_duckdb.tables[step]["fct_llm_requests"].of(columns)) for step in ("first", "second"))
     assert first.keys() < second.keys()
-    assert sum(second[key] != tokens for key, tokens in first.items()) > 5
+    assert any(second[key] != tokens for key, tokens in first.items())
 
 
 def test_a_rerun_and_a_full_refresh_change_nothing(warehouse: History) -> None:
