@@ -32,11 +32,12 @@ demo: $(VENV)/.user ## The main job on a synthetic organisation, on DuckDB
 test: $(VENV)/.dev lint emulators ## Every check
 	$(MAKE) --jobs 2 --output-sync=target test-warehouses test-others
 
+# Two halves that take the same time.
 test-warehouses:
-	$(BIN)/pytest tests/warehouses
+	$(BIN)/pytest tests/warehouses tests/unit
 
 test-others:
-	$(BIN)/pytest --ignore tests/warehouses
+	$(BIN)/pytest --ignore tests/warehouses --ignore tests/unit
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
 	$(BIN)/ruff check .
