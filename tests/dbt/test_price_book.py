@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from llm_spend.prices.units import UNITS
+from tests.conftest import long
 from tests.dbt.price_project import PROJECT, Priced, PriceProject, Request
 
 pytestmark = pytest.mark.slow
@@ -534,6 +535,7 @@ where channel = 'openai' and model_id = 'acme' order by all
 """
 
 
+@long
 def test_a_closed_month_has_the_prices_of_its_closing(tmp_path: Path) -> None:
     project = PriceProject(tmp_path)
 

@@ -60,14 +60,13 @@ def test_so_is_the_sql_without_constants(route: str, in_bigquery: History) -> No
     assert check(manifests[FIRST], manifests[WITHOUT_CONSTANTS]) == []
 
 
-@pytest.mark.parametrize(
-    "route", [pytest.param(route, marks=[long] if "GoogleSQL" in route else []) for route in ROUTES]
-)
+@long
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
         pytest.param("sum(cost_usd)", "sum(team_id)", id="type"),
-        pytest.param("max(started_at)", "max(started)", id="column", marks=long),
+        pytest.param("max(started_at)", "max(started)", id="column"),
     ],
 )
 def test_a_broken_model_fails_the_static_checks(
@@ -85,7 +84,8 @@ def test_a_broken_model_fails_the_static_checks(
     assert any(MODEL in problem for problem in check(broken, None))
 
 
-@pytest.mark.parametrize("fixture", ["in_snowflake", pytest.param("in_bigquery", marks=long)])
+@long
+@pytest.mark.parametrize("fixture", ["in_snowflake", "in_bigquery"])
 def test_a_broken_model_fails_on_the_emulator(fixture: str, request: pytest.FixtureRequest) -> None:
     history: History = request.getfixturevalue(fixture)
     failed = _run_changed(history, "is_final_attempt", "is_last_attempt")

@@ -18,7 +18,7 @@ from llm_spend.build import build
 from llm_spend.destinations import BigQuery, Destination, DuckDb, Snowflake
 from llm_spend.errors import UserError
 from llm_spend.transfer import EXPORTED, LOADS_TABLE, export_tables, import_tables
-from tests.conftest import load_sources
+from tests.conftest import load_sources, long
 from tests.warehouses.compare import Table, read_bigquery, read_duckdb, read_snowflake
 from tests.warehouses.conftest import History, Organisation, set_environment
 from tests.warehouses.servers import bigquery_server, snowflake_server
@@ -86,7 +86,7 @@ def rows_by_column(table: Table, columns: tuple[str, ...]) -> list[Any]:
     return sorted(table.of(columns), key=repr)
 
 
-@pytest.mark.parametrize("start", [a_snowflake, a_bigquery])
+@pytest.mark.parametrize("start", [a_snowflake, pytest.param(a_bigquery, marks=long)])
 def test_rows_and_loads_arrive_in_a_warehouse(
     start: Any, in_duckdb: History, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
