@@ -34,7 +34,8 @@ def take_through(portkey: FakePortkey, destination: Destination) -> list[tuple[i
     return [(report.windows, report.rows, report.quarantined) for report in reports]
 
 
-@pytest.mark.parametrize("start", [a_snowflake, pytest.param(a_bigquery, marks=long)])
+@long
+@pytest.mark.parametrize("start", [a_snowflake, a_bigquery])
 def test_windows_are_loaded_into_a_warehouse(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(FakePortkey(polls=0)) as portkey, start() as (environment, destination, read):
         monkeypatch.setattr(portkey_api, "api_source", lambda instance: source_of(portkey))
