@@ -74,7 +74,8 @@ class DuckDb(Destination):
             raise UserError(
                 f"The folder of {self.database} can't be made: {error.strerror}.", "Give another --database."
             ) from error
-        credentials = DuckDbCredentials(str(self.database))
+        # dlt would look for a relative path in the folder that it began in.
+        credentials = DuckDbCredentials(str(self.database.absolute()))
         credentials.global_config = {"memory_limit": self.memory_limit, "preserve_insertion_order": False}
         return dlt.destinations.duckdb(credentials)
 
