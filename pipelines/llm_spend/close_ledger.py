@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from llm_spend.build import project_dir
-from llm_spend.errors import UserError
+from llm_spend.seeds import parsed_rows, seed_place
 
 LEDGER = "period_close.csv"
 COLUMNS = ("billing_period", "action", "closed_at", "closed_by", "reason")
@@ -32,26 +32,12 @@ class Entry:
 
 def ledger_file(seeds: Path) -> Path:
     """Where a build looks for the ledger in a folder of seeds, or where it is to be when there is none."""
-    return next(iter(sorted(seeds.rglob(LEDGER))), seeds / "rules" / LEDGER)
+    return seed_place(seeds, "rules", LEDGER)
 
 
 def read_ledger(file: Path) -> list[Entry]:
     """The entries, in the order of the file. Raises UserError that names file and line."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if sorted(reader.fieldnames or ()) != sorted(COLUMNS):
-            raise UserError(
-                f"{file} has the columns {', '.join(reader.fieldnames or ())}.", f"They must be {', '.join(COLUMNS)}."
-            )
-        entries = []
-        for row in reader:
-            try:
-                entries.append(_entry(row))
-            except (ValueError, TypeError, AttributeError) as error:
-                raise UserError(
-                    f"{file}, line {reader.line_num}, can't be read: {error}.", "Correct that line."
-                ) from error
-        return entries
+    return parsed_rows(file, COLUMNS, _entry)
 
 
 def closed_periods(entries: Iterable[Entry]) -> set[date]:

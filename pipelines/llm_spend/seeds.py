@@ -8,14 +8,45 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import InvalidOperation
 from pathlib import Path
+from typing import TypeVar
 
 from llm_spend.errors import UserError
 
 _DATES = ("valid_from", "valid_to")
 # Prices change at an hour of a day; who belongs to which team does not.
 _WITH_INSTANTS = "prices"
+
+
+_Row = TypeVar("_Row")
+
+
+def seed_place(folder: Path, below: str, name: str) -> Path:
+    """Where a build would look for the file of that name; a folder below that of the seeds when there is none."""
+    return next(iter(sorted(folder.rglob(name))), folder / below / name)
+
+
+def parsed_rows(
+    path: Path, columns: Sequence[str], parse: Callable[[dict[str, str]], _Row], *, remedy: str = "Correct that line."
+) -> list[_Row]:
+    """The rows of a seed file, in its order. Raises UserError that names file and line of what `parse` can't read."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        if sorted(reader.fieldnames or ()) != sorted(columns):
+            raise UserError(
+                f"{path} has the columns {', '.join(reader.fieldnames or ())}.", f"They must be {', '.join(columns)}."
+            )
+        rows = []
+        for row in reader:
+            try:
+                rows.append(parse(row))
+            # A line with too few values has None in place of a text.
+            except (ValueError, TypeError, AttributeError, InvalidOperation) as error:
+                raise UserError(f"{path}, line {reader.line_num}, can't be read: {error}.", remedy) from error
+        return rows
 
 
 def find_seeds(folder: Path, project: Path) -> dict[Path, bytes]:

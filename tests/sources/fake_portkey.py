@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID, uuid4
@@ -25,6 +22,8 @@ from llm_spend.readers.api.client import ApiClient
 from llm_spend.readers.api.source import ApiSource, Listing, Stream
 from llm_spend.sources.portkey_api import REQUEST_LOGS, Portkey
 from llm_spend.sources.portkey_client import PortkeyClient, Workspace
+
+from .fake_server import Fault, Handler, listening
 
 KEY = "pk-live-7f3c9a1b2d4e"
 SIGNATURE = "5f2a77c0ffee"
@@ -43,16 +42,6 @@ def _validator(name: str, part: str) -> jsonschema.protocols.Validator:
 def validate(document: Any, name: str, part: str = "exports") -> None:
     """Raises jsonschema.ValidationError when a document is not what a part of the description says."""
     _validator(name, part).validate(document)
-
-
-@dataclass
-class Fault:
-    """Something that goes wrong: an answer with a status, or a pause before the connection is closed."""
-
-    status: int = 0
-    body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-    pause: float = 0
 
 
 @dataclass
@@ -246,21 +235,10 @@ _ANSWERS = {
 }
 
 
-def _handler(portkey: FakePortkey) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._handle()
-
-        def do_POST(self) -> None:
-            self._handle()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def _handle(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+def _handler(portkey: FakePortkey) -> type[Handler]:
+    class OfPortkey(Handler):
+        def reply(self) -> None:
+            body = self.content()
             path = urlsplit(self.path)
             parts = [part for part in path.path.split("/") if part]
             step = self._step(parts)
@@ -271,21 +249,16 @@ def _handler(portkey: FakePortkey) -> type[BaseHTTPRequestHandler]:
                 portkey.steps.append(step)
             portkey.seen_headers.append((step, dict(self.headers.items())))
             if faults := portkey.faults.get(path.path) or portkey.faults.get(step):
-                fault = faults.pop(0)
-                if fault.pause:
-                    time.sleep(fault.pause)
-                    self.close_connection = True
-                    return
-                self._answer(fault.status, fault.body, fault.headers)
+                self.fail(faults.pop(0))
                 return
             if step == "file":
                 if SIGNATURE not in path.query:
-                    self._answer(403, {"message": "no signature"})
+                    self.send(403, {"message": "no signature"})
                     return
-                self._send(200, portkey.file(parts[1]), {})
+                self.send(200, portkey.file(parts[1]))
                 return
             if self.headers.get("x-portkey-api-key") != KEY:
-                self._answer(401, {"success": False, "data": {"message": "Invalid API Key"}})
+                self.send(401, {"success": False, "data": {"message": "Invalid API Key"}})
                 return
             self._answer_step(step, parts, body)
 
@@ -323,47 +296,25 @@ def _handler(portkey: FakePortkey) -> type[BaseHTTPRequestHandler]:
                     found, name = portkey.describe(asked, dict(params))
                     if portkey.validates:
                         validate(found, name, "lists")
-                    self._answer(200, found)
+                    self.send(200, found)
                     return
                 case _:
                     portkey.problems.append(f"{self.command} {self.path} is not in the description")
                     found = Fault(404, {"message": "not found"})
             if isinstance(found, Fault):
-                self._answer(found.status, found.body, found.headers)
+                self.fail(found)
                 return
             validate(found, _ANSWERS[step])
-            self._answer(200, found)
+            self.send(200, found)
 
-        def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self._send(status, content, headers or {})
-
-        def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-            # More was promised than was sent: the connection ends.
-            self.close_connection = "Content-Length" in headers
-
-    return Handler
+    return OfPortkey
 
 
 @contextmanager
 def serving(portkey: FakePortkey) -> Iterator[FakePortkey]:
     """The server at `address` until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(portkey))
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    portkey.address = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(_handler(portkey)) as portkey.address:
         yield portkey
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def source_of(

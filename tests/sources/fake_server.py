@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -132,20 +133,65 @@ class FakeServer:
         raise NotImplementedError
 
 
-def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Takes the questions of one connection; `reply` answers each."""
 
-        def do_GET(self) -> None:
-            self._handle()
+    protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
-            self._handle()
+    def reply(self) -> None:
+        """Answer the question that has come, with `send` or `fail`."""
+        raise NotImplementedError
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def do_GET(self) -> None:
+        self.reply()
 
-        def _handle(self) -> None:
+    def do_POST(self) -> None:
+        self.reply()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def content(self) -> bytes:
+        """The body of the question."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def fail(self, fault: Fault) -> None:
+        if fault.pause:
+            time.sleep(fault.pause)
+            self.close_connection = True
+        else:
+            self.send(fault.status, fault.body, fault.headers)
+
+    def send(self, status: int, body: Any, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        # More was promised than was sent: the connection ends.
+        self.close_connection = "Content-Length" in headers
+
+
+@contextmanager
+def listening(handler: type[Handler]) -> Iterator[str]:
+    """The address of a server, until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(fake: FakeServer) -> type[Handler]:
+    class OfFake(Handler):
+        def reply(self) -> None:
             asked = self._asked()
             fake.asked.append(asked)
             try:
@@ -154,47 +200,25 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
                 # The test shall see it, and not this thread alone.
                 fake.problems.append(f"{asked.method} {asked.path}: {error!r}")
                 found = Fault(400, {"message": "this question can't be answered"})
-            if not isinstance(found, Fault):
-                self._send(200, found, {})
-            elif found.pause:
-                time.sleep(found.pause)
-                self.close_connection = True
+            if isinstance(found, Fault):
+                self.fail(found)
             else:
-                self._send(found.status, found.body, found.headers)
+                self.send(200, found)
 
         def _asked(self) -> Asked:
-            address, body = urlsplit(self.path), self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            address, body = urlsplit(self.path), self.content()
             headers = {name.lower(): value for name, value in self.headers.items()}
             query = dict(parse_qsl(address.query, keep_blank_values=True))
             return Asked(self.command, address.path, query, json.loads(body) if body else None, headers)
 
-        def _send(self, status: int, body: Any, headers: dict[str, str]) -> None:
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-            # More was promised than was sent: the connection ends.
-            self.close_connection = "Content-Length" in headers
-
-    return Handler
+    return OfFake
 
 
 @contextmanager
 def serving(fake: FakeServer) -> Iterator[None]:
     """The server at `address` until the block ends; no question may break the description."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(fake))
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    fake.address = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(_handler(fake)) as fake.address:
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert fake.problems == []
 
 

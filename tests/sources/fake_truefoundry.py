@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +17,8 @@ import yaml
 from llm_spend.readers.api.client import ApiClient
 from llm_spend.readers.api.source import ApiSource
 from llm_spend.sources.truefoundry_api import LISTINGS, STREAMS, TrueFoundry
+
+from .fake_server import Fault, Handler, listening
 
 KEY = "tfy-3b9f1c77e2aa40d1"
 PROMPT = "MARKER-of-a-prompt-that-nobody-may-store"
@@ -129,16 +128,6 @@ def budget(name: str, **manifest: Any) -> dict[str, Any]:
     }
     known = {"id": f"b-{name}", "tenantName": "acme", "name": name, "type": full["type"]}
     return {**known, "manifest": full, "createdBySubject": _SUBJECT}
-
-
-@dataclass
-class Fault:
-    """Something that goes wrong: an answer with a status, or a pause before the connection is closed."""
-
-    status: int = 0
-    body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-    pause: float = 0
 
 
 @dataclass
@@ -262,34 +251,18 @@ def _z(moment: str) -> str:
     return moment.replace(" ", "T").removesuffix("Z") + "Z"
 
 
-def _handler(foundry: FakeTrueFoundry) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._handle()
-
-        def do_POST(self) -> None:
-            self._handle()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def _handle(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+def _handler(foundry: FakeTrueFoundry) -> type[Handler]:
+    class OfFoundry(Handler):
+        def reply(self) -> None:
+            content = self.content()
             url = urlsplit(self.path)
             step, answer = self._step(url.path.removeprefix("/api/svc/v1/").split("/"), parse_qs(url.query), content)
             foundry.steps.append(step)
             if foundry.faults.get(step):
-                fault = foundry.faults[step].pop(0)
-                if fault.pause:
-                    time.sleep(fault.pause)
-                    self.close_connection = True
-                    return
-                self._answer(fault)
+                self.fail(foundry.faults[step].pop(0))
                 return
             if self.headers.get("Authorization") != f"Bearer {KEY}":
-                self._answer(Fault(401, {"message": f"Invalid token {self.headers.get('Authorization')}"}))
+                self.fail(Fault(401, {"message": f"Invalid token {self.headers.get('Authorization')}"}))
                 return
             if content and (name := _REQUESTS.get(step)):
                 body = json.loads(content)
@@ -300,7 +273,7 @@ def _handler(foundry: FakeTrueFoundry) -> type[BaseHTTPRequestHandler]:
                 if name := _ANSWERS.get(step):
                     _VALIDATORS[name].validate(found)
                 found = Fault(200, found)
-            self._answer(found)
+            self.fail(found)
 
         def _step(self, path: list[str], query: dict[str, list[str]], content: bytes) -> tuple[str, Callable[[], Any]]:
             limit, offset = (int(query.get(name, ["0"])[0]) for name in ("limit", "offset"))
@@ -329,31 +302,14 @@ def _handler(foundry: FakeTrueFoundry) -> type[BaseHTTPRequestHandler]:
                     foundry.problems.append(f"{self.command} {self.path} is unknown")
                     return "unknown", lambda: Fault(404, {})
 
-        def _answer(self, fault: Fault) -> None:
-            content = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
-            self.send_response(fault.status)
-            for name, value in {"Content-Length": str(len(content)), **fault.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-    return Handler
+    return OfFoundry
 
 
 @contextmanager
 def serving(foundry: FakeTrueFoundry) -> Iterator[FakeTrueFoundry]:
     """The server at `address` until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(foundry))
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    foundry.address = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(_handler(foundry)) as foundry.address:
         yield foundry
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def source_of(foundry: FakeTrueFoundry, metadata_keys: Sequence[str] = (), **options: Any) -> ApiSource:

@@ -7,17 +7,17 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 from llm_spend.build import project_dir
 from llm_spend.close_ledger import closed_periods, read_ledger
-from llm_spend.errors import UserError
 from llm_spend.prices.aliases import Alias
 from llm_spend.prices.book import PRICE_SEEDS, ListPrice
 from llm_spend.prices.cells import EPOCH, NO_THRESHOLD, CellKey, Price, Span
 from llm_spend.prices.ledger import LedgerRow
+from llm_spend.seeds import parsed_rows, seed_place
 
 PRICES, ALIASES, FALLBACKS = "model_prices.csv", "model_aliases.csv", "channel_fallbacks.csv"
 HAND_WRITTEN = tuple(f"{seed}.csv" for seed in PRICE_SEEDS[1:])
@@ -73,14 +73,9 @@ class Fallback:
     fallback_order: int
 
 
-def seed_place(folder: Path, name: str) -> Path:
-    """Where a build would look for the file of that name, or `prices/` when there is none."""
-    return next(iter(sorted(folder.rglob(name))), folder / "prices" / name)
-
-
 def seed_file(folder: Path | None, name: str) -> Path:
     """The seed file that a build would read: the one in the user's folder, else the one that came with the package."""
-    own = seed_place(folder, name) if folder else None
+    own = seed_place(folder, "prices", name) if folder else None
     return own if own and own.is_file() else next((project_dir() / "seeds").rglob(name))
 
 
@@ -261,19 +256,5 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _read(path: Path, columns: Sequence[str], parse: Callable[[dict[str, str]], _Row]) -> list[_Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if sorted(reader.fieldnames or ()) != sorted(columns):
-            raise UserError(
-                f"{path} has the columns {', '.join(reader.fieldnames or ())}.", f"They must be {', '.join(columns)}."
-            )
-        rows = []
-        for row in reader:
-            try:
-                rows.append(parse(row))
-            except (ValueError, TypeError, InvalidOperation) as error:
-                raise UserError(
-                    f"{path}, line {reader.line_num}, can't be read: {error}.",
-                    "Correct that line, or restore the file if `llm-spend prices generate` writes it.",
-                ) from error
-        return rows
+    remedy = "Correct that line, or restore the file if `llm-spend prices generate` writes it."
+    return parsed_rows(path, columns, parse, remedy=remedy)

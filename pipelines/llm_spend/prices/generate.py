@@ -14,6 +14,7 @@ from llm_spend.prices.aliases import Alias, catalogue_aliases, reconcile_aliases
 from llm_spend.prices.cells import left_out, price_spans
 from llm_spend.prices.dataset import DataSet, load_catalogues
 from llm_spend.prices.ledger import Change, LedgerRow, Offer, changes, last_entry, reconcile
+from llm_spend.seeds import seed_place
 
 # Those who make models and sell them themselves, then the two clouds that bill for other people's models.
 FIRST_PARTY = (
@@ -120,7 +121,7 @@ def make_plan(seeds_dir: Path, *, providers: Collection[str] | None, as_of: date
     announcements are known nowhere else.
     """
     data_set = load_catalogues(providers)
-    places = {name: files.seed_place(seeds_dir, name) for name in (files.PRICES, files.ALIASES, files.FALLBACKS)}
+    places = {name: seed_place(seeds_dir, "prices", name) for name in (files.PRICES, files.ALIASES, files.FALLBACKS)}
     before = files.read_prices(files.seed_file(seeds_dir, files.PRICES))
     day = _as_of(before, as_of)
     offered, skipped = _aliases(data_set)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
-from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +17,8 @@ from llm_spend.readers.files import LogFile, below_scheme, format_of, is_remote,
 from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, select_sql
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
+
+_Alike = tuple[Layout, str, str, bool]
 
 
 def log_source(
@@ -55,11 +56,13 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     def statements(load_id: str) -> Iterator[str]:
         if not files:
             yield empty_sql(fmt)
-        alike = partial(_alike, fmt)
-        for (layout, staged_root, original_root, _), group in groupby(sorted(files, key=alike), key=alike):
-            members = list(group)
+        # What files share is found by looking into each of them: once.
+        groups: dict[_Alike, list[LogFile]] = {}
+        for file in files:
+            groups.setdefault(_alike(fmt, file), []).append(file)
+        for (layout, staged_root, original_root, is_fuller), members in sorted(groups.items(), key=itemgetter(0)):
             yield select_sql(
-                format_of(fmt, members[0]),
+                fmt.fuller if fmt.fuller and is_fuller else fmt,
                 layout,
                 [file.local_path for file in members],
                 source_system=source_system,
@@ -80,11 +83,11 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     return bigquery_adapter(resource, partition=fmt.event_time, cluster=["_dlt_load_id"])
 
 
-def _alike(fmt: LogFormat, file: LogFile) -> tuple[Layout, str, str, bool]:
+def _alike(fmt: LogFormat, file: LogFile) -> _Alike:
     """What files of one statement share: layout, which folder of copies stands for which original one, format."""
     path = file.local_path.removesuffix(UNPACKED)
     below = below_scheme(file.url) if is_remote(file.url) else file.url
-    return layout_of(file), path.removesuffix(below), file.url.removesuffix(below), format_of(fmt, file) is fmt
+    return layout_of(file), path.removesuffix(below), file.url.removesuffix(below), format_of(fmt, file) is not fmt
 
 
 def _file_records(fmt: LogFormat, files: list[LogFile], instance: str, entity: str) -> DltResource:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llm_spend.readers.api.values import amount
+from llm_spend.readers.api.values import amount, without
 from llm_spend.rules.forms import FORMS
 from llm_spend.rules.truefoundry import SUBJECT_TYPES
 
@@ -40,7 +40,7 @@ def limit_rows(manifest: Mapping[str, Any]) -> list[Row]:
         return [_rule_row(manifest, rule, order) for order, rule in enumerate(_list(manifest, "rules"), start=1)]
     if _object(manifest, "limits"):
         return list(_named_rows(manifest))
-    return [{"limit_id": f"{_text(manifest, 'type')}:{_text(manifest, 'name')}", "raw": _shown(manifest)}]
+    return [{"limit_id": f"{_text(manifest, 'type')}:{_text(manifest, 'name')}", "raw": without(manifest, _LEFT_OUT)}]
 
 
 def rule_id(kind: str, rule: str) -> str:
@@ -73,7 +73,7 @@ def _rule_row(manifest: Mapping[str, Any], rule: Any, order: int) -> Row:
         "evaluation": FORMS[kind].evaluation if kind in FORMS else None,
         "rule_order": order,
         "alert_thresholds": _thresholds(rule),
-        "raw": _shown(rule),
+        "raw": without(rule, _LEFT_OUT),
     }
 
 
@@ -118,7 +118,7 @@ def _named_rows(manifest: Mapping[str, Any]) -> Iterator[Row]:
         "enforcement": _MODES.get(_text(manifest, "mode")),
         "evaluation": "all_match",
         "alert_thresholds": _thresholds(manifest),
-        "raw": _shown(manifest),
+        "raw": without(manifest, _LEFT_OUT),
     }
     for period, value in manifest["limits"].items():
         if value is not None:
@@ -170,12 +170,6 @@ def _measured(unit: str, value: Any, *, is_budget: bool) -> Row:
 def _thresholds(document: Mapping[str, Any]) -> list[Any] | None:
     alerts = _object(document, "alerts")
     return _list(alerts, "thresholds") if alerts else None
-
-
-def _shown(document: Any) -> Any:
-    if isinstance(document, Mapping):
-        return {key: _shown(value) for key, value in document.items() if key not in _LEFT_OUT}
-    return [_shown(each) for each in document] if isinstance(document, list) else document
 
 
 def _object(document: Any, key: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from llm_spend.readers.records import Unnest
 from llm_spend.readers.sql import cast_text, field, flat_object, identifier, json_part, json_text, quote, typed
 from llm_spend.schema import Column
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import first_told, metadata_with, told
+from llm_spend.sources.expressions import first_told, metadata_with, text_column, told
 from llm_spend.sources.shared_tables import requests_format
 
 _TEXTS = ("timestamp", "accountId", "region", "requestId", "operation", "modelId", "inferenceRegion", "errorCode")
@@ -66,10 +66,6 @@ def _answered(*path: str) -> str:
     return f"coalesce({_output('outputBodyJson', *path)}, json_extract_string({_log('output')}, {streamed}))"
 
 
-def _text(sql: str) -> Column:
-    return Column("text", sql)
-
-
 _MODEL_ID = told(_log("modelId"))
 _MODEL = f"nullif(regexp_replace({_MODEL_ID}, '^.*/', ''), '')"
 _OPERATION = _log("operation")
@@ -83,24 +79,24 @@ _OWN_METADATA = flat_object(_log("requestMetadata"))
 INVOCATIONS = requests_format(
     "bedrock",
     {
-        "source_record_id": _text(told(_log("requestId"))).as_required(),
+        "source_record_id": text_column(told(_log("requestId"))).as_required(),
         "started_at": typed(told(_log("timestamp")), "timestamp").as_required(),
-        "provider_response_id": _text(_answered("id")),
-        "provider": _text("'bedrock'"),
-        "raw_model": _text(_MODEL),
-        "requested_model": _text(_MODEL_ID),
-        "operation": _text(
+        "provider_response_id": text_column(_answered("id")),
+        "provider": text_column("'bedrock'"),
+        "raw_model": text_column(_MODEL),
+        "requested_model": text_column(_MODEL_ID),
+        "operation": text_column(
             f"CASE WHEN {_MODEL} LIKE '%embed%' THEN 'embeddings' WHEN {_MODEL} LIKE '%rerank%' THEN 'rerank'"
             f" WHEN {_MODEL} LIKE '%image%' OR {_MODEL} LIKE 'stability.%' THEN 'image'"
             # An opaque name says nothing, but what answers in tokens is a chat.
             f" WHEN {_OPERATION} LIKE 'Converse%' OR try_cast({_OUTPUT_TOKENS} AS BIGINT) > 0 THEN 'chat' END"
         ),
-        "status": _text(
+        "status": text_column(
             f"CASE WHEN {_ERROR} IS NULL THEN 'success'"
             f" WHEN {_ERROR} LIKE 'Throttling%' OR {_ERROR} = 'TooManyRequestsException' THEN 'blocked_rate_limit'"
             " ELSE 'error' END"
         ),
-        "error_type": _text(_ERROR),
+        "error_type": text_column(_ERROR),
         "is_stream": Column("bool", f"ends_with({_OPERATION}, 'Stream')"),
         "latency_ms": typed(_output("outputBodyJson", "metrics", "latencyMs"), "decimal"),
         "input_tokens": typed(_input("inputTokenCount"), "bigint"),
@@ -110,7 +106,7 @@ INVOCATIONS = requests_format(
         "cache_write_1h_tokens": typed(_WRITTEN_FOR_AN_HOUR, "bigint"),
         "output_tokens": typed(_OUTPUT_TOKENS, "bigint"),
         # Where a call was answered does not change its price: that is by the region that was called.
-        "region": _text(f"lower({told(_log('region'))})"),
+        "region": text_column(f"lower({told(_log('region'))})"),
         "temperature": typed(
             first_told(
                 _input("inputBodyJson", "inferenceConfig", "temperature"), _input("inputBodyJson", "temperature")
@@ -121,7 +117,7 @@ INVOCATIONS = requests_format(
             first_told(_input("inputBodyJson", "inferenceConfig", "maxTokens"), _input("inputBodyJson", "max_tokens")),
             "bigint",
         ),
-        "gateway_user_id": _text(json_text(_log("identity"), "arn")),
+        "gateway_user_id": text_column(json_text(_log("identity"), "arn")),
         "metadata": Column(
             "json",
             metadata_with(

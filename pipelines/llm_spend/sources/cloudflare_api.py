@@ -17,7 +17,8 @@ import orjson
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
-from llm_spend.readers.api.onward import Answer, Position, Row, incomplete, spool_onward
+from llm_spend.readers.api.onward import Answer, Position, Row, spool_onward
+from llm_spend.readers.api.pages import incomplete
 from llm_spend.readers.api.source import ApiSource, Stream, configured, configured_list, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.api.values import iso

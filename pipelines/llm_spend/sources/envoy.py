@@ -12,7 +12,7 @@ from llm_spend.readers.records import Unnest
 from llm_spend.readers.sql import field, identifier, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import content_id, metadata_with, operation_of_path
+from llm_spend.sources.expressions import content_id, metadata_with, operation_of_path, text_column
 from llm_spend.sources.shared_tables import requests_format
 
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -79,21 +79,17 @@ def _typed(name: str, kind: Kind) -> Column:
     return typed(_told(name), kind)
 
 
-def _text(sql: str) -> Column:
-    return Column("text", sql)
-
-
 ACCESS_LOGS = requests_format(
     "envoy",
     {
-        "source_record_id": _text(content_id(map(_told, _FIELDS), own=_told("id"))),
+        "source_record_id": text_column(content_id(map(_told, _FIELDS), own=_told("id"))),
         "started_at": _typed("started", "timestamp").as_required(),
-        "provider": _text(_told("provider")),
-        "raw_model": _text(_told("model", "asked_model")),
-        "requested_model": _text(_told("asked_model")),
-        "operation": _text(operation_of_path(_told("called"))),
+        "provider": text_column(_told("provider")),
+        "raw_model": text_column(_told("model", "asked_model")),
+        "requested_model": text_column(_told("asked_model")),
+        "operation": text_column(operation_of_path(_told("called"))),
         "http_status": _typed("code", "bigint"),
-        "error_type": _text(_told("error")),
+        "error_type": text_column(_told("error")),
         "latency_ms": _typed("took", "decimal"),
         "input_tokens": _typed("input", "bigint"),
         "input_includes_cache": Column("bool", "TRUE"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from llm_spend.readers.sql import field, quote
+from llm_spend.schema import Column
 
 
 def told(text: str) -> str:
@@ -20,6 +21,11 @@ def first_told(*texts: str) -> str:
 def text_field(name: str) -> str:
     """A field of a record as text, NULL where it is empty; in tables it may have another type."""
     return told(field(name))
+
+
+def text_column(sql: str) -> Column:
+    """A column of text."""
+    return Column("text", sql)
 
 
 def first_at(document: str, *paths: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ from llm_spend.readers.sql import (
 )
 from llm_spend.schema import Column
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import first_told, metadata_with, operation_of_path, text_field, told
+from llm_spend.sources.expressions import first_told, metadata_with, operation_of_path, text_column, text_field, told
 from llm_spend.sources.shared_tables import requests_format
 
 _PLUGIN, _BLOCK = "ai plugin", "ai block"
@@ -51,10 +51,6 @@ def _meta(name: str) -> str:
     return json_text(field(_BLOCK), "meta", name)
 
 
-def _text(sql: str) -> Column:
-    return Column("text", sql)
-
-
 def _header(tag: str) -> str:
     return first_told(*(json_text(_REQUEST, "headers", name) for name in (f"x-{tag}", f"x-{tag}-id")))
 
@@ -82,13 +78,13 @@ _CONTENT_TYPE = json_text(_RESPONSE, "headers", "content-type")
 LOGS = requests_format(
     "kong",
     {
-        "source_record_id": _text(f"{_ID} || ':' || {field(_PLUGIN)}").as_required(),
+        "source_record_id": text_column(f"{_ID} || ':' || {field(_PLUGIN)}").as_required(),
         "started_at": Column("timestamp", epoch_timestamp(_STARTED, per_second=1000), _STARTED, required=True),
-        "logical_request_id": _text(_ID),
-        "provider": _text(told(_meta("provider_name"))),
-        "raw_model": _text(first_told(_meta("response_model"), _meta("request_model"))),
-        "requested_model": _text(told(_meta("request_model"))),
-        "operation": _text(operation_of_path(told(json_text(_REQUEST, "uri")))),
+        "logical_request_id": text_column(_ID),
+        "provider": text_column(told(_meta("provider_name"))),
+        "raw_model": text_column(first_told(_meta("response_model"), _meta("request_model"))),
+        "requested_model": text_column(told(_meta("request_model"))),
+        "operation": text_column(operation_of_path(told(json_text(_REQUEST, "uri")))),
         "http_status": typed(json_text(_RESPONSE, "status"), "bigint"),
         "is_stream": Column(
             "bool",
@@ -109,8 +105,8 @@ LOGS = requests_format(
                 "output_audio_tokens": _usage("completion_tokens_details", "audio_tokens"),
             }
         ),
-        "api_key_id": _text(told(json_text(field("authenticated_entity"), "id"))),
-        "gateway_user_id": _text(_CONSUMER_NAME),
+        "api_key_id": text_column(told(json_text(field("authenticated_entity"), "id"))),
+        "gateway_user_id": text_column(_CONSUMER_NAME),
         # 0 means that the plugin has no rates.
         "gateway_reported_usd": Column("money", f"CASE WHEN {_COST} > 0 THEN {_COST} END"),
         "metadata": Column(

@@ -16,7 +16,7 @@ from llm_spend.readers import otlp
 from llm_spend.readers.sql import cast_text, field, flat_object, json_text, other_usage, quote, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import metadata_with, told
+from llm_spend.sources.expressions import metadata_with, text_column, told
 from llm_spend.sources.shared_tables import requests_format
 
 _OPERATIONS = (
@@ -137,10 +137,6 @@ def _is_call(said: Callable[[str], str]) -> str:
     )
 
 
-def _text(sql: str) -> Column:
-    return Column("text", sql)
-
-
 def _typed(name: str, kind: Kind) -> Column:
     return typed(field(name), kind)
 
@@ -235,17 +231,17 @@ _STARTED, _TRACE, _SPAN = (f"nullif({field(name)}, '')" for name in (otlp.STARTE
 SPANS = requests_format(
     "otel",
     {
-        "source_record_id": _text(f"{_TRACE} || ':' || {_SPAN}").as_required(),
+        "source_record_id": text_column(f"{_TRACE} || ':' || {_SPAN}").as_required(),
         "started_at": Column("timestamp", otlp.nanos_timestamp(_STARTED), _STARTED, required=True),
-        "trace_id": _text(_TRACE),
-        "provider_response_id": _text(f"coalesce({field('response_id')}, {_MADE_ID})"),
-        "provider": _text(_PROVIDER),
-        "raw_model": _text(_MODEL),
-        "requested_model": _text(_REQUESTED_MODEL),
-        "operation": _text(_OPERATION),
-        "status": _text(_STATUS),
+        "trace_id": text_column(_TRACE),
+        "provider_response_id": text_column(f"coalesce({field('response_id')}, {_MADE_ID})"),
+        "provider": text_column(_PROVIDER),
+        "raw_model": text_column(_MODEL),
+        "requested_model": text_column(_REQUESTED_MODEL),
+        "operation": text_column(_OPERATION),
+        "status": text_column(_STATUS),
         "http_status": typed(_HTTP_STATUS, "bigint"),
-        "error_type": _text(f"CASE WHEN {_HAS_FAILED} THEN {_ERROR} END"),
+        "error_type": text_column(f"CASE WHEN {_HAS_FAILED} THEN {_ERROR} END"),
         "is_stream": typed(f"coalesce({field('stream')}, {_parameter('stream')})", "bool"),
         "latency_ms": Column("decimal", otlp.nanos_between(_STARTED, field(otlp.ENDED))),
         "ttft_ms": Column("decimal", _TTFT),
@@ -259,17 +255,17 @@ SPANS = requests_format(
         "other_usage": other_usage(
             {"input_audio_tokens": field("input_audio"), "output_audio_tokens": field("output_audio")}
         ),
-        "service_tier": _text(
+        "service_tier": text_column(
             f"coalesce({field('served_tier')},"
             f" nullif(coalesce({field('asked_tier')}, {_parameter('service_tier')}), 'auto'))"
         ),
-        "region": _text(f"nullif(regexp_extract({_HOST}, '^([a-z]{{2}})[.]api[.]openai[.]com$', 1), '')"),
+        "region": text_column(f"nullif(regexp_extract({_HOST}, '^([a-z]{{2}})[.]api[.]openai[.]com$', 1), '')"),
         "temperature": typed(f"coalesce({field('temperature')}, {_parameter('temperature')})", "decimal"),
         "max_tokens": typed(
             f"coalesce({field('max_tokens')}, {_parameter('max_tokens')}, {_parameter('max_completion_tokens')})",
             "bigint",
         ),
-        "prompt_id": _text(field("prompt")),
+        "prompt_id": text_column(field("prompt")),
         "gateway_reported_usd": _typed("cost", "money"),
         "metadata": Column("json", _METADATA),
     },

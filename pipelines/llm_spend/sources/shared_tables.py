@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from llm_spend.readers.records import LogFormat, Unnest
-from llm_spend.readers.sql import field, quote, typed
-from llm_spend.schema import DUCKDB_TYPES, Column, Kind
+from llm_spend.readers.sql import field, quote, typed, unknown
+from llm_spend.schema import Column, Kind
 
 REQUESTS: Mapping[str, Kind] = {
     "source_record_id": "text",
@@ -173,10 +173,7 @@ def requests_format(
     return LogFormat(
         source=source,
         table="generic__requests",
-        columns={
-            name: columns.get(name) or Column(kind, f"CAST(NULL AS {DUCKDB_TYPES[kind]})")
-            for name, kind in REQUESTS.items()
-        },
+        columns={name: columns.get(name) or unknown(kind) for name, kind in REQUESTS.items()},
         json_fields=json_fields,
         keep=keep,
         metadata_column="metadata" if metadata_given else None,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from llm_spend.readers.api.values import amount
+from llm_spend.readers.api.values import amount, without
 from llm_spend.rules.limits import period_id, rule_id
 
 Row = dict[str, Any]
@@ -134,7 +134,7 @@ def _common(member: Mapping[str, Any]) -> Row:
         "organization_id": _text(member, "tenantName"),
         "created_at": _text(member, "createdAt"),
         "updated_at": _text(member, "updatedAt"),
-        "raw": _shown(member),
+        "raw": without(member, _LEFT_OUT),
     }
 
 
@@ -142,12 +142,6 @@ def _moment(seconds: Any, later: timedelta = timedelta()) -> str | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
     return f"{(datetime.fromtimestamp(int(seconds), UTC) + later).replace(tzinfo=None).isoformat()}Z"
-
-
-def _shown(document: Any) -> Any:
-    if isinstance(document, Mapping):
-        return {key: _shown(value) for key, value in document.items() if key not in _LEFT_OUT}
-    return [_shown(each) for each in document] if isinstance(document, list) else document
 
 
 def _object(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

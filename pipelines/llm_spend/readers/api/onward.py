@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from llm_spend.errors import UserError
-from llm_spend.readers.api.pages import Page, by_token, spool_pages
+from llm_spend.readers.api.pages import Page, by_token, incomplete, spool_pages
 from llm_spend.readers.api.spool import Spool
 
 Row = Mapping[str, Any]
@@ -100,11 +99,3 @@ def _following(position: Position, last: datetime, count: int, tick: timedelta) 
     """The position of the next page, for a page of `count` rows that ends with a row of the time `last`."""
     moment = last - (last - datetime.min) % tick
     return Position(moment) if moment > position.moment else Position(position.moment, position.skipped + count)
-
-
-def incomplete(source: str, what: str) -> UserError:
-    """What to say of pages that don't hold all rows."""
-    return UserError(
-        f"The pages of {source} are not complete: {what}.",
-        "Nothing of this window was loaded. Run it again; if that does not help, report it as a bug.",
-    )

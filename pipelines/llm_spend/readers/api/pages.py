@@ -109,10 +109,10 @@ def _take_pages(
         number = progress.pages + 1
         rows = _at(page, rows_at)
         if not isinstance(rows, list):
-            raise _incomplete(source, f"page {number} has no list of rows at {'.'.join(rows_at)}")
+            raise incomplete(source, f"page {number} has no list of rows at {'.'.join(rows_at)}")
         content = take(rows)
         if rows and _is_known(content, seen_pages):
-            raise _incomplete(source, f"page {number} has the rows of a page before it")
+            raise incomplete(source, f"page {number} has the rows of a page before it")
         progress = Progress(number, len(rows), progress.rows + len(rows))
         if total_at and isinstance(of_page := _at(page, total_at), int):
             declared = max(declared, of_page)
@@ -120,9 +120,9 @@ def _take_pages(
         if name is None:
             break
         if _is_known(repr(name).encode(), seen_names):
-            raise _incomplete(source, f"page {number} leads back to a page before it")
+            raise incomplete(source, f"page {number} leads back to a page before it")
     if progress.rows < declared:
-        raise _incomplete(source, f"{declared:,} rows were announced and {progress.rows:,} came")
+        raise incomplete(source, f"{declared:,} rows were announced and {progress.rows:,} came")
     return progress.rows
 
 
@@ -142,7 +142,8 @@ def _at(document: Any, path: tuple[str, ...]) -> Any:
     return document
 
 
-def _incomplete(source: str, what: str) -> UserError:
+def incomplete(source: str, what: str) -> UserError:
+    """What to say of pages that don't hold all rows."""
     return UserError(
         f"The pages of {source} are not complete: {what}.",
         "Nothing of this window was loaded. Run it again; if that does not help, report it as a bug.",

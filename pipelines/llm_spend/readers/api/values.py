@@ -1,7 +1,8 @@
-"""Values of JSON answers as the formats want them: amounts as plain decimal text, moments as ISO text."""
+"""Values of JSON answers as the formats want them: decimal text, ISO text, and documents without what is secret."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -27,6 +28,13 @@ def amount(value: Any) -> str | None:
         return None
     found = number(value)
     return str(value) if found is None else f"{found:f}"
+
+
+def without(document: Any, left_out: Collection[str]) -> Any:
+    """A JSON document without the keys that are left out, however deep they are."""
+    if isinstance(document, Mapping):
+        return {key: without(value, left_out) for key, value in document.items() if key not in left_out}
+    return [without(each, left_out) for each in document] if isinstance(document, list) else document
 
 
 def iso(moment: datetime) -> str:
