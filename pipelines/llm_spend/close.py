@@ -353,7 +353,7 @@ def _look_back(source: str, instance: str) -> timedelta:
     from llm_spend.sources import api_source
 
     try:
-        return api_source(source, instance).streams[0].look_back
+        return max(api_source(source, instance).streams[0].look_back, default=timedelta())
     except UserError:
         return LOOK_BACK
 

@@ -116,6 +116,7 @@ class _ApiLoad:
             look_back=stream.look_back,
             again=again,
             whole_days=stream.whole_days,
+            forgets=not stream.empty_replaces,
             changed=changed,
         )
         self.windows += len(windows)
@@ -123,7 +124,8 @@ class _ApiLoad:
             self.observe(f"{self._name(stream.name)}: {window}, window {number} of {len(windows)}")
             url = window_url(self.source, self.instance, stream.name, window)
             spool = self._spooled(url, lambda spool, of=window: stream.fetch(self.api, of, spool), stream.format)  # type: ignore[misc]
-            if not spool.rows and any(old.size_bytes and window.contains(old.window) for old in loaded):
+            had_rows = any(old.size_bytes and window.contains(old.window) for old in loaded)
+            if not spool.rows and had_rows and not stream.empty_replaces:
                 self.warnings.append(
                     f"{_of(stream.name)}{window}: there were rows, and now there are none. Kept as loaded: the log may"
                     " have forgotten them, or the key may see less than before."

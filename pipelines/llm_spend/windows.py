@@ -74,17 +74,19 @@ def plan(
     now: datetime,
     *,
     settle: timedelta,
-    look_back: timedelta,
+    look_back: tuple[timedelta, ...],
     again: bool = False,
     whole_days: bool = False,
+    forgets: bool = True,
     changed: Mapping[date, datetime] = MappingProxyType({}),
 ) -> list[Window]:
     """The windows to ask for, oldest first: what was never loaded from `since` on, and what may have changed.
 
-    The last `settle` is left for the next time: logs arrive late. A window is asked for once more when `look_back` has
-    passed since its end, and never after that; `again` asks for everything from `since` on whatever was loaded.
-    `whole_days`: a day is asked for when it is over. `changed`: by day, when a row of it was last changed, as far as
-    the source tells: what was asked for before that is asked for again.
+    The last `settle` is left for the next time: logs arrive late. A window is asked for once more when each of
+    `look_back` has passed since its end, and never after that; `again` asks for everything from `since` on whatever was
+    loaded. `whole_days`: a day is asked for when it is over. `forgets`: the source may have forgotten a window that is
+    a week older than that, so it is not asked for once more. `changed`: by day, when a row of it was last changed, as
+    far as the source tells: what was asked for before that is asked for again.
     """
     until = (now - settle).replace(second=0, microsecond=0)
     if whole_days:
@@ -93,16 +95,16 @@ def plan(
     due = {
         each.window
         for each in known
-        if each.window.end > since and (again or _is_due(each, now, look_back) or _is_changed(each, changed))
+        if each.window.end > since and (again or _is_due(each, now, look_back, forgets) or _is_changed(each, changed))
     }
     kept = [each.window for each in known if each.window not in due]
     wanted = [*_gaps(kept, since, until), *due]
     return [window for span in _joined(wanted) for window in _cut(span, due)]
 
 
-def _is_due(loaded: LoadedWindow, now: datetime, look_back: timedelta) -> bool:
-    complete = loaded.window.end + look_back
-    return loaded.asked_at < complete <= now < complete + _ASKED_AGAIN_WITHIN
+def _is_due(loaded: LoadedWindow, now: datetime, look_back: tuple[timedelta, ...], forgets: bool) -> bool:
+    ages = [loaded.window.end + each for each in look_back]
+    return any(loaded.asked_at < age <= now and (now < age + _ASKED_AGAIN_WITHIN or not forgets) for age in ages)
 
 
 def _is_changed(loaded: LoadedWindow, changed: Mapping[date, datetime]) -> bool:

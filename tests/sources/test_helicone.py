@@ -290,7 +290,7 @@ def test_the_settings_are_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
         assert api.check() == "requests can be read, none in the last day"
     (stream,) = source.streams
     assert stream.format.columns["input_includes_cache"].sql == "TRUE"
-    assert stream.look_back == timedelta(hours=24)
+    assert stream.look_back == (timedelta(hours=24),)
     monkeypatch.setenv("SOURCES__HELICONE__INPUT_INCLUDES_CACHE", "perhaps")
     with pytest.raises(UserError, match=r"input_includes_cache .* is 'perhaps'"):
         helicone_api.api_source("default")

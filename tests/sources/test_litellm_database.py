@@ -539,7 +539,7 @@ def test_days_that_changed_after_they_were_asked_for_again(scene: Database) -> N
 
 
 def test_a_cost_that_comes_after_its_hour_was_asked_for_again_is_found(scene: Database) -> None:
-    day, hour, look_back = datetime(2026, 11, 2), timedelta(hours=1), DATABASE.streams[0].look_back
+    day, hour, look_back = datetime(2026, 11, 2), timedelta(hours=1), DATABASE.streams[0].look_back[0]
     scene.server.write("SpendLogs", log("batch", "2026-11-02T01:30:00", updated_at=datetime(2026, 11, 3, 12)))
     hours = [Window(day + n * hour, day + (n + 1) * hour) for n in range(24)]
     once_more = [LoadedWindow(each, each.end + look_back + hour / 4, 1) for each in hours]
@@ -548,4 +548,4 @@ def test_a_cost_that_comes_after_its_hour_was_asked_for_again_is_found(scene: Da
         for loaded, due in ((once_more, [Window(day, day + 11 * hour)]), (after_that, [])):
             changed = database.changed_days(min(each.asked_at for each in loaded))
             now, settle = datetime(2026, 11, 4, 1), timedelta(hours=25)
-            assert plan(loaded, day, now, settle=settle, look_back=look_back, changed=changed) == due
+            assert plan(loaded, day, now, settle=settle, look_back=(look_back,), changed=changed) == due

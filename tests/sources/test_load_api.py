@@ -85,7 +85,8 @@ def scene(
                 "bucket_start",
                 lambda api, window, spool: api.give("totals", window, spool),
                 whole_days=True,
-                look_back=timedelta(days=3),
+                look_back=(timedelta(days=3),),
+                empty_replaces=True,
             ),
         ),
         (Listing("teams", members_format("portkey"), lambda api, spool: api.give("teams", None, spool)),),
@@ -135,6 +136,22 @@ def test_streams_and_lists_go_into_their_tables(scene: Any) -> None:
         "select entity, count(*), count(window_start) from raw.llm_spend__files where source_instance = 'default'"
         " group by 1 order by 1"
     ) == [("requests", 2, 2), ("teams", 1, 0), ("totals", 1, 1)]
+
+
+def test_no_rows_replace_rows_only_where_that_is_proof(scene: Any) -> None:
+    gateway, warehouse, load = scene
+    day = {"bucket_start": "2026-11-01T00:00:00Z", "bucket_end": "2026-11-02T00:00:00Z"}
+    gateway.requests = [{"id": "a", "at": "2026-11-01T10:00:00Z"}]
+    gateway.totals = [{**day, "dimension": "all", "requests": 1}]
+    load()
+    gateway.requests, gateway.totals = [], []
+    report = load(NOON + timedelta(minutes=1), again=True)
+    assert report.warnings and not any(each.startswith("totals") for each in report.warnings)
+    sizes = (
+        "select list(size_bytes > 0 order by _dlt_load_id) from raw.llm_spend__files"
+        " where source_instance = 'default' and window_start = timestamp '2026-11-01' group by entity order by entity"
+    )
+    assert warehouse.rows(sizes) == [([True],), ([True, False],)]
 
 
 def test_a_list_is_loaded_when_it_is_another(scene: Any) -> None:

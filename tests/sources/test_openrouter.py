@@ -88,7 +88,7 @@ def test_a_day_is_added_up(stage: Stage) -> None:
 
 
 def test_a_day_is_asked_for_again_three_days_later() -> None:
-    assert (TOTALS.look_back, TOTALS.whole_days) == (timedelta(days=3), True)
+    assert (TOTALS.look_back, TOTALS.whole_days) == ((timedelta(days=3),), True)
     assert TOTALS.first < timedelta(days=30)
 
 

@@ -28,7 +28,7 @@ def loaded(start: str, end: str, asked_at: str) -> LoadedWindow:
 
 
 def planned(known: list[LoadedWindow], since: str, now: str, *, again: bool = False) -> list[Window]:
-    return plan(known, at(since), at(now), settle=SETTLE, look_back=LOOK_BACK, again=again)
+    return plan(known, at(since), at(now), settle=SETTLE, look_back=(LOOK_BACK,), again=again)
 
 
 def test_the_first_plan_goes_day_by_day_to_the_last_settled_minute() -> None:
@@ -58,8 +58,25 @@ def test_a_window_that_could_be_forgotten_by_its_log_is_not_asked_for_again() ->
     assert planned(known, "03", "13T00:00")[0] == window("04", "05")
 
 
+def test_a_source_that_forgets_nothing_is_asked_again_however_late() -> None:
+    known, options = [loaded("03", "04", "04T01:00")], {"settle": SETTLE, "look_back": (LOOK_BACK,), "forgets": False}
+    assert plan(known, at("03"), at("28"), **options)[0] == window("03", "04")
+    assert plan([loaded("03", "04", "05T00:00")], at("03"), at("28"), **options)[0] == window("04", "05")
+
+
+def test_a_window_is_asked_for_again_at_each_age() -> None:
+    def due(asked_at: str, now: str) -> bool:
+        ages = (timedelta(days=1), timedelta(days=3))
+        windows = plan([loaded("03", "04", asked_at)], at("03"), at(now), settle=SETTLE, look_back=ages)
+        return window("03", "04") in windows
+
+    assert [due("04T01:00", now) for now in ("04T23:59", "05", "07")] == [False, True, True]
+    assert [due("05T01:00", now) for now in ("06T23:59", "07")] == [False, True]
+    assert not due("07", "08")
+
+
 def test_a_day_is_asked_for_when_it_is_over() -> None:
-    options = {"settle": SETTLE, "look_back": LOOK_BACK, "whole_days": True}
+    options = {"settle": SETTLE, "look_back": (LOOK_BACK,), "whole_days": True}
     assert plan([], at("01"), at("03T00:14"), **options) == [window("01", "02")]
     assert plan([], at("01"), at("03T00:15"), **options) == [window("01", "02"), window("02", "03")]
 
@@ -67,7 +84,7 @@ def test_a_day_is_asked_for_when_it_is_over() -> None:
 def test_a_window_with_rows_that_changed_since_is_asked_for_again() -> None:
     known = [loaded("01", "02", "03"), loaded("02", "03", "03T00:15")]
     for changed, expected in [("02T23:59", []), ("03", [window("01", "02")])]:
-        options = {"settle": SETTLE, "look_back": timedelta(0), "changed": {at("01").date(): at(changed)}}
+        options = {"settle": SETTLE, "look_back": (), "changed": {at("01").date(): at(changed)}}
         assert plan(known, at("01"), at("03T00:15"), **options) == expected
 
 
@@ -121,7 +138,7 @@ def test_runs_at_any_times_leave_no_gap_and_replace_whole_windows(runs: list[tup
     since = START
     for minutes, is_killed in [*runs, (1, False)]:
         now += timedelta(minutes=minutes)
-        windows = plan(known, since, now, settle=SETTLE, look_back=LOOK_BACK)
+        windows = plan(known, since, now, settle=SETTLE, look_back=(LOOK_BACK,))
         until = (now - SETTLE).replace(second=0, microsecond=0)
         assert windows == sorted(windows)
         assert all(one.end <= other.start for one, other in pairwise(windows))
@@ -136,4 +153,4 @@ def test_runs_at_any_times_leave_no_gap_and_replace_whole_windows(runs: list[tup
     if until > since:
         assert (spans[0].start, spans[-1].end) == (since, until)
         assert all(one.end == other.start for one, other in pairwise(spans))
-    assert plan(known, since, now, settle=SETTLE, look_back=LOOK_BACK) == []
+    assert plan(known, since, now, settle=SETTLE, look_back=(LOOK_BACK,)) == []

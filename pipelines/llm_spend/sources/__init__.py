@@ -26,6 +26,7 @@ from llm_spend.sources import (
     truefoundry,
 )
 from llm_spend.sources.about import About
+from llm_spend.sources.provider_tables import PROVIDER_FORMATS
 from llm_spend.sources.shared_tables import SHARED_FORMATS
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def about(source: str) -> About:
 def raw_formats() -> dict[str, LogFormat]:
     """A format of every raw table, by table; several sources may write into one of them."""
     files = (each.files for each in SOURCES.values() if each.files)
-    formats = [*files, *SHARED_FORMATS, generic.log_format(None)]
+    formats = [*files, *SHARED_FORMATS, *PROVIDER_FORMATS, generic.log_format(None)]
     return {fmt.table: fmt for fmt in formats}
 
 

@@ -143,5 +143,5 @@ def api_source(instance: str) -> ApiSource:
     if said not in ("true", "false"):
         raise UserError(f"input_includes_cache of [sources.helicone] is {said!r}.", "It is true or false.")
     fmt = helicone.requests(input_includes_cache=said == "true")
-    requests = Stream(REQUESTS, fmt, "request_created_at", Helicone.requests, look_back=LOOK_BACK)
+    requests = Stream(REQUESTS, fmt, "request_created_at", Helicone.requests, look_back=(LOOK_BACK,))
     return ApiSource("helicone", _opened, (requests,))

@@ -432,7 +432,7 @@ STREAMS = (
         SPEND_LOGS,
         "startTime",
         LiteLLMDatabase.fetch_requests,
-        look_back=LOOK_BACK,
+        look_back=(LOOK_BACK,),
         changed=LiteLLMDatabase.changed_days,
     ),
     Stream("totals", totals_format("litellm"), "bucket_start", LiteLLMDatabase.fetch_totals, whole_days=True),

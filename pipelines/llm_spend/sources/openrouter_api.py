@@ -114,7 +114,7 @@ TOTALS = Stream(
     totals_format("openrouter"),
     "bucket_start",
     OpenRouter.totals,
-    look_back=timedelta(days=3),
+    look_back=(timedelta(days=3),),
     first=FIRST,
     whole_days=True,
 )

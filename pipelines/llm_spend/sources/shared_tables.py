@@ -185,43 +185,36 @@ def requests_format(
 
 def members_format(source: str) -> LogFormat:
     """Users, teams, keys and other members that a gateway lists: `gateway__members`."""
-    return _listed(source, "gateway__members", _MEMBERS, required=("observed_at", "member_type", "member_id"))
+    return listed_format(source, "gateway__members", _MEMBERS, required=("observed_at", "member_type", "member_id"))
 
 
 def limits_format(source: str) -> LogFormat:
     """Budgets and rate limits as a gateway holds them: `gateway__limits`."""
-    return _listed(source, "gateway__limits", _LIMITS, required=("observed_at", "limit_id"))
+    return listed_format(source, "gateway__limits", _LIMITS, required=("observed_at", "limit_id"))
 
 
 def limit_usage_format(source: str) -> LogFormat:
     """What a gateway has counted against its limits: `gateway__limit_usage`."""
-    return _listed(source, "gateway__limit_usage", _LIMIT_USAGE, required=("observed_at", "limit_id"))
+    return listed_format(source, "gateway__limit_usage", _LIMIT_USAGE, required=("observed_at", "limit_id"))
 
 
 def totals_format(source: str) -> LogFormat:
     """What a gateway adds up itself, as a control of what was loaded: `gateway__totals`."""
-    return _listed(source, "gateway__totals", _TOTALS, required=("bucket_start", "bucket_end", "dimension"))
+    return listed_format(source, "gateway__totals", _TOTALS, required=("bucket_start", "bucket_end", "dimension"))
 
 
 def feedback_format(source: str) -> LogFormat:
     """Feedback that was given to a request or a trace: `gateway__feedback`."""
-    return _listed(source, "gateway__feedback", _FEEDBACK, required=("given_at",))
+    return listed_format(source, "gateway__feedback", _FEEDBACK, required=("given_at",))
 
 
 def runs_format(source: str) -> LogFormat:
     """Runs of an experiment tracker with their tags: `tracking__runs`."""
-    return _listed(source, "tracking__runs", _RUNS, required=("observed_at", "run_id"))
+    return listed_format(source, "tracking__runs", _RUNS, required=("observed_at", "run_id"))
 
 
-def observed(fmt: LogFormat, moment: datetime) -> LogFormat:
-    """The same format for rows that were asked for at a moment (naive UTC)."""
-    if "observed_at" not in fmt.columns:
-        return fmt
-    literal = f"TIMESTAMP {quote(moment.isoformat(sep=' '))}"
-    return replace(fmt, columns={**fmt.columns, "observed_at": Column("timestamp", literal, required=True)})
-
-
-def _listed(source: str, table: str, kinds: Mapping[str, Kind], *, required: tuple[str, ...]) -> LogFormat:
+def listed_format(source: str, table: str, kinds: Mapping[str, Kind], *, required: tuple[str, ...]) -> LogFormat:
+    """A format of rows that their source has shaped already: each field is the column of its name."""
     columns = {name: _column(name, kind) for name, kind in kinds.items()}
     return LogFormat(
         source=source,
@@ -230,6 +223,14 @@ def _listed(source: str, table: str, kinds: Mapping[str, Kind], *, required: tup
         json_fields=frozenset(name for name, kind in kinds.items() if kind == "json"),
         record_name=f"row of {table}",
     )
+
+
+def observed(fmt: LogFormat, moment: datetime) -> LogFormat:
+    """The same format for rows that were asked for at a moment (naive UTC)."""
+    if "observed_at" not in fmt.columns:
+        return fmt
+    literal = f"TIMESTAMP {quote(moment.isoformat(sep=' '))}"
+    return replace(fmt, columns={**fmt.columns, "observed_at": Column("timestamp", literal, required=True)})
 
 
 def _column(name: str, kind: Kind) -> Column:

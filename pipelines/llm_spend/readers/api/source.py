@@ -35,9 +35,11 @@ class Stream:
 
     `fetch` writes every row of a window into the spool; rows outside of it do no harm. `time_field`: the field of a
     row that says in which window it is. `settle`: how long rows are waited for before a window is asked for;
-    `look_back`: how long they may still arrive or change. `first`: how far the first load goes back. `whole_days`: a
-    window ends with its day. `changed`: by UTC day, when a row of it was last changed, for days with a change since a
-    moment; for a source that can tell.
+    `look_back`: at which ages it is asked for again, since rows may still arrive or change. `first`: how far the first
+    load goes back. `whole_days`: a window ends with its day. `empty_replaces`: of a source that forgets nothing, an
+    answer without rows is proof that there are none any more, and no window is too old to be asked for again; of
+    others, rows that were loaded before stay. `changed`: by UTC day, when a row of it was last changed, for days with a
+    change since a moment; for a source that can tell.
     """
 
     name: str
@@ -45,9 +47,10 @@ class Stream:
     time_field: str
     fetch: Callable[[Any, Window, Spool], None]
     settle: timedelta = timedelta(minutes=15)
-    look_back: timedelta = timedelta(hours=24)
+    look_back: tuple[timedelta, ...] = (timedelta(hours=24),)
     first: timedelta = timedelta(days=30)
     whole_days: bool = False
+    empty_replaces: bool = False
     changed: Callable[[Any, datetime], Mapping[date, datetime]] | None = None
 
     def format_of(self, window: Window) -> LogFormat:
