@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from llm_spend.destinations import Destination
 from llm_spend.load import LoadReport, load_logs
 from llm_spend.settings import SourceSettings
 from llm_spend.sources.generic import read_mapping
+from tests.dbt_fork import forked_dbt
 
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
@@ -41,6 +43,13 @@ class Demo:
     def seeds(self) -> Path:
         """The organisation's own seeds."""
         return self.folder / "seeds"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """dbt without its import and its parsing, each time after the first."""
+    with forked_dbt(tmp_path_factory.mktemp("parsed")):
+        yield
 
 
 def load_sources(sources: list[SourceSettings], destination: Destination) -> list[LoadReport]:

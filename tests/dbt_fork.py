@@ -1,0 +1,203 @@
+"""dbt for the tests: every process of it is forked from one that has imported dbt, and parses a project once.
+
+A build is a process of its own, as it is for a user; but importing dbt takes three seconds of CPU and parsing the
+project seven, and tests build it dozens of times. What was parsed is kept by everything that goes into parsing but
+the place of the project; dbt itself finds the files that differ. `make demo`, the README's commands and the parse gate
+run dbt without this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, cast
+
+from llm_spend import dbt_process
+from llm_spend.dbt_process import DbtProcess
+
+_LONGEST_COMMAND = 1_000_000
+
+
+class _Forked:
+    """What DbtProcess needs of a Popen."""
+
+    def __init__(self, pid: int, stdin: IO[str], stdout: IO[str]) -> None:
+        self.pid, self.stdin, self.stdout = pid, stdin, stdout
+
+    def poll(self) -> int | None:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return 0
+        return None
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def communicate(self) -> None:
+        if self.stdout.closed:
+            return
+        with suppress(BrokenPipeError):
+            self.stdin.close()
+        self.stdout.read()
+        self.stdout.close()
+        # Its parent is the server, which reaps it at once; a file of DuckDB is free when it is gone.
+        while self.poll() is None:
+            pass
+
+
+@dataclass
+class _Server:
+    """The process that forks, started when the first dbt is needed."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    socket: socket.socket | None = None
+
+    def start(self) -> socket.socket:
+        if self.socket is None:
+            self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST_COMMAND)
+            command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(self.folder)]
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+            theirs.close()
+        return self.socket
+
+    def fork(self, adapter: str) -> _Forked:
+        server = self.start()
+        to_read, stdin = os.pipe()
+        stdout, to_write = os.pipe()
+        command = {"adapter": adapter, "environment": dict(os.environ), "folder": str(Path.cwd())}
+        socket.send_fds(server, [json.dumps(command).encode()], [to_read, to_write])
+        pid = int(server.recv(100))
+        os.close(to_read)
+        os.close(to_write)
+        return _Forked(pid, os.fdopen(stdin, "w"), os.fdopen(stdout))
+
+    def end(self) -> None:
+        if self.socket and self.process:
+            self.socket.close()
+            self.process.wait()
+
+
+@contextmanager
+def forked_dbt(folder: Path) -> Iterator[None]:
+    """Inside of this, DbtProcess forks. `folder` keeps what was parsed."""
+    server, python = _Server(folder), sys.executable
+    started: Any = DbtProcess.__init__
+
+    def start(process: DbtProcess, adapter: str) -> None:
+        if sys.executable == python:
+            process._process = cast(Any, server.fork(adapter))
+        else:  # a test wants a process of its own
+            started(process, adapter)
+
+    DbtProcess.__init__ = start  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        DbtProcess.__init__ = started  # type: ignore[method-assign]
+        server.end()
+
+
+def _serve(requests: socket.socket, folder: Path) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    import_module("dbt.cli.main")
+    import_module("dbt.adapters.duckdb")
+    while True:
+        command, descriptors, _, _ = socket.recv_fds(requests, _LONGEST_COMMAND, 2)
+        if not command:
+            return
+        pid = os.fork()
+        if pid == 0:
+            requests.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _become(json.loads(command), *descriptors)
+            _share_what_is_parsed(folder)
+            try:
+                dbt_process._main()
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
+        requests.send(str(pid).encode())
+        for each in descriptors:
+            os.close(each)
+
+
+def _become(command: dict[str, Any], stdin: int, stdout: int) -> None:
+    """A process that was started with this environment, in this folder, with these pipes."""
+    os.environ.clear()
+    os.environ.update(command["environment"])
+    os.chdir(command["folder"])
+    sys.argv[1:] = [command["adapter"]]
+    for theirs, ours in ((stdin, 0), (stdout, 1), (stdout, 2)):
+        os.dup2(theirs, ours)
+    for each in (stdin, stdout):
+        os.close(each)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def _share_what_is_parsed(folder: Path) -> None:
+    from dbt.contracts.graph.nodes import SeedNode
+    from dbt.parser.manifest import PARTIAL_PARSE_FILE_NAME, ManifestLoader
+
+    read, write = ManifestLoader.read_manifest_for_partial_parse, ManifestLoader.write_manifest_for_partial_parse
+
+    def kept(loader: Any) -> Path:
+        credentials, state = loader.root_project.credentials, loader.manifest.state_check
+        parts = [
+            loader.root_project.project_name,
+            credentials.type,
+            credentials.database,
+            credentials.schema,
+            state.vars_hash.checksum,
+            state.project_env_vars_hash.checksum,
+            *(f"{name} {each.checksum}" for name, each in sorted(state.project_hashes.items())),
+        ]
+        return folder / f"{sha256(json.dumps(parts).encode()).hexdigest()}.msgpack"
+
+    def own(loader: Any) -> Path:
+        return Path(loader.root_project.project_target_path) / PARTIAL_PARSE_FILE_NAME
+
+    def read_shared(loader: Any) -> Any:
+        if own(loader).exists() or not kept(loader).exists():
+            return read(loader)
+        own(loader).parent.mkdir(parents=True, exist_ok=True)
+        os.link(kept(loader), own(loader))
+        state_check, loader.is_partial_parsable = loader.manifest.state_check, lambda manifest: (True, None)
+        manifest = read(loader)
+        # dbt writes it anew, and must not write into the one that is kept.
+        own(loader).unlink()
+        if manifest is not None:
+            manifest.state_check = state_check
+            for node in manifest.nodes.values():
+                if isinstance(node, SeedNode):
+                    node.root_path = loader.root_project.project_root
+        return manifest
+
+    def write_shared(loader: Any) -> None:
+        write(loader)
+        if not kept(loader).exists():
+            copy = kept(loader).with_suffix(f".{os.getpid()}")
+            copy.write_bytes(own(loader).read_bytes())
+            copy.rename(kept(loader))
+
+    ManifestLoader.read_manifest_for_partial_parse = read_shared
+    ManifestLoader.write_manifest_for_partial_parse = write_shared
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
