@@ -19,12 +19,15 @@
         count: llm_spend.units_inside(bucket) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
     }) %}
 {% endfor %}
+{# A company that only looks at bills has no log of a gateway: then an empty table says what requests look like. #}
+{% set request_models = var('llm_spend_request_models') %}
 {% set units_beside = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
 {% set units = units_inside.values() | sum(start=[]) + units_beside %}
 
 with unioned as (
-    {% for name in var('llm_spend_request_models') -%}
+    {% for name in request_models or ['stg_generic__requests'] -%}
     select {{ columns | join(', ') }} from {{ request_model(name) }}
+    {{ 'where false' if not request_models }}
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 ),
