@@ -125,7 +125,7 @@ class _ApiLoad:
             url = window_url(self.source, self.instance, stream.name, window)
             spool = self._spooled(url, lambda spool, of=window: stream.fetch(self.api, of, spool), stream.format)  # type: ignore[misc]
             had_rows = any(old.size_bytes and window.contains(old.window) for old in loaded)
-            if not spool.rows and had_rows and not stream.empty_replaces:
+            if not spool.rows and had_rows and not (stream.empty_replaces and spool.is_proof):
                 self.warnings.append(
                     f"{_of(stream.name)}{window}: there were rows, and now there are none. Kept as loaded: the log may"
                     " have forgotten them, or the key may see less than before."

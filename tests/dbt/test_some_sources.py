@@ -21,12 +21,13 @@ MODELS = {
     "litellm": "stg_litellm__payloads",
     "generic": "stg_generic__requests",
 }
+SYSTEMS = {"generic": "self_hosted"}
 
 
 @pytest.mark.parametrize("source", [None, *(pytest.param(name, marks=long) for name in MODELS)])
 def test_the_project_builds_with_one_gateway_or_none(source: str | None, tmp_path: Path) -> None:
     destination = DuckDb(tmp_path / "some.duckdb")
-    inputs = run_demo.write(tmp_path / "organisation", 500, seed=7)
+    inputs = run_demo.write(tmp_path / "organisation", 1000, seed=7)
     wanted = source or "portkey"
     load_sources([each for each in inputs.sources if each.source == wanted], destination)
     project = prepare_project(destination.work_dir, inputs.seeds)
@@ -40,4 +41,4 @@ def test_the_project_builds_with_one_gateway_or_none(source: str | None, tmp_pat
         results = dbt.run(arguments, project, destination.dbt_environment(), lambda *progress: None)
     assert {result["status"] for result in results} <= {"success", "pass", "warn"}
     systems = query(destination.database, "select distinct source_system from llm_spend.fct_llm_requests")
-    assert systems == ([(source,)] if source else [])
+    assert systems == ([(SYSTEMS.get(source, source),)] if source else [])

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import duckdb
 import jsonschema
@@ -62,13 +62,17 @@ PASSING = [
 
 @dataclass(frozen=True)
 class Asked:
-    """A question: `body` is the parsed JSON, None for none; header names are in lower case."""
+    """A question: `body` is the parsed JSON, None for none; header names are in lower case.
+
+    `query` has the last value of each parameter, `all_of` has every one.
+    """
 
     method: str
     path: str
     query: Mapping[str, str]
     body: Any
     headers: Mapping[str, str]
+    all_of: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 class Description:
@@ -209,7 +213,8 @@ def _handler(fake: FakeServer) -> type[Handler]:
             address, body = urlsplit(self.path), self.content()
             headers = {name.lower(): value for name, value in self.headers.items()}
             query = dict(parse_qsl(address.query, keep_blank_values=True))
-            return Asked(self.command, address.path, query, json.loads(body) if body else None, headers)
+            all_of = parse_qs(address.query, keep_blank_values=True)
+            return Asked(self.command, address.path, query, json.loads(body) if body else None, headers, all_of)
 
     return OfFake
 

@@ -16,28 +16,10 @@ from llm_spend.sources.openrouter import totals_rows
 from llm_spend.sources.openrouter_api import TOTALS, OpenRouter
 
 from .conftest import Warehouse
-from .fake_openrouter import KEY, FakeOpenRouter
+from .fake_openrouter import KEY, FakeOpenRouter, activity
 from .fake_server import DAY, IMPATIENCE, PASSING, Fault, Scene, client_of, opening, serving
 
 MIDNIGHT = datetime(2026, 11, 3, 0, 15)
-
-
-def activity(model: str, endpoint: str = "e-1", day: str = "2026-11-02", **fields: Any) -> dict[str, Any]:
-    return {
-        "date": day,
-        "model": model,
-        "model_permaslug": f"{model}-2026",
-        "endpoint_id": endpoint,
-        "provider_name": "OpenAI",
-        "usage": 0.1,
-        "byok_usage_inference": 0,
-        "requests": 2,
-        "prompt_tokens": 100,
-        "completion_tokens": 50,
-        "reasoning_tokens": 10,
-        "cached_tokens": 40,
-        **fields,
-    }
 
 
 class Stage(NamedTuple):

@@ -56,6 +56,10 @@ SOURCES: Mapping[str, Source] = {
     "envoy": Source(envoy.ACCESS_LOGS),
     "bedrock": Source(bedrock.INVOCATIONS),
     "openrouter": Source(has_api=True),
+    "openai": Source(has_api=True),
+    "anthropic": Source(has_api=True),
+    "copilot": Source(has_api=True),
+    "cursor": Source(has_api=True),
     "mlflow": Source(has_api=True),
     "generic": Source(needs_mapping=True),
 }

@@ -1,4 +1,4 @@
-"""OpenRouter's daily activity as totals: what it bills, by day and model. It lists no requests.
+"""OpenRouter's daily activity as totals of a gateway: by day and model. It lists no requests.
 
 Facts (OpenRouter's SDK): a row is a day, a model, an endpoint and a workspace. `usage` is what OpenRouter bills, in
 USD; with a key of your own at the provider, `byok_usage_inference` is what that provider bills besides. Cached tokens
@@ -67,15 +67,19 @@ def _beyond_prompt(row: Mapping[str, Any]) -> bool:
 
 ABOUT = About(
     title="OpenRouter",
-    grain="No requests: a total of each UTC day over all calls, and one for each model.",
-    cost="What OpenRouter billed, and besides it what providers billed for calls with a key of your own there"
-    " (`byok_usage_inference`). Both are in `raw` apart.",
+    grain="No requests: usage and costs of each UTC day by key, workspace, model and endpoint (`provider__usage`,"
+    " `provider__costs`); and as totals of a gateway, over all calls and for each model.",
+    cost="What OpenRouter billed. What other providers billed for calls with a key of your own there"
+    " (`byok_usage_inference`) is on their bills: here it is the profile `byok`, which is never added to the bill. In"
+    " the totals of a gateway both are one cost, and in `raw` apart.",
     tokens="Tokens as the provider counts them; `prompt_tokens` includes cached tokens.",
-    attribution="The model; the endpoint, the provider and the workspace are in `raw`.",
+    attribution="The key, the workspace (`project_id`), the model; endpoint and provider in `dimensions`. What was done"
+    " with keys that are gone is a row without a key.",
     lateness="A day is there when it is over, and is asked for again after three days.",
     cannot_tell="Single requests, users and metadata: use the log of what is in front of OpenRouter for these. Days"
     " that are more than 30 days ago.",
-    api="`GET /api/v1/activity`, with a *management* key (an ordinary key may not).",
+    api="`GET /api/v1/activity`, one question a day and one for each key that was used; and `/keys`, `/workspaces`,"
+    " `/organization/members`, `/credits`. With a *management* key (an ordinary key may not).",
     settings=(
         Setting("management_key", "management key of OpenRouter", is_secret=True, is_required=True),
         Setting("base_url", "`https://openrouter.ai` if not given"),

@@ -13,6 +13,7 @@ import orjson
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.api.values import exact
 
 Page = Mapping[str, Any]
 FetchPage = Callable[[Any], Page]
@@ -86,7 +87,7 @@ def list_pages(
 
     def take(rows: Sequence[Any]) -> bytes:
         found.extend(rows)
-        return orjson.dumps(rows)
+        return orjson.dumps(rows, exact)
 
     _take_pages(take, fetch, following, source, rows_at, total_at)
     return found

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from llm_spend.readers.api.values import exact
 from llm_spend.readers.files import is_json
 
 _GZIP = b"\x1f\x8b"
@@ -26,7 +27,8 @@ class CutOffError(Exception):
 class Spool:
     """JSON lines of one window. `rows` counts what was added; `names` are fields seen in some of the rows.
 
-    `warnings`: what somebody should know of these rows; it is told with the report of the load.
+    `warnings`: what somebody should know of these rows; it is told with the report of the load. `is_proof`: that there
+    are no rows means that there are none; False where the source no longer tells of the window.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,6 +37,7 @@ class Spool:
         self.rows = 0
         self.names: set[str] = set()
         self.warnings: list[str] = []
+        self.is_proof = True
         self._file: BinaryIO = path.open("w+b")
 
     def __enter__(self) -> Spool:
@@ -52,7 +55,7 @@ class Spool:
 
     def add_rows(self, rows: Sequence[Any]) -> bytes:
         """Add the rows of a page; gives their lines."""
-        lines = b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+        lines = b"".join([orjson.dumps(row, exact, orjson.OPT_APPEND_NEWLINE) for row in rows])
         self._file.write(lines)
         self.rows += len(rows)
         for row in rows[:_LINES_LOOKED_AT]:

@@ -7,6 +7,15 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import orjson
+
+
+def exact(value: Any) -> orjson.Fragment:
+    """What orjson writes of a Decimal: a number with all of its digits."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"not JSON: {type(value).__name__}")
+    return orjson.Fragment(str(value))
+
 
 def number(value: Any) -> Decimal | None:
     """A number or the text of one, as it is written; None for what is neither."""
