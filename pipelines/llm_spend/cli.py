@@ -205,15 +205,15 @@ def doctor(destination: Where = None, database: Database = None, seeds: Seeds = 
 def demo(
     requests: Annotated[int, typer.Option(help="How many requests the organisation made.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Another seed, another organisation.")] = 7,
-    folder: Annotated[Path, typer.Option(help="Where logs, truth and database go.")] = Path("data"),
+    folder: Annotated[Path, typer.Option(help="Where logs, bills, truth and database go.")] = Path("data"),
 ) -> None:
-    """Write a synthetic organisation's logs, load and build them, and answer the questions people bring."""
+    """Write a synthetic organisation's logs and bills, load and build them, and answer the questions people bring."""
     from llm_spend import answers as screen
     from llm_spend.demo import run_demo
 
     settings = read_settings(destination="duckdb", database=folder / "demo.duckdb")
     with _progress() as bar:
-        task = bar.add_task("writing logs", total=requests)
+        task = bar.add_task("writing logs and bills", total=requests)
         inputs = run_demo.write(folder / "demo", requests, seed, lambda done, total: bar.update(task, completed=done))
     settings.database.unlink(missing_ok=True)
     _load(settings, inputs.sources, quiet=False)
@@ -461,6 +461,8 @@ def _print_load(report: LoadReport, destination: Destination, console: Console) 
         f" in {report.seconds:.1f} s ({report.rows / max(report.seconds, 0.001):,.0f} rows/s){skipped}",
         highlight=False,
     )
+    if report.left_out:
+        console.print(f"  {report.left_out:,} records of other services are left out, counted by service")
     if report.quarantined:
         console.print(
             f"  {report.quarantined} lines could not be read: see {destination.schemas.raw}.llm_spend__quarantine"

@@ -18,7 +18,7 @@ from llm_spend.readers.files import LogFile, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
-from llm_spend.sources import file_format, raw_formats
+from llm_spend.sources import SOURCES, file_format, raw_formats
 from llm_spend.sources.generic import Mapping
 
 Observer = Callable[[str], None]
@@ -31,7 +31,8 @@ _LINES_NOTED = 1000
 class LoadReport:
     """What one load did. `rows` counts every row written, `quarantined` what could not be read: of them, or instead.
 
-    `windows`: how many windows of time an API was asked for. `warnings`: what somebody should look at.
+    `windows`: how many windows of time an API was asked for. `warnings`: what somebody should look at. `left_out`:
+    records that were read and are not what is loaded; a row of the table stands for many of them.
     """
 
     source: str
@@ -43,6 +44,7 @@ class LoadReport:
     seconds: float
     windows: int = 0
     warnings: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 @contextmanager
@@ -115,24 +117,36 @@ def load_logs(
         again = [file for file in found if file.fingerprint in noted_late]
         megabytes = sum(file.size_bytes for file in new) / 1e6
         observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
-        rows = quarantined = 0
+        rows = quarantined = left_out = 0
         with staged(new + again) as (files, _):
             if new:
-                info = pipeline.run(log_source(fmt, files[: len(new)], name, system))
+                info = pipeline.run(log_source(fmt, files[: len(new)], name, system, SOURCES[source].entity))
                 rows, quarantined = count_rows(destination, fmt, info.loads_ids[0])
+                left_out = _count_left_out(destination, fmt, info.loads_ids[0])
             unnoted = find_unnoted(destination, fmt, system, name)
             note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
-    return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
+    seconds = monotonic() - started
+    return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, seconds, left_out=left_out)
 
 
 def count_rows(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:
     """Rows that a load wrote, and how many of its records could not be read."""
     raw = destination.schemas.raw
-    loaded = f"select count(*), count(_problem) from {raw}.{fmt.table} where _dlt_load_id = %s"
+    records = f"count(*) - count({fmt.left_out.count})" if fmt.left_out else "count(*)"
+    loaded = f"select {records}, count(_problem) from {raw}.{fmt.table} where _dlt_load_id = %s"
     left_out = f"select count(*) from {raw}.{QUARANTINE_TABLE} where _dlt_load_id = %s"
     with destination.reading() as connection:
         rows, unreadable = connection.rows(loaded, [load_id])[0]
         return rows, unreadable + connection.rows(left_out, [load_id])[0][0]
+
+
+def _count_left_out(destination: Destination, fmt: LogFormat, load_id: str) -> int:
+    """Records of a load that its format leaves out, where the table keeps their number."""
+    if not fmt.left_out:
+        return 0
+    table = f"{destination.schemas.raw}.{fmt.table}"
+    query = f"select coalesce(sum({fmt.left_out.count}), 0) from {table} where _dlt_load_id = %s"
+    return int(destination.query(query, [load_id])[0][0])
 
 
 @dataclass(frozen=True)

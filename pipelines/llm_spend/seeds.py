@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from llm_spend.errors import UserError
 
-_DATES = ("valid_from", "valid_to")
+_DATES = ("valid_from", "valid_to", "invoice_date")
 # Prices change at an hour of a day; who belongs to which team does not.
 _WITH_INSTANTS = "prices"
 

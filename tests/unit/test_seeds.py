@@ -42,6 +42,16 @@ def test_errors_name_the_place(tmp_path: Path, content: str, said: str) -> None:
         write(tmp_path, content)
 
 
+def test_the_date_of_an_invoice_is_a_date(tmp_path: Path) -> None:
+    columns = "billing_period,provider,provider_instance,invoice_id,invoice_date,charge_category,description,amount"
+    with pytest.raises(UserError, match=r"line 2: invoice_date is '2\.10\.2026'"):
+        write(
+            tmp_path,
+            f"{columns},currency,usd_per_unit\n2026-09-01,openai,,1,2.10.2026,Usage,,10,EUR,\n",
+            name="provider_invoices.csv",
+        )
+
+
 def test_a_file_that_is_no_seed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no seeds: members\.csv.*org_members\.csv"):
         write(tmp_path, "a\n", name="members.csv")

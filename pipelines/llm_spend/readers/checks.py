@@ -17,7 +17,7 @@ from types import ModuleType
 import duckdb
 
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.files import LogFile, layout_of
+from llm_spend.readers.files import LogFile, format_of, layout_of
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, csv_sql, parquet_sql, read_sql
 
 _gzip: ModuleType
@@ -57,7 +57,8 @@ class CheckedFiles:
 
 
 def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFiles:
-    """Open the files before a load. Raises UserError when none of them has a column that is to be read.
+    """Open the files before a load. Raises UserError for a file that is none of the source, and when none of the tables
+    has a column that is to be read.
 
     Plain JSON lines are not opened: the load marks each line that it can't parse. A gzip file is unpacked here, because
     DuckDB takes one that was cut off for one that has ended. JSON lines are kept unpacked in `folder` until the load is
@@ -69,7 +70,8 @@ def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFi
     checked = list(zip(files, reasons, strict=True))
     readable = [file for file, reason in checked if reason is None]
     left_out = {file.url: [UnreadableLine(None, reason)] for file, reason in checked if reason}
-    _check_columns(fmt, readable)
+    if not fmt.by_fields:
+        _check_columns(fmt, readable)
     for file in readable:
         if layout_of(file) == "csv" and (dropped := list(_dropped_lines(file))):
             left_out[file.url] = dropped
@@ -101,6 +103,8 @@ def _unreadable_file(fmt: LogFormat, file: LogFile, copy: Path | None) -> str | 
             reason = _undecodable(file, layout, copy)
             if reason is not None:
                 return reason
+        if fmt.by_fields:
+            fmt = format_of(fmt, file)
         if layout in ("array", "unstructured", "parquet") or file.local_path.lower().endswith(".zst"):
             table = parquet_sql([file.local_path]) if layout == "parquet" else read_sql(fmt, layout, [file.local_path])
             with duckdb.connect() as connection:

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import orjson
 
 from llm_spend.errors import UserError
-from llm_spend.readers.records import Layout, LogFormat
+from llm_spend.readers.records import Layout, LogFormat, csv_sql, documents_sql, parquet_sql
 from llm_spend.windows import Window
 
 _WILDCARDS = frozenset("*?[")
@@ -148,13 +150,30 @@ def layout_of(file: LogFile) -> Layout:
 
 
 def format_of(fmt: LogFormat, file: LogFile) -> LogFormat:
-    """The format of the records in a file, where a source has two."""
+    """The format of the records in a file, where a source has several."""
+    if fmt.by_fields:
+        return fmt.by_fields(file.url, dict(_fields_of(file)))
     if not fmt.fuller or layout_of(file) in ("csv", "parquet"):
         return fmt
     start = _start(file)
     # A first record that is not seen to its end may go on with anything: the fuller format misses nothing of it.
     is_cut_off = len(start) >= _START and b"\n" not in start
     return fmt.fuller if not start or is_cut_off or re.search(fmt.fuller_if.encode(), start) else fmt
+
+
+@lru_cache(maxsize=1024)
+def _fields_of(file: LogFile) -> tuple[tuple[str, str], ...]:
+    """Names and DuckDB types of the fields of a file: columns of a table, or what any of its JSON objects has."""
+    layout = layout_of(file)
+    with duckdb.connect() as connection:
+        if layout in ("csv", "parquet"):
+            table = csv_sql([file.local_path]) if layout == "csv" else parquet_sql([file.local_path])
+            described = connection.execute(f"DESCRIBE SELECT * EXCLUDE (filename) FROM {table}").fetchall()
+            return tuple((name, kind) for name, kind, *_ in described)
+        names = connection.execute(
+            f"SELECT DISTINCT unnest(json_keys(json)) FROM {documents_sql([file.local_path], layout)} ORDER BY 1"
+        ).fetchall()
+    return tuple((name, "JSON") for (name,) in names)
 
 
 def _start(file: LogFile) -> bytes:

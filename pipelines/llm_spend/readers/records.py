@@ -7,7 +7,7 @@ Numbers reach us as the shortest text of the double they parse to, which is the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -44,6 +44,19 @@ class Unnest:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What a table keeps of the records that its format leaves out: a row for each group of them in a file.
+
+    `by`: the columns that make a group. `sums`: by column, an aggregate of columns of the format. `count`: the column
+    that counts the records; it is NULL in rows of records that are kept.
+    """
+
+    by: tuple[str, ...]
+    sums: Mapping[str, str]
+    count: str
+
+
+@dataclass(frozen=True)
 class LogFormat:
     """How the lines of one kind of log become rows of one raw table.
 
@@ -53,7 +66,10 @@ class LogFormat:
     `fuller_if`, a regular expression.
     `keep` restricts the records that become rows. `metadata_given` tells whether a record carried metadata at all,
     so that metadata that can't be read is told from none; `metadata_unreadable`, where a record has it in several
-    places, that one of them can't be read. `unnest`: where a document of the file is not a record.
+    places, that one of them can't be read. `unnest`: where a document of the file is not a record. `left_out`: what is
+    kept of the records that `keep` leaves out, of which nothing else is looked at. `by_fields`: makes the format of a
+    file, into the same table, from its URL and the names and types of its fields. It raises UserError for a file that
+    is none of the source.
     """
 
     source: str
@@ -69,6 +85,8 @@ class LogFormat:
     metadata_unreadable: str | None = None
     record_name: str = field(default="log record")
     unnest: Unnest | None = None
+    left_out: LeftOut | None = None
+    by_fields: Callable[[str, Mapping[str, str]], LogFormat] | None = None
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -120,6 +138,8 @@ def problem_sql(fmt: LogFormat, values: Mapping[str, str] | None = None) -> str:
     values = values or {name: f"({column.sql})" for name, column in fmt.columns.items()}
     nothing = "coalesce(" + ", ".join(f"CAST(r.{identifier(name)} AS VARCHAR)" for name in fmt.fields) + ") IS NULL"
     branches = [f"WHEN {nothing} THEN {quote(f'not a JSON object with a field of a {fmt.record_name}')}"]
+    if fmt.left_out:
+        branches.insert(0, f"WHEN NOT coalesce({fmt.keep}, TRUE) THEN NULL")
     for name, column in fmt.columns.items():
         given = column.text or values[name]
         if column.required:
@@ -241,6 +261,15 @@ def parquet_sql(paths: Sequence[str]) -> str:
     return f"read_parquet({_list(paths)}, union_by_name=true, filename=true)"
 
 
+def documents_sql(paths: Sequence[str], layout: Layout) -> str:
+    """The table function that reads JSON objects whole, as `json`; those that are none are left out."""
+    tolerant = ", ignore_errors=true" if layout == "newline_delimited" else ""
+    return (
+        f"(SELECT json FROM read_json_objects({_list(paths)}, format='{layout}',"
+        f" maximum_object_size={_MAX_OBJECT_BYTES}{tolerant}) WHERE json_type(json) = 'OBJECT')"
+    )
+
+
 def json_lines_table(path: str, names: Iterable[str]) -> str:
     """The table function that reads fields of a file of JSON lines as text."""
     columns = ", ".join(f"{identifier(name)}: 'VARCHAR'" for name in names)
@@ -277,9 +306,6 @@ def select_sql(
     """
     values = _values(fmt)
     parsed = {name: value for name, value in values.items() if value != fmt.columns[name].sql}
-    filename = "r.filename"
-    if staged_root:
-        filename = f"replace(replace(r.filename, {quote(staged_root)}, {quote(original_root)}), {quote(UNPACKED)}, '')"
     metadata_error = "FALSE"
     if fmt.metadata_column and fmt.metadata_given:
         given = _with_texts(fmt, fmt.metadata_given)
@@ -290,7 +316,7 @@ def select_sql(
     lineage = {
         "_source_system": quote(source_system),
         "_source_instance": quote(instance),
-        "_file": filename,
+        "_file": _filename(staged_root, original_root),
         "_problem": problem,
         "_metadata_error": metadata_error,
         "_dlt_load_id": quote(load_id),
@@ -300,10 +326,55 @@ def select_sql(
     record += [
         f"{_with_texts(fmt, fmt.columns[name].sql)} AS {value.removeprefix('r.')}" for name, value in parsed.items()
     ]
-    where = f"\nWHERE ({_with_texts(fmt, fmt.keep)}) OR ({problem}) IS NOT NULL" if fmt.keep else ""
+    kept = _with_texts(fmt, fmt.keep or "TRUE")
+    # Most records of a bill are left out: they are sorted out before anything else is made of them.
+    first = f"\nWHERE coalesce({kept}, TRUE)" if fmt.left_out else ""
+    last = f"\nWHERE ({kept}) OR ({problem}) IS NOT NULL" if fmt.keep and not fmt.left_out else ""
     return (
-        f"SELECT\n  {rows}\nFROM (\nSELECT\n  {_LINES.join(record)}\nFROM {read_sql(fmt, layout, paths)}\n) AS r{where}"
+        f"SELECT\n  {rows}\nFROM (\nSELECT\n  {_LINES.join(record)}\nFROM {read_sql(fmt, layout, paths)}{first}\n"
+        f") AS r{last}"
     )
+
+
+def left_out_sql(
+    fmt: LogFormat,
+    left_out: LeftOut,
+    layout: Layout,
+    paths: Sequence[str],
+    *,
+    source_system: str,
+    instance: str,
+    load_id: str,
+    staged_root: str = "",
+    original_root: str = "",
+) -> str:
+    """A SELECT like that of select_sql with the rows that stand for the records which `keep` leaves out."""
+    found = {name: f"r.{identifier(name)}" for name in left_out.by} | dict(left_out.sums) | {left_out.count: "count(*)"}
+    rows = {
+        name: f"CAST({found.get(name, 'NULL')} AS {DUCKDB_TYPES[column.kind]})" for name, column in fmt.columns.items()
+    }
+    lineage = {
+        "_source_system": quote(source_system),
+        "_source_instance": quote(instance),
+        "_file": _filename(staged_root, original_root),
+        "_problem": "CAST(NULL AS VARCHAR)",
+        "_metadata_error": "FALSE",
+        "_dlt_load_id": quote(load_id),
+    }
+    record = [f"{_with_texts(fmt, column.sql)} AS {identifier(name)}" for name, column in fmt.columns.items()]
+    groups = ", ".join(["r.filename", *(f"r.{identifier(name)}" for name in left_out.by)])
+    return (
+        f"SELECT\n  {_selection({**rows, **lineage})}\nFROM (\nSELECT\n  {_LINES.join([*record, 'r.filename'])}\n"
+        f"FROM {read_sql(fmt, layout, paths)}\nWHERE NOT coalesce({_with_texts(fmt, fmt.keep or 'TRUE')}, TRUE)\n) AS r"
+        f"\nGROUP BY {groups}"
+    )
+
+
+def _filename(staged_root: str, original_root: str) -> str:
+    """Where a record came from, also when its file was copied or unpacked to be read."""
+    if not staged_root:
+        return "r.filename"
+    return f"replace(replace(r.filename, {quote(staged_root)}, {quote(original_root)}), {quote(UNPACKED)}, '')"
 
 
 def _values(fmt: LogFormat) -> dict[str, str]:

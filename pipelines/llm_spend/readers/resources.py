@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,10 +14,8 @@ from dlt.extract import DltResource, DltSource
 from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
 from llm_spend.readers.files import LogFile, below_scheme, format_of, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
-from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, select_sql
+from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, left_out_sql, select_sql
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
-
-_Alike = tuple[Layout, str, str, bool]
 
 
 def log_source(
@@ -57,20 +54,22 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
         if not files:
             yield empty_sql(fmt)
         # What files share is found by looking into each of them: once.
-        groups: dict[_Alike, list[LogFile]] = {}
+        groups: dict[tuple[Layout, str, str, int], tuple[LogFormat, list[LogFile]]] = {}
         for file in files:
-            groups.setdefault(_alike(fmt, file), []).append(file)
-        for (layout, staged_root, original_root, is_fuller), members in sorted(groups.items(), key=itemgetter(0)):
-            yield select_sql(
-                fmt.fuller if fmt.fuller and is_fuller else fmt,
-                layout,
-                [file.local_path for file in members],
-                source_system=source_system,
-                instance=instance,
-                load_id=load_id,
-                staged_root=staged_root,
-                original_root=original_root,
-            )
+            of_file = format_of(fmt, file)
+            groups.setdefault((layout_of(file), *_roots(file), id(of_file)), (of_file, []))[1].append(file)
+        for (layout, staged_root, original_root, _), (of_files, members) in groups.items():
+            paths = [file.local_path for file in members]
+            lineage = {
+                "source_system": source_system,
+                "instance": instance,
+                "load_id": load_id,
+                "staged_root": staged_root,
+                "original_root": original_root,
+            }
+            yield select_sql(of_files, layout, paths, **lineage)
+            if of_files.left_out:
+                yield left_out_sql(of_files, of_files.left_out, layout, paths, **lineage)
 
     def rows() -> Iterator[Any]:
         load_id = dlt.current.load_package_state()["load_id"]
@@ -83,11 +82,11 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
     return bigquery_adapter(resource, partition=fmt.event_time, cluster=["_dlt_load_id"])
 
 
-def _alike(fmt: LogFormat, file: LogFile) -> _Alike:
-    """What files of one statement share: layout, which folder of copies stands for which original one, format."""
+def _roots(file: LogFile) -> tuple[str, str]:
+    """Which folder of copies stands for which original one."""
     path = file.local_path.removesuffix(UNPACKED)
     below = below_scheme(file.url) if is_remote(file.url) else file.url
-    return layout_of(file), path.removesuffix(below), file.url.removesuffix(below), format_of(fmt, file) is not fmt
+    return path.removesuffix(below), file.url.removesuffix(below)
 
 
 def _file_records(fmt: LogFormat, files: list[LogFile], instance: str, entity: str) -> DltResource:

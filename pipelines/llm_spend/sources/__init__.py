@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llm_spend.errors import UserError
 from llm_spend.readers.records import LogFormat
+from llm_spend.schema import REQUESTS
 from llm_spend.sources import (
     bedrock,
+    bill_costs,
+    bill_usage,
     cloudflare,
     envoy,
+    focus,
     generic,
     helicone,
     kong,
@@ -36,12 +40,13 @@ if TYPE_CHECKING:
 class Source(NamedTuple):
     """What can be loaded from a source: files of a format, rows of its API, or both.
 
-    `files`: None where a mapping file gives the format, or no files are read.
+    `files`: None where a mapping file gives the format, or no files are read. `entity`: what a row of a file is.
     """
 
     files: LogFormat | None = None
     has_api: bool = False
     needs_mapping: bool = False
+    entity: str = REQUESTS
 
 
 SOURCES: Mapping[str, Source] = {
@@ -60,6 +65,9 @@ SOURCES: Mapping[str, Source] = {
     "anthropic": Source(has_api=True),
     "copilot": Source(has_api=True),
     "cursor": Source(has_api=True),
+    "focus": Source(focus.EXPORTS, entity="costs"),
+    "bill_costs": Source(bill_costs.COSTS, entity="costs"),
+    "bill_usage": Source(bill_usage.USAGE, entity="usage"),
     "mlflow": Source(has_api=True),
     "generic": Source(needs_mapping=True),
 }
