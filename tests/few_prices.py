@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from llm_spend.build import project_dir
 from llm_spend.demo.pricing import PRICES
 
 
-def few_prices(folder: Path, seeds: Path | None = None) -> Path:
-    """A folder of seeds: those given, and few of the packaged prices. Models: as `demo.pricing.PRICES`."""
+def few_prices(folder: Path, seeds: Path | None = None, models: Collection[str] = frozenset(PRICES)) -> Path:
+    """A folder of seeds: those given, and of the packaged prices those of `models`."""
     if seeds is None:
         folder.mkdir()
     else:
@@ -20,6 +21,6 @@ def few_prices(folder: Path, seeds: Path | None = None) -> Path:
         with (project_dir() / "seeds" / "prices" / name).open(newline="", encoding="utf-8") as packaged:
             header, *rows = csv.reader(packaged)
         with (folder / name).open("w", newline="", encoding="utf-8") as few:
-            models = header.index("model_id")
-            csv.writer(few).writerows([header, *(row for row in rows if row[models] in PRICES)])
+            model_id = header.index("model_id")
+            csv.writer(few).writerows([header, *(row for row in rows if row[model_id] in models)])
     return folder

@@ -37,6 +37,10 @@ def __getattr__(name: str) -> Any:
         return lambda: "now()"
     if name == "request_key":
         return lambda: "source_record_id"
+    if name == "is_billed_day":
+        return lambda usage, days: f"{usage}.usage_date = {days}.usage_date"
+    if name == "reconciliation_causes":
+        return lambda: ["cache", "late_data"]
     if name == "price_cell_columns":
         return lambda relation, others: f"select price_id from {relation}"
     if name == "columns_of":

@@ -87,3 +87,30 @@ cast(
     ) * cast('0.000000000001' as decimal(12, 12)) as {{ llm_spend.type_money() }}
 )
 {%- endmacro %}
+
+{#
+    amount * weight / total, cut off after 12 digits: its part of an amount (decimal(38,12)) that is shared out by whole
+    numbers. Whole numbers are divided, as in cost_by_hour: decimals would be rounded in another way on each warehouse. It
+    holds $10 million by weights of 17 digits. total: above 0.
+#}
+{% macro share_of(amount, weight, total) %}{{ return(adapter.dispatch('share_of', 'llm_spend')(amount, weight, total)) }}{% endmacro %}
+{% macro default__share_of(amount, weight, total) -%}
+{%- set product -%}
+(
+    cast({{ amount }} * 1000000000000 as {{ llm_spend.type_decimal(38, 0) }})
+    * cast({{ weight }} as {{ llm_spend.type_decimal(38, 0) }})
+)
+{%- endset -%}
+cast(
+    cast(({{ product }} - mod({{ product }}, {{ total }})) / {{ total }} as {{ llm_spend.type_decimal(38, 0) }})
+    * cast('0.000000000001' as {{ llm_spend.type_decimal(12, 12) }}) as {{ llm_spend.type_money() }}
+)
+{%- endmacro %}
+{# Decimals are divided as DOUBLE there. #}
+{% macro duckdb__share_of(amount, weight, total) -%}
+cast(
+    cast(
+        (cast({{ amount }} * 1000000000000 as hugeint) * {{ weight }}) // {{ total }} as decimal(38, 0)
+    ) * cast('0.000000000001' as decimal(12, 12)) as {{ llm_spend.type_money() }}
+)
+{%- endmacro %}

@@ -11,9 +11,10 @@
     rest of their row by its key: fetching all columns for all requests would cost more than pricing them.
 
     book: the prices, int_price_book if not given. is_named: both relations have provider, channel and model_id already,
-    as the fact does, in place of what the log said.
+    as the fact does, in place of what the log said. For rows that each stand for many requests: threshold, the column with
+    the input tokens that decide on the threshold, and calls, the column with the number of requests.
 #}
-{% macro price_requests(relation, metered, book=none, is_named=false) %}
+{% macro price_requests(relation, metered, book=none, is_named=false, threshold='input_tokens', calls=none) %}
     {%- set names = 'requests' if is_named else 'resolution' %}
     with resolution as (
         select * from {{ ref('int_model_resolution') }}
@@ -156,7 +157,7 @@
                 and not resolved.is_other_usage_known
             )
                 as takes_parent_price,
-            cast({{ bucket_cost('resolved.', 'list_prices.') | indent(12) }} as {{ type_money() }}) as buckets_usd,
+            cast({{ bucket_cost('resolved.', 'list_prices.', calls) | indent(12) }} as {{ type_money() }}) as buckets_usd,
             resolved.is_special_tier and resolved.priced_tier = 'standard' as is_tier_assumed,
             case
                 when
@@ -175,8 +176,8 @@
                 and resolved.priced_tier = list_prices.service_tier
                 and resolved.started_at >= list_prices.valid_from
                 and resolved.started_at < list_prices.valid_to
-                and coalesce(resolved.input_tokens, 0) > list_prices.input_tokens_gt
-                and coalesce(resolved.input_tokens, 0) <= list_prices.input_tokens_lte
+                and coalesce(resolved.{{ threshold }}, 0) > list_prices.input_tokens_gt
+                and coalesce(resolved.{{ threshold }}, 0) <= list_prices.input_tokens_lte
                 and resolved.week_minute >= list_prices.week_minute_from
                 and resolved.week_minute < list_prices.week_minute_to
     ),
@@ -229,7 +230,7 @@
             case
                 when has_contract_prices
                     then cast(round(
-                        coalesce({{ bucket_cost('', 'contract_') | indent(24) }}, contract_request_price, 0)
+                        coalesce({{ bucket_cost('', 'contract_', calls) | indent(24) }}, contract_request_price, 0)
                         + {{ other_cost('contract_') | indent(24) }},
                         12
                     ) as {{ type_money() }})

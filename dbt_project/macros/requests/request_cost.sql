@@ -27,11 +27,14 @@
     {{ return(columns) }}
 {% endmacro %}
 
-{# What the tokens cost at the prices of their buckets, and the request itself. NULL without token counts. #}
-{% macro bucket_cost(usage, prices) %}
+{#
+    What the tokens cost at the prices of their buckets, and the request itself. NULL without token counts.
+    calls: the column with the number of requests, of rows that stand for many.
+#}
+{% macro bucket_cost(usage, prices, calls=none) %}
     {%- for bucket in token_buckets() -%}
     {{ usage }}{{ bucket.quantity }} * coalesce({{ prices }}{{ bucket.price }}, 0)
-    + {% endfor %}coalesce({{ prices }}request_price, 0)
+    + {% endfor %}{% if calls %}{{ usage }}{{ calls }} * {% endif %}coalesce({{ prices }}request_price, 0)
 {%- endmacro %}
 
 {# What other units cost: those inside a bucket beyond its price, those beside tokens as far as they are not free. #}

@@ -15,7 +15,7 @@ lists as (
         max(modified_at) as observed_at
     from files
     where
-        entity <> 'requests'
+        entity not in ('requests', 'usage', 'costs')
         and window_start is null
     group by source, source_instance, entity, load_id, path
 ),

@@ -1,6 +1,6 @@
 {% set listed_models = [
     'stg_gateway__members', 'stg_gateway__limits', 'stg_gateway__limit_usage', 'stg_gateway__totals',
-    'stg_gateway__feedback', 'stg_tracking__runs'
+    'stg_gateway__feedback', 'stg_tracking__runs', 'stg_provider__usage', 'stg_provider__costs', 'stg_provider__focus'
 ] %}
 
 with packages as (
