@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from llm_spend.demo.bills import KEYS
 from llm_spend.demo.truth import MEASURES, Measures
+from llm_spend.destinations import DuckDb
 from tests.conftest import DEMO_REQUESTS, Demo, query
 
 pytestmark = pytest.mark.slow
+
+CENT = Decimal("0.01")
 
 FACT_MEASURES = """
     count(*)::bigint, count(*) filter (is_final_attempt)::bigint,
@@ -100,17 +108,107 @@ def test_chargeback_equals_the_truth(demo: Demo) -> None:
         """
         select
             strftime(billing_period, '%Y-%m'), provider, cost_center_id, team_id, model_id, exact_cost_usd, amount_usd
-        from llm_spend.llm_chargeback_lines where exact_cost_usd <> 0
+        from llm_spend.llm_chargeback_lines
+        where exact_cost_usd <> 0 and line_type in ('direct', 'unallocated')
         """,
     )
-    expected = {
-        (each.billing_period, each.provider, each.cost_center_id, each.team_id, each.model_id): (
-            each.exact_usd,
-            each.amount_usd,
-        )
-        for each in demo.truth.chargeback()
+    lines = {
+        (line.billing_period, line.provider, line.cost_center_id, line.team_id, line.model_id): line
+        for line in demo.truth.chargeback()
     }
-    assert {tuple(row[:5]): (row[5], row[6]) for row in rows} == expected
+    assert {tuple(row[:5]): row[5] for row in rows} == {key: line.exact_usd for key, line in lines.items()}
+    for *key, exact, amount in rows:
+        # The cents that rounding leaves are shared with what a bill adds.
+        has_bill = (key[0], key[1]) in demo.truth.bills()
+        assert abs(amount - exact) < CENT if has_bill else amount == lines[tuple(key)].amount_usd
+
+
+def test_chargeback_adds_up_to_the_bills(demo: Demo) -> None:
+    rows = query(
+        demo.database,
+        """
+        select strftime(billing_period, '%Y-%m'), provider, sum(amount_usd)
+        from llm_spend.llm_chargeback_lines group by all
+        """,
+    )
+    bills = demo.truth.bills()
+    assert {(month, provider): amount for month, provider, amount in rows if (month, provider) in bills} == {
+        key: bill.charged_usd for key, bill in bills.items()
+    }
+
+
+def test_whoever_owns_a_key_pays_for_what_no_gateway_saw(demo: Demo) -> None:
+    rows = query(
+        demo.database,
+        """
+        select strftime(billing_period, '%Y-%m'), provider, team_id, sum(exact_cost_usd)
+        from llm_spend.llm_chargeback_lines where allocation_method = 'owner_of_key' group by all
+        """,
+    )
+    teams = {key.provider: key.owner_team for key in KEYS if key.owner_team}
+    assert {(month, provider, team): amount for month, provider, team, amount in rows} == {
+        (month, provider, teams[provider]): bill.causes["outside_gateway"]
+        for (month, provider), bill in demo.truth.bills().items()
+    }
+
+
+# --- bills ----------------------------------------------------------------------------------------
+
+
+Bill = tuple[Decimal, Decimal, dict[str, Decimal]]
+"""What the gateways say, what the provider billed, and the causes that are not 0."""
+
+
+def reconciled(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Bill]:
+    """(month, provider) -> the reconciliation of what has a bill."""
+    rows = connection.execute(
+        """
+        select strftime(billing_period, '%Y-%m'), provider, gateway_usd, provider_usd, cause, amount_usd
+        from llm_spend.llm_reconciliation where provider_usd is not null
+        """
+    ).fetchall()
+    found: dict[tuple[str, str], Bill] = {}
+    for month, provider, gateway, billed, cause, amount in rows:
+        causes = found.setdefault((month, provider), (gateway, billed, {}))[2]
+        if amount:
+            causes[cause] = amount
+    return found
+
+
+def true_bills(demo: Demo) -> dict[tuple[str, str], Bill]:
+    return {key: (bill.gateway_usd, bill.provider_usd, dict(bill.causes)) for key, bill in demo.truth.bills().items()}
+
+
+def test_every_cause_has_its_exact_amount_and_nothing_is_left(demo: Demo) -> None:
+    with duckdb.connect(str(demo.database), read_only=True) as connection:
+        found = reconciled(connection)
+    assert found == true_bills(demo)
+
+
+def test_what_providers_count_is_the_sum_of_its_groups(demo: Demo) -> None:
+    checks = query(
+        demo.database,
+        "select measure, count(*), count(*) filter (is_matching) from llm_spend.llm_provider_cost_check group by all",
+    )
+    assert checks
+    assert all(rows == matching for _, rows, matching in checks)
+
+
+def test_a_cause_that_is_withheld_is_unexplained(demo: Demo, tmp_path: Path) -> None:
+    """Without provider_accounts nobody knows which keys are the gateways': exactly their money is unexplained."""
+    database = tmp_path / demo.database.name
+    shutil.copy(demo.database, database)
+    expected = true_bills(demo)
+    for _, _, causes in expected.values():
+        causes["unexplained"] = causes.pop("outside_gateway")
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("delete from llm_spend_seeds.provider_accounts")
+        # As dbt made them, in the order in which it did; the database has the same name, so they are of this copy.
+        target = DuckDb(demo.database).work_dir / "dbt_project" / "target"
+        for result in json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]:
+            if result["unique_id"].startswith(("model.llm_spend.int_reconciliation_", "model.llm_spend.llm_reconcil")):
+                connection.execute(f"create or replace table {result['relation_name']} as {result['compiled_code']}")
+        assert reconciled(connection) == expected
 
 
 def test_breaches_equal_the_truth(demo: Demo) -> None:

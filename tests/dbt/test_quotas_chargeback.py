@@ -5,12 +5,14 @@ are checked here.
 """
 
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,23 @@ KEPT = (
     "tests/chargeback",
 )
 # What lies in these folders and reads more than is here.
-LEFT_OUT = ("int_source_overlaps", "llm_gateway_limits", "llm_gateway_limit_usage", "assert_period_close_usable")
+LEFT_OUT = (
+    "int_source_overlaps",
+    "llm_gateway_limits",
+    "llm_gateway_limit_usage",
+    "llm_reconciliation",
+    "assert_period_close_usable",
+)
+BILLING = (
+    "int_bill_charges",
+    "int_bill_pools",
+    "int_billed_days",
+    "int_bill_slices",
+    "int_bill_allocations",
+    "int_true_up_lines",
+)
 
-# One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC.
+# One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC. What follows an @ is the gateway.
 CASES = """\
 name,copies,started_at,loaded_at,provider,model_id,status,user_id,team_id,cc,account,metadata,tokens,cost_usd
 day14,5000,2026-03-14 08:00:00,2026-03-14 23:00:00,openai,gpt-4o,success,bob@x.io,frontend,cc-1,,,0,0.0000045
@@ -52,6 +68,102 @@ x,1,2026-04-01 00:00:00,2026-04-02 00:00:00,openai,,success,u,c,cc,,,37400000,
 sum,1,2026-05-01 00:00:00,2026-05-02 00:00:00,openai,m,success,u,a,cc,,,1,0.01999999999999999872
 half,1,2026-05-01 00:00:00,2026-05-02 00:00:00,google,m,success,u,a,cc,,,1,0.005
 below,2,2026-05-01 00:00:00,2026-05-02 00:00:00,aws,m,success,u,a,cc,,,1,0.0024999
+share-a,1,2026-06-01 08:00:00,2026-06-02 00:00:00,openai,m,success,u,a,cc,,,6,60
+share-b,1,2026-06-01 08:00:00,2026-06-02 00:00:00,openai,m,success,u,b,cc,,,3,30
+share-c,1,2026-06-01 08:00:00,2026-06-02 00:00:00,openai,m,success,u,c,cc,,,1,10
+gap,1,2026-06-02 08:00:00,2026-06-03 00:00:00,openai,m,success,u,a,cc,,,1,5
+tokens-a,1,2026-06-04 08:00:00,2026-06-05 00:00:00,openai,,success,u,a,cc,,,3,
+tokens-b,1,2026-06-04 08:00:00,2026-06-05 00:00:00,openai,,success,u,b,cc,,,1,
+early,1,2026-06-05 08:00:00,2026-06-06 00:00:00,openai,m,success,u,a,cc,,,1,7
+nothing,1,2026-06-06 08:00:00,2026-06-07 00:00:00,openai,m,success,u,a,cc,,,1,2
+one@g1,1,2026-07-01 08:00:00,2026-07-02 00:00:00,anthropic,m,success,u,a,cc,,,1,10
+two@g2,1,2026-07-01 08:00:00,2026-07-02 00:00:00,anthropic,m,success,u,b,cc,,,1,10
+two-later@g2,1,2026-07-02 08:00:00,2026-07-03 00:00:00,anthropic,m,success,u,b,cc,,,1,10
+both@g3,1,2026-07-01 08:00:00,2026-07-02 00:00:00,anthropic,m,success,u,c,cc,,,1,10
+both-later@g3,1,2026-07-02 08:00:00,2026-07-03 00:00:00,anthropic,m,success,u,c,cc,,,1,10
+free@g4,1,2026-07-01 08:00:00,2026-07-02 00:00:00,anthropic,m,success,u,a,cc,,,1,3
+third-a,1,2026-08-01 00:00:00,2026-08-02 00:00:00,openai,m,success,u,a,cc,,,1,10
+third-b,1,2026-08-01 00:00:00,2026-08-02 00:00:00,openai,m,success,u,b,cc,,,1,10
+third-c,1,2026-08-01 00:00:00,2026-08-02 00:00:00,openai,n,success,u,c,cc,,,1,10
+invoiced-a@g1,1,2026-09-01 08:00:00,2026-09-02 00:00:00,anthropic,m,success,u,a,cc,,,1,10
+invoiced-b@g2,1,2026-09-02 08:00:00,2026-09-03 00:00:00,anthropic,m,success,u,b,cc,,,1,10
+"""
+
+# One line is a line of a provider's bill, asked for on the date of `asked`; its key is of the gateways by ACCOUNTS.
+BILLS = """\
+name,provider,account,from,to,asked,origin,category,cash,model,key,user,team,usd
+m,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Usage,true,m,,,,111.5
+refund,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Adjustment,true,m,,,,-1.5
+search,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Usage,true,,,,,1
+grant,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Usage,false,m,,,,1340
+late,openai,org,2026-06-03,2026-06-04,2026-06-05,api,Usage,true,z,,,,9
+tokens,openai,org,2026-06-04,2026-06-05,2026-06-05,api,Usage,true,GPT-7,,,,4
+half,openai,org,2026-06-05,2026-06-06,2026-06-05,api,Usage,true,m,,,,1
+tax,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Tax,true,,,,,59.2
+credit,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Credit,true,,,,,-500
+seat,openai,org,2026-06-01,2026-07-01,,seat,Purchase,true,,,,c,200
+k1,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k1,,,12
+k8,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k8,,,1
+k9,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,unknown,k9,,,5
+user,anthropic,one,2026-07-02,2026-07-03,2026-07-03,api,Usage,true,,k8,Jo@x.io,,2
+two,anthropic,two,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k2,,,8
+three,anthropic,three,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k3,,,7
+four,anthropic,four,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k4,,,4
+three-later,anthropic,three,2026-07-02,2026-07-03,2026-07-03,api,Usage,true,m,k3,,,7
+five,aws,five,2026-07-01,2026-08-01,2026-08-03,file,Purchase,true,,,,,10
+thirds,openai,org,2026-08-01,2026-09-01,2026-09-03,file,Usage,true,m,,,,100
+k1-invoiced,anthropic,one,2026-09-01,2026-09-02,2026-09-03,api,Usage,true,m,k1,,,12
+two-invoiced,anthropic,two,2026-09-02,2026-09-03,2026-09-03,api,Usage,true,m,k2,,,8
+invoice,anthropic,,2026-09-30,2026-10-01,,invoice_difference,Usage,true,,,,,2
+third,openai,org,2026-08-01,2026-09-01,2026-09-03,file,Usage,true,,,,,0.01
+"""
+
+COSTS = """
+select
+    name as cost_key, name as load_id, 'primary' as profile, provider, provider as source_system,
+    coalesce(account, '') as source_instance,
+    cast("from" as date) as cost_date, date_trunc('month', cast("from" as date))::date as billing_period,
+    cast("from" as timestamp) as bucket_start, cast("to" as timestamp) as bucket_end, asked::timestamp as asked_at,
+    origin, category as charge_category, cash::boolean as is_of_record, null::varchar as project_id, key as api_key_id,
+    case when origin = 'api' and provider = 'anthropic' then 'api_key_id,model' else '' end as grouping,
+    "user" as user_id,
+    case when length(model) = 1 then model end as model_id, model as resolved_model, team as team_id,
+    null::varchar as cost_center_id, usd::decimal(38, 12) as billed_usd
+from {{ ref('bills') }}
+"""
+
+FILES = """
+select
+    'openai' as source, 'org' as source_instance, 'costs' as entity, load_id, day::timestamp as window_start,
+    day::timestamp + interval 1 day as window_end, asked::timestamp as modified_at
+from (
+    values ('m', '2026-06-01', '2026-06-02'), ('none', '2026-06-06', '2026-06-08'), ('none', '2026-06-02', '2026-06-02')
+) as files (load_id, day, asked)
+"""
+
+ACCOUNTS = """
+select
+    'anthropic' as provider, account as provider_instance, null::varchar as project_id, key as api_key_id,
+    'generic' as source_system, gateway as source_instance, date '2026-01-01' as valid_from,
+    date '9999-12-31' as valid_to
+from (
+    values ('one', 'k1', 'g1'), ('two', 'k2', 'g2'), ('three', null, 'g3'), ('four', null, 'g3')
+) as accounts (account, key, gateway)
+"""
+
+OWNERS = """
+select
+    'anthropic' as provider, null::varchar as provider_instance, null::varchar as project_id, key as api_key_id,
+    "user" as user_id, team as team_id, center as cost_center_id, date '2026-01-01' as valid_from,
+    date '9999-12-31' as valid_to
+from (
+    values ('k9', null, 'b', 'cc-b'), ('k1', null, 'x', 'x'), (null, 'jo@x.io', 'c', null)
+) as owners (key, "user", team, center)
+"""
+
+TEAMS = """
+select
+    'c' as team_id, 'cc-c' as cost_center_id, date '2026-01-01' as valid_from, date '9999-12-31' as valid_to
 """
 
 # The columns that the models under test read.
@@ -62,10 +174,10 @@ select
     cast(started_at as timestamp) + to_seconds(n - 1) as started_at,
     cast(loaded_at as timestamp) as loaded_at,
     'generic' as source_system,
-    'default' as source_instance,
+    coalesce(nullif(split_part(name, '@', 2), ''), 'default') as source_instance,
     provider,
     model_id,
-    model_id as resolved_model,
+    coalesce(model_id, 'GPT-7') as resolved_model,
     coalesce(model_id, 'gpt-7') as requested_model,
     status,
     replace(user_id, '?', '(unallocated)') as user_id,
@@ -110,6 +222,9 @@ where false
 RESTATED = """
 select
     cast(null as date) as usage_date,
+    cast(null as varchar) as source_system,
+    cast(null as varchar) as source_instance,
+    cast(null as varchar) as channel,
     cast(null as varchar) as provider,
     cast(null as varchar) as cost_center_id,
     cast(null as varchar) as team_id,
@@ -130,10 +245,18 @@ STAND_INS = {
     "intermediate/dates/int_usage_dates.sql": DATES,
     "intermediate/pricing/int_closed_periods.sql": CLOSED,
     "intermediate/chargeback/int_restated_daily.sql": RESTATED,
+    "marts/core/fct_llm_provider_costs.sql": COSTS,
+    "staging/stg_loads__files.sql": FILES,
+    "staging/stg_mapping__provider_accounts.sql": ACCOUNTS,
+    "staging/stg_mapping__provider_owners.sql": OWNERS,
+    "staging/stg_mapping__org_teams.sql": TEAMS,
 }
 
-COLUMN_TYPES = ", ".join(f"{column}: string" for column in CASES.splitlines()[0].split(","))
-SEED_YAML = f"seeds: [{{name: cases, config: {{column_types: {{{COLUMN_TYPES}}}}}}}]"
+
+def seed_yaml(name: str, csv: str) -> str:
+    column_types = ", ".join(f"{column}: string" for column in csv.splitlines()[0].split(","))
+    return f"seeds: [{{name: {name}, config: {{column_types: {{{column_types}}}}}}}]"
+
 
 RULES = """
 limits,frontend-daily,1,first_match,team,frontend,,,,,requests_per_day,5000,2020-01-01,
@@ -150,6 +273,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
     project = root / "dbt_project"
     for part in KEPT:
         shutil.copytree(PROJECT / part, project / part)
+    for path in [path for name in BILLING for path in (PROJECT / "models/intermediate/billing").glob(f"{name}.*")]:
+        (project / "models/intermediate/billing").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, project / "models/intermediate/billing")
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(PROJECT / name, project / name)
     for path in [path for name in LEFT_OUT for path in project.rglob(f"{name}.*")]:
@@ -161,8 +287,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
         stand_in.write_text(sql)
     with (project / "seeds/rules/quota_rules.csv").open("a") as rules:
         rules.write(RULES.lstrip())
-    (project / "seeds/cases.csv").write_text(CASES)
-    (project / "seeds/cases.yml").write_text(SEED_YAML)
+    for name, csv in (("cases", CASES), ("bills", BILLS)):
+        (project / f"seeds/{name}.csv").write_text(csv)
+        (project / f"seeds/{name}.yml").write_text(seed_yaml(name, csv))
     database = root / "warehouse.duckdb"
     dbt = Path(sys.executable).parent / "dbt"
     result = subprocess.run(
@@ -226,7 +353,7 @@ def test_lines_are_whole_cents_that_add_up(warehouse: duckdb.DuckDBPyConnection)
     lines = rows(
         warehouse,
         "select billing_period, provider, team_id, model_id, exact_cost_usd, amount_usd, unpriced_tokens,"
-        " has_unpriced_usage from llm_spend.llm_chargeback_lines"
+        " has_unpriced_usage from llm_spend.llm_chargeback_lines where billing_period < '2026-06-01'"
         " order by billing_period, provider, team_id, model_id",
     )
     march, april, may = date(2026, 3, 1), date(2026, 4, 1), date(2026, 5, 1)
@@ -243,6 +370,11 @@ def test_lines_are_whole_cents_that_add_up(warehouse: duckdb.DuckDBPyConnection)
         (may, "openai", "a", "m", Decimal("0.020000000000"), Decimal("0.02"), 0, False),
     ]
     assert all(amount is None or amount.as_tuple().exponent == -2 for *_, amount, _, _ in lines)
+    types = "select distinct line_type, allocation_method from llm_spend.llm_chargeback_lines where"
+    assert sorted(rows(warehouse, f"{types} billing_period < '2026-06-01'")) == [
+        ("direct", "own_usage"),
+        ("unallocated", "own_usage"),
+    ], "without a bill a line is its usage"
 
 
 def test_statements_share_the_bill(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -254,3 +386,187 @@ def test_statements_share_the_bill(warehouse: duckdb.DuckDBPyConnection) -> None
         ("(unallocated)", Decimal("0.00"), Decimal("20.00"), Decimal("20.00"), Decimal("0.997506")),
         ("frontend", Decimal("0.05"), Decimal("0.00"), Decimal("0.05"), Decimal("0.002494")),
     ]
+
+
+def bill_lines(warehouse: duckdb.DuckDBPyConnection, month: str) -> dict[tuple[str, str, str, str], Decimal]:
+    """What the lines of a month charge beside the usage, by provider, team, model and method."""
+    found = rows(
+        warehouse,
+        "select provider, team_id, model_id, allocation_method, exact_cost_usd from llm_spend.llm_chargeback_lines"
+        f" where billing_period = '{month}' and allocation_method <> 'own_usage'",
+    )
+    return {(provider, team, model, method): usd for provider, team, model, method, usd in found}
+
+
+def test_c65_a_bill_is_spread_by_the_finest_slice_that_it_shares_with_usage(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    late = {"a": Decimal("5.470588235295"), "b": Decimal("2.647058823529"), "c": Decimal("0.882352941176")}
+    expected = {
+        ("a", "m", "bill_by_day_and_model"): Decimal("6"),
+        ("b", "m", "bill_by_day_and_model"): Decimal("3"),
+        ("c", "m", "bill_by_day_and_model"): Decimal("1"),
+        ("a", "m", "bill_by_day"): Decimal("0.6"),
+        ("b", "m", "bill_by_day"): Decimal("0.3"),
+        ("c", "m", "bill_by_day"): Decimal("0.1"),
+        # The 3rd has no request, and of the 6th $2 were not billed.
+        ("a", "m", "bill_by_month"): late["a"] - 2,
+        ("b", "m", "bill_by_month"): late["b"],
+        ("c", "m", "bill_by_month"): late["c"],
+        # Nobody knows a price: by tokens.
+        ("a", "(unresolved)", "bill_by_day_and_model"): Decimal("3"),
+        ("b", "(unresolved)", "bill_by_day_and_model"): Decimal("1"),
+        ("c", "(none)", "owner_of_seat"): Decimal("200"),
+    }
+    assert sum(late.values()) == 9
+    found = bill_lines(warehouse, "2026-06-01")
+    assert found == {("openai", *key): usd for key, usd in expected.items()}
+    unpriced = "select sum(unpriced_requests) from llm_spend.llm_chargeback_lines where billing_period = '2026-06-01'"
+    assert rows(warehouse, unpriced) == [(2,)]
+
+
+def test_c78_days_with_a_bill_cost_it_others_their_usage_and_neither_tax_nor_credit_is_passed_on(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    billed, seats, gap, half_a_bill = Decimal("111.5") - Decimal("1.5") + 1 + 9 + 4, 200, 5, 7
+    assert rows(
+        warehouse,
+        "select sum(direct_usd), sum(true_up_usd), sum(commitment_usd), sum(credit_usd), sum(total_usd)"
+        " from llm_spend.llm_chargeback_statements where billing_period = '2026-06-01'",
+    ) == [(114, billed + gap + half_a_bill - 114, seats, 0, billed + gap + half_a_bill + seats)]
+
+
+def test_what_no_gateway_saw_is_its_owners_and_half_a_bill_waits(warehouse: duckdb.DuckDBPyConnection) -> None:
+    assert bill_lines(warehouse, "2026-07-01") == {
+        ("anthropic", "a", "m", "bill_by_day_and_model"): 2,
+        ("anthropic", "b", "m", "bill_by_day_and_model"): -2,
+        # Two accounts behind one gateway, on the day on which both are there.
+        ("anthropic", "c", "m", "bill_by_day_and_model"): 1,
+        ("anthropic", "b", "(unresolved)", "owner_of_key"): 5,
+        ("anthropic", "c", "(none)", "owner_of_key"): 2,
+        ("anthropic", "(unallocated)", "m", "unallocated"): 1,
+        ("aws", "(unallocated)", "(none)", "unallocated"): 10,
+    }
+    waiting = "select cost_key from llm_spend_internal.int_bill_allocations where allocation_method = 'waiting'"
+    assert rows(warehouse, waiting) == [("three-later",)]
+
+
+def test_c66_a_bill_of_thirds_adds_up_to_the_cent(warehouse: duckdb.DuckDBPyConnection) -> None:
+    assert bill_lines(warehouse, "2026-08-01") == {
+        ("openai", "a", "m", "bill_by_month_and_model"): 40,
+        ("openai", "b", "m", "bill_by_month_and_model"): 40,
+        ("openai", "a", "m", "bill_by_month"): Decimal("0.003333333334"),
+        ("openai", "b", "m", "bill_by_month"): Decimal("0.003333333333"),
+        # n was not billed.
+        ("openai", "c", "n", "bill_by_month"): Decimal("-9.996666666667"),
+    }
+    total = "select sum(amount_usd) from llm_spend.llm_chargeback_lines where billing_period = '2026-08-01'"
+    assert rows(warehouse, total) == [(Decimal("100.01"),)]
+
+
+def test_an_invoice_of_no_account_is_spread_over_all_and_leaves_the_rest_of_the_bill_as_it_is(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    assert bill_lines(warehouse, "2026-09-01") == {
+        ("anthropic", "a", "m", "bill_by_day_and_model"): 2,
+        ("anthropic", "b", "m", "bill_by_day_and_model"): -2,
+        ("anthropic", "a", "m", "bill_by_month"): 1,
+        ("anthropic", "b", "m", "bill_by_month"): 1,
+    }
+
+
+def test_whatever_bills_gateways_and_keys_there_are_every_cent_is_charged_once(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (target,) = tmp_path_factory.getbasetemp().glob("quotas_chargeback*[0-9]/target")
+    folders = ("models/intermediate/billing", "tests/chargeback")
+    paths = [path for folder in folders for path in target.glob(f"compiled/llm_spend/{folder}/*.sql")]
+    compiled = {path.stem: path.read_text() for path in paths}
+    names = ("int_requests_daily", "fct_llm_provider_costs", "stg_mapping__provider_accounts", "stg_mapping__org_teams")
+    names += ("stg_mapping__provider_owners", "stg_loads__files")
+    with duckdb.connect() as books:
+        books.execute("attach ':memory:' as warehouse")
+        for schema in ("llm_spend", "llm_spend_internal"):
+            books.execute(f"create schema warehouse.{schema}")
+        for name in names:
+            schema = "llm_spend" if name.startswith("fct") else "llm_spend_internal"
+            books.register("known", warehouse.sql(f"from {schema}.{name} limit 0").to_arrow_table())
+            books.execute(f"create table warehouse.{schema}.{name} as from known")
+        for seed in range(15):
+            _fill(books, random.Random(seed))
+            for name in BILLING:
+                table = f"warehouse.llm_spend_internal.{name}"
+                books.execute(f"create or replace table {table} as {compiled[name]}")
+            assert books.execute(compiled["assert_bills_are_charged"]).fetchall() == [], seed
+            _check(books, seed)
+
+
+def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
+    """Usage of four gateways, bills of three accounts with two keys, and what seeds may say of them."""
+    gateways, accounts, keys = "pqrs", "123", ["'k1'", "'k2'", "null"]
+    usage, bills, mapping = [], [], []
+    for day in range(4):
+        date_of = f"date '2026-09-29' + {day}"
+        for gateway, team, model in product(gateways, "abc", "xyz"):
+            if chance.random() < 0.3:
+                cost = chance.choice(["null", "0", str(Decimal(chance.randrange(10**13)).scaleb(-12))])
+                usage.append(
+                    f"""
+                    select {date_of} as usage_date, 'generic' as source_system, '{gateway}' as source_instance,
+                        'openai' as provider, 'openai' as channel, '{model}' as model_id, '{model}' as resolved_model,
+                        'cc' as cost_center_id, '{team}' as team_id, true as is_of_record, {cost} as cost_usd,
+                        {chance.choice([0, 7, 1000])} as total_tokens, {int(cost == "null")} as unpriced_requests
+                    """
+                )
+        for account, number in product(accounts, range(3)):
+            if chance.random() < 0.6:
+                usd = Decimal(chance.randrange(-(10**12), 10**13)).scaleb(-12)
+                category = chance.choice(["Usage", "Usage", "Usage", "Adjustment", "Purchase", "Credit"])
+                origin = chance.choice(["api", "api", "file", "invoice", "seat"])
+                bills.append(
+                    f"""
+                    select '{account}-{day}-{number}' as cost_key, 'primary' as profile, 'openai' as provider,
+                        '{chance.choice([account] * 9 + [""])}' as source_instance, {date_of} as cost_date,
+                        date_trunc('month', {date_of}) as billing_period, {date_of} as bucket_start,
+                        {date_of} + {chance.choice([1, 1, 2])} as bucket_end, '{origin}' as origin,
+                        '{category}' as charge_category, {chance.random() < 0.9} as is_of_record,
+                        '{chance.choice(["", "api_key_id"])}' as grouping, {chance.choice(keys)} as api_key_id,
+                        {chance.choice(["'x'", "'y'", "'w'", "null"])} as model_id,
+                        {chance.choice([usd, usd, usd, usd, usd, "null"])} as billed_usd
+                    """
+                )
+    for account, gateway in product(accounts, gateways):
+        if chance.random() < 0.3:
+            since = chance.choice(["2026-01-01", "2026-01-01", "2026-10-01"])
+            mapping.append(
+                f"""
+                select 'openai' as provider, 'generic' as source_system, {chance.choice(keys)} as api_key_id,
+                    {chance.choice([f"'{account}'", f"'{account}'", "null"])} as provider_instance,
+                    {chance.choice([f"'{gateway}'", f"'{gateway}'", "null"])} as source_instance,
+                    date '{since}' as valid_from, date '9999-12-31' as valid_to
+                """
+            )
+    for table, rows_of in {
+        "llm_spend_internal.int_requests_daily": usage,
+        "llm_spend.fct_llm_provider_costs": bills,
+        "llm_spend_internal.stg_mapping__provider_accounts": mapping,
+    }.items():
+        books.execute(f"delete from warehouse.{table}")
+        if rows_of:
+            books.execute(f"insert into warehouse.{table} by name {' union all '.join(rows_of)}")
+
+
+def _check(books: duckdb.DuckDBPyConnection, seed: int) -> None:
+    books.execute("use warehouse.llm_spend_internal")
+    bills = "from warehouse.llm_spend.fct_llm_provider_costs where is_of_record and charge_category <> 'Credit'"
+    charged = _sum(books, bills)
+    waiting = _sum(books, "from int_bill_allocations where allocation_method = 'waiting'")
+    assert _sum(books, "from int_true_up_lines") + waiting == charged, seed
+    pools = "select distinct billing_period, provider, source_system, source_instance, pool from int_bill_pools"
+    split = f"from ({pools}) select billing_period, source_instance group by all having count(*) > 1"
+    assert books.execute(split).fetchall() == [], f"{seed}: a gateway is in one pool"
+
+
+def _sum(books: duckdb.DuckDBPyConnection, rows_of: str) -> Decimal:
+    ((usd,),) = books.execute(f"select coalesce(sum(billed_usd), 0) {rows_of}").fetchall()
+    return Decimal(usd)

@@ -23,7 +23,8 @@ import typer.main
 from llm_spend.cli import app
 from llm_spend.destinations import DuckDb, Schemas
 from llm_spend.schema import DUCKDB_TYPES
-from llm_spend.sources import raw_formats
+from llm_spend.sources import focus, raw_formats
+from llm_spend.sources.provider_tables import PROVIDER_FORMATS
 from llm_spend.sources.shared_tables import SHARED_FORMATS
 from tests.conftest import Demo
 from tests.warehouses.static.raw_types import TYPES
@@ -34,8 +35,8 @@ STORAGE = Path("dbt_project/macros/cross_db/storage.sql")
 LAUNCHERS = Path("tests/warehouses/emulators")
 
 FACT, MATCHES = "fct_llm_requests", "int_quota_matches"
-# Raw tables of requests; those of lists are small.
-RAW = frozenset(raw_formats()) - {fmt.table for fmt in SHARED_FORMATS}
+# Raw tables of requests; those of lists and bills are small.
+RAW = frozenset(raw_formats()) - {fmt.table for fmt in (*SHARED_FORMATS, *PROVIDER_FORMATS, focus.EXPORTS)}
 # What finds the dates to build.
 FINDERS = ("int_load_contents", "int_moved_requests")
 TIB, GIB, TB = 2**40, 2**30, 10**12

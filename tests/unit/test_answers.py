@@ -52,6 +52,10 @@ _TABLES = {
         billing_period date, cost_center_id text, team_id text, total_usd decimal(38, 2),
         share_of_bill decimal(18, 6), unpriced_requests bigint
     """,
+    "llm_reconciliation": """
+        billing_period date, provider text, cause text, cause_number bigint, gateway_usd decimal(38, 12),
+        provider_usd decimal(38, 12), amount_usd decimal(38, 12), unexplained_ratio decimal(18, 6)
+    """,
     "llm_unpriced_models": """
         source_system text, provider text, resolved_model text, model_id text, price_status text,
         unpriced_requests bigint, unpriced_tokens bigint, first_seen_at timestamp, last_seen_at timestamp
@@ -189,6 +193,19 @@ def database(empty: Path) -> Path:
                 ("2026-10-01", "(unallocated)", "(unallocated)", "3.33", "0.173257", 0),
                 ("2026-10-01", "cc-2", "alpha", "8.39", "0.436525", 0),
                 ("2026-10-01", "cc-1", "theta", None, None, 2),
+            ],
+        )
+        _insert(
+            connection,
+            "llm_reconciliation",
+            [
+                ("2026-09-01", "openai", "unexplained", 13, "0.50", "0.50", "0", "0"),
+                ("2026-10-01", "anthropic", "unexplained", 13, "7", "9", "0", "0"),
+                ("2026-10-01", "anthropic", "outside_gateway", 1, "7", "9", "2", "0"),
+                ("2026-10-01", "openai", "unexplained", 13, "10.5", "12.75", "0.25", "0.019608"),
+                ("2026-10-01", "openai", "tier_or_batch", 2, "10.5", "12.75", "-1", "0.019608"),
+                ("2026-10-01", "openai", "outside_gateway", 1, "10.5", "12.75", "3", "0.019608"),
+                ("2026-10-01", "google", "no_bill", 12, "3", None, "-3", "0"),
             ],
         )
         seen = ("2026-08-18 10:00:00", "2026-10-31 09:00:00")
@@ -342,6 +359,23 @@ def test_long_statements_are_cut_with_the_rest_in_one_row(database: Path) -> Non
     assert "14 more statements" in _screen(render(found))
 
 
+def test_bills_with_every_cause_of_a_difference(october: Answers) -> None:
+    assert [bill.provider for bill in october.bills.providers] == ["openai", "anthropic"]
+    assert october.bills.causes == ("outside_gateway", "tier_or_batch", "unexplained")
+    for bill in october.bills.providers:
+        assert (bill.gateway_usd or 0) + sum(bill.causes.values()) == bill.provider_usd
+    lines = [line.split() for line in _screen(render(october)).splitlines()]
+    assert ["outside", "gateway", "$3.00", "$2.00"] in lines
+    assert ["tier", "or", "batch", "-$1.00"] in lines
+    assert ["The", "providers", "billed", "$12.75", "$9.00"] in lines
+
+
+def test_without_a_bill_the_screen_says_how_to_load_one(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("delete from llm_spend.llm_reconciliation where provider_usd is not null")
+    assert "No bill is loaded." in _screen(render(answers(DuckDb(database))))
+
+
 def test_unpriced_models_by_name_other_reasons_in_one(october: Answers) -> None:
     model, usage = october.unpriced.reasons
     assert (model.model, model.attempts, model.tokens) == ("openai / house-model", 5, 1500)
@@ -368,7 +402,7 @@ def test_unallocated_usage_without_a_known_cost_is_not_free(database: Path) -> N
 def test_every_section_says_where_there_is_more(october: Answers) -> None:
     screen = _screen(render(october))
     assert "more: llm_spend.llm_usage_by_user_daily" in screen
-    assert screen.count("more: llm_spend.") == 10
+    assert screen.count("more: llm_spend.") == 11
 
 
 @pytest.mark.parametrize("width", [80, 100, 250])

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from llm_spend.demo import DemoReport, Truth, generate
+from llm_spend.demo.bills import CAUSES
 from llm_spend.demo.chargeback import UNITS_PER_CENT, rounded_cents, statement
 from llm_spend.demo.generate import _Job, _run, _write_days
 from llm_spend.demo.pricing import Tokens, cost_units, usd_text
@@ -112,7 +113,7 @@ def test_splitting_the_days_changes_no_byte(tmp_path: Path) -> None:
         csv_text = "".join(job.part.read_text() for job in jobs)
         for job in jobs:
             job.part.unlink()
-        results[name] = (digest(tmp_path / name), csv_text, document(ledger, (), {}))
+        results[name] = (digest(tmp_path / name), csv_text, document(ledger, (), {}), ledger.meter)
     assert results["whole"] == results["split"]
 
 
@@ -246,6 +247,60 @@ def test_self_hosted_file_holds_the_true_rows(report: DemoReport, truth: Truth) 
     assert sum(int(row["ctx"] or 0) for row in rows.values()) == expected.input_tokens
 
 
+def bill_rows(report: DemoReport, provider: str, name: str) -> list[dict[str, Any]]:
+    return list(records(report.out_dir, f"bills/{provider}/{name}.jsonl.gz"))
+
+
+def usd_by_month(rows: list[dict[str, Any]], profile: str) -> dict[str, Decimal]:
+    months: dict[str, Decimal] = {}
+    for row in rows:
+        if row["profile"] == profile:
+            amount = Decimal(row["amount"]) / {"unit": 1, "cent": 100}[row["cost_unit"]]
+            months[row["bucket_start"][:7]] = months.get(row["bucket_start"][:7], Decimal(0)) + amount
+    return months
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_bills_add_up_to_the_truth(report: DemoReport, truth: Truth, provider: str) -> None:
+    costs = bill_rows(report, provider, "costs")
+    months = usd_by_month(costs, "primary")
+    assert usd_by_month(costs, "control") == months
+    with (report.out_dir / "seeds" / "provider_invoices.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["provider"] == provider:
+                months[row["billing_period"][:7]] += Decimal(row["amount"])
+    with (report.out_dir / "seeds" / "seats.csv").open() as file:
+        for row in csv.DictReader(file):
+            for month in months:
+                if row["provider"] == provider and row["valid_from"] <= f"{month}-01" < row["valid_to"]:
+                    months[month] += int(row["seats"]) * Decimal(row["price_per_seat"])
+    bills = {month: bill for (month, of), bill in truth.bills().items() if of == provider}
+    assert {month: bill.provider_usd for month, bill in bills.items()} == months
+    for bill in bills.values():
+        assert bill.gateway_usd + sum(bill.causes.values()) == bill.provider_usd
+
+
+def test_usage_is_counted_by_the_provider(report: DemoReport) -> None:
+    for provider in ("openai", "anthropic"):
+        rows = bill_rows(report, provider, "usage")
+        for name in ("requests", "input_tokens", "output_tokens"):
+            by_profile = {
+                profile: sum(row[name] for row in rows if row["profile"] == profile)
+                for profile in ("primary", "control")
+            }
+            assert by_profile["primary"] == by_profile["control"] > 0
+        assert all(row["total_tokens"] == row["input_tokens"] + row["output_tokens"] for row in rows)
+        days = {row["bucket_start"][:10] for row in rows}
+        assert (min(days), max(days)) == ("2026-08-18", "2026-10-30")
+
+
+def test_every_cause_is_planted_once_and_in_one_direction(truth: Truth) -> None:
+    found = {cause for bill in truth.bills().values() for cause in bill.causes}
+    assert found == set(CAUSES)
+    signs = {(cause, amount > 0) for bill in truth.bills().values() for cause, amount in bill.causes.items()}
+    assert len([cause for cause, _ in signs if cause != "gateway_prices"]) == len(CAUSES) - 1
+
+
 # --- dirt -----------------------------------------------------------------------------------------
 
 
@@ -342,3 +397,4 @@ def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     one = _run([job("one", 0, 30)], None)
     two = _run([job("two", 0, 15), job("two", 15, 30)], None)
     assert document(one.ledger, (), {}) == document(two.ledger, (), {})
+    assert one.ledger.meter == two.ledger.meter

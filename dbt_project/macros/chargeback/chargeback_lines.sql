@@ -6,6 +6,26 @@
 {%- endfor %}
 {%- endmacro %}
 
+{#
+    How a line came by its amount, from its id and type: a bill's share and its restatements say it at their end, so that
+    lines that were kept before there were bills need no column for it.
+#}
+{% macro allocation_method(line_id, line_type) -%}
+case
+    when {{ line_type }} in ('direct', 'unallocated') then 'own_usage'
+    else coalesce(
+        nullif(
+            case
+                when {{ line_type }} = 'restatement' then {{ dbt.split_part(line_id, "'|'", 8) }}
+                else {{ dbt.split_part(line_id, "'|'", 7) }}
+            end,
+            ''
+        ),
+        'own_usage'
+    )
+end
+{%- endmacro %}
+
 {# The columns of a line, own usage or restatement, as they are kept when its month is closed. #}
 {% macro chargeback_line_columns() %}
     {{ return([
@@ -37,10 +57,13 @@
     published: the lines that stand (int_closed_chargeback_lines), of these months and of later ones; lines: int_chargeback_lines;
     booked_in: a relation with one row, the billing_period to book them in; NULL books nothing.
 
-    A line has one of two parts of the difference, which add up to it exactly. What the same usage costs more or less at
+    A line has one of the parts of the difference, which add up to it exactly. What the same usage costs more or less at
     today's prices than at those of the closing is a price_correction. The rest is usage: a reattribution where the
     requests and tokens of the provider's month are still those that were published, or all of those of the model, with
-    other owners; else late_data. A part that is nothing has no line. Cents are shared as in a month: what the
+    other owners; else late_data. What a bill adds to the usage is restated apart, by its allocation method: as a
+    bill_correction where it changes what the provider's month costs, else for the reason for which the usage changed. A
+    bill has no prices that could be corrected, and where it covers a day, nor has the usage (int_chargeback_lines).
+    A part that is nothing has no line. Cents are shared as in a month: what the
     provider's month costs now, rounded once, less what was charged for it.
 #}
 {% macro restatement_lines(published, lines, booked_in) %}
@@ -50,6 +73,7 @@
     with published_lines as (
         select
             *,
+            {{ llm_spend.allocation_method('line_id', 'line_type') | indent(12) }} as allocation_method,
             coalesce({{ is_price }}, false) as is_price
         from {{ published }}
     ),
@@ -61,7 +85,9 @@
     ),
 
     known_lines as (
-        select lines.*
+        select
+            lines.*,
+            {{ llm_spend.allocation_method('lines.line_id', 'lines.line_type') | indent(12) }} as known_method
         from {{ lines }} as lines
         inner join published_periods on lines.billing_period = published_periods.original_period
     ),
@@ -70,6 +96,7 @@
         select
             billing_period as original_period,
             {{ keys }},
+            known_method as allocation_method,
             attempts,
             quantity_tokens,
             exact_cost_usd as usage_usd,
@@ -86,6 +113,7 @@
         select
             published_lines.original_period,
             {{ llm_spend.columns_of('published_lines', key_columns) }},
+            published_lines.allocation_method,
             -attempts as attempts,
             -quantity_tokens as quantity_tokens,
             case when not is_price then -exact_cost_usd end as usage_usd,
@@ -103,6 +131,7 @@
         select
             original_period,
             {{ keys }},
+            allocation_method,
             sum(attempts) as attempts,
             sum(quantity_tokens) as quantity_tokens,
             -- Nothing is known at the prices of the closing, but all that is said at today's.
@@ -113,7 +142,7 @@
             sum(unpriced_requests) as unpriced_requests,
             case when min(cost_basis) <> max(cost_basis) then 'mixed' else min(cost_basis) end as cost_basis
         from sides
-        group by original_period, {{ keys }}
+        group by original_period, {{ keys }}, allocation_method
     ),
 
     -- What the usage of a model and of its provider became, whoever owns it.
@@ -123,7 +152,9 @@
             attempts <> 0 or quantity_tokens <> 0 or coalesce(usage_usd, 0) <> 0 as has_other_usage,
             sum(attempts) over (partition by original_period, provider, model_id) as model_attempts,
             sum(quantity_tokens) over (partition by original_period, provider, model_id) as model_tokens,
-            sum(coalesce(usage_usd, 0)) over (partition by original_period, provider, model_id) as model_usd,
+            sum(case when allocation_method = 'own_usage' then coalesce(usage_usd, 0) else 0 end)
+                over (partition by original_period, provider, model_id) as model_usd,
+            sum(coalesce(usage_usd, 0)) over (partition by original_period, provider) as provider_usd,
             sum(attempts) over (partition by original_period, provider) as provider_attempts,
             sum(quantity_tokens) over (partition by original_period, provider) as provider_tokens
         from differences
@@ -133,7 +164,10 @@
         select
             original_period,
             {{ keys }},
+            allocation_method,
             case
+                -- The bill gives way to what its usage costs by the price book; what is left is the bill's own.
+                when allocation_method <> 'own_usage' and provider_usd <> 0 then 'bill_correction'
                 when model_attempts = 0 and model_tokens = 0 and model_usd = 0 then 'reattribution'
                 when provider_attempts = 0 and provider_tokens = 0 then 'reattribution'
                 else 'late_data'
@@ -150,6 +184,7 @@
         select
             original_period,
             {{ keys }},
+            allocation_method,
             'price_correction' as restatement_reason,
             0 as attempts,
             0 as quantity_tokens,
@@ -207,7 +242,7 @@
             *,
             row_number() over (
                 partition by original_period, provider
-                order by fraction_of_cent desc, cost_center_id, team_id, model_id, restatement_reason
+                order by fraction_of_cent desc, cost_center_id, team_id, model_id, restatement_reason, allocation_method
             ) as share_rank
         from floored
     ),
@@ -219,7 +254,8 @@
                 'booked_in.billing_period',
                 ['ranked.provider', 'ranked.cost_center_id', 'ranked.team_id', 'ranked.model_id']
             ) | indent(12) }}
-            || '|' || {{ llm_spend.date_text('ranked.original_period') }} || '|' || ranked.restatement_reason as line_id,
+            || '|' || {{ llm_spend.date_text('ranked.original_period') }} || '|' || ranked.restatement_reason
+            || case when ranked.allocation_method = 'own_usage' then '' else '|' || ranked.allocation_method end as line_id,
             'restatement' as line_type,
             ranked.cost_center_id,
             ranked.team_id,

@@ -1,5 +1,6 @@
 -- Per month of usage and provider: the lines, restatements included, add up to what the month costs now, rounded once,
--- and carry all its tokens. A closed month costs what its days cost, and what int_restated_daily adds to that.
+-- and carry all its tokens. A closed month costs what its days cost, and what int_restated_daily adds to that where no
+-- bill covers the day; and what bills add.
 {{ config(severity='error') }}
 
 with costs as (
@@ -13,16 +14,26 @@ with costs as (
     where is_of_record
     union all
     select
-        {{ llm_spend.month_start('usage_date') }} as original_period,
-        coalesce(provider, '(unknown)') as provider,
+        {{ llm_spend.month_start('restated_daily.usage_date') }} as original_period,
+        coalesce(restated_daily.provider, '(unknown)') as provider,
         case
             when cost_usd is not null or restated_cost_usd is not null
                 then coalesce(restated_cost_usd, 0) - coalesce(cost_usd, 0)
         end as cost_usd,
         0 as quantity_tokens,
         restated_unpriced_tokens - unpriced_tokens as unpriced_tokens
-    from {{ ref('int_restated_daily') }}
-    where attempts is not null
+    from {{ ref('int_restated_daily') }} as restated_daily
+    left join {{ ref('int_billed_days') }} as billed_days
+        on {{ llm_spend.is_billed_day('restated_daily', 'billed_days') }}
+    where restated_daily.attempts is not null and billed_days.usage_date is null
+    union all
+    select
+        billing_period as original_period,
+        provider,
+        exact_cost_usd as cost_usd,
+        0 as quantity_tokens,
+        0 as unpriced_tokens
+    from {{ ref('int_true_up_lines') }}
 ),
 
 months as (

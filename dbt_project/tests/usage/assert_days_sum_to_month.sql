@@ -1,6 +1,6 @@
 -- A team's days add up to its month: what the dashboards show is what the statements charge for the usage of the
 -- month, before it is rounded: that of a closed month with what came late or was moved, booked later. Its days keep the
--- prices of the closing.
+-- prices of the closing. What a bill adds is no usage of a day.
 {{ config(severity='error') }}
 
 with days as (
@@ -31,7 +31,7 @@ months as (
         sum(quantity_tokens) as quantity_tokens,
         case when max(case when is_own_and_open then 1 else 0 end) = 1 then sum(unpriced_tokens) end as unpriced_tokens
     from lines
-    where coalesce(restatement_reason, '') <> 'price_correction'
+    where coalesce(restatement_reason, '') <> 'price_correction' and allocation_method = 'own_usage'
     group by original_period, cost_center_id, team_id
 ),
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from llm_spend.answers.bills import RECONCILIATION, Bills, bills
 from llm_spend.answers.formats import month_name, ratio
 from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
 from llm_spend.destinations.base import Destination
@@ -27,7 +28,7 @@ _LINES, _STATEMENTS = "llm_chargeback_lines", "llm_chargeback_statements"
 _UNPRICED, _HEALTH = "llm_unpriced_models", "llm_source_health"
 _TABLES = frozenset(
     {_USER, _FEATURE, _TEAM, _CUSTOMER, _MODEL, _REQUESTS, _BREACHES, _RULES, _QUOTA_USAGE}
-    | {_LINES, _STATEMENTS, _UNPRICED, _HEALTH}
+    | {_LINES, _STATEMENTS, RECONCILIATION, _UNPRICED, _HEALTH}
 )
 
 
@@ -205,6 +206,7 @@ class Answers:
     models: Breakdown
     quotas: Quotas
     chargeback: Chargeback
+    bills: Bills
     unpriced: UnpricedUsage
     unallocated: UnallocatedUsage
     quality: Quality
@@ -259,6 +261,7 @@ def answers(destination: Destination, month: date | None = None, *, top: int = 5
             models=_breakdown(asked, _MODEL, _MODEL_NAME),
             quotas=_quotas(asked),
             chargeback=_chargeback(asked),
+            bills=bills(marts, start),
             unpriced=_unpriced(asked, teams.total),
             unallocated=_unallocated(asked),
             quality=_quality(asked),

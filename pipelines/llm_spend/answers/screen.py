@@ -12,6 +12,7 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
+from llm_spend.answers.bills import Bills, ProviderBill
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, printable, usd
 from llm_spend.answers.month import (
     UNALLOCATED,
@@ -30,6 +31,7 @@ from llm_spend.answers.sources import Status
 WIDTH = 100
 _MOST_TEAMS = 20
 _MOST_MODELS = 5
+_MOST_BILLS = 4
 
 _UNPRICED_REASONS = {
     "unpriced": "no price for the model",
@@ -86,6 +88,11 @@ def render(found: Answers) -> RenderableType:
             f"Who pays what for {month_name(found.month)}?",
             found.chargeback.table,
             _chargeback_table(found.chargeback),
+        ),
+        _section(
+            f"What did providers bill for {month_name(found.month)}, and why?",
+            found.bills.table,
+            _bills_table(found.bills),
         ),
         _section("What has no price?", found.unpriced.table, _unpriced_table(found)),
         _section("What belongs to nobody?", found.unallocated.table, _unallocated_table(found.unallocated)),
@@ -289,6 +296,24 @@ def _bill_line(chargeback: Chargeback) -> Text:
         f"Before each provider was rounded to cents: {exact}. The month is {state}.",
     )
     return Text("\n".join(lines), style="dim")
+
+
+def _bills_table(bills: Bills) -> RenderableType:
+    """A column a provider, from what the gateways say to the bill."""
+    if not bills.providers:
+        return Text("No bill is loaded. Ask a provider (llm-spend load openai --api), or load its bills from files.")
+    shown = bills.providers[:_MOST_BILLS]
+    table = _table(("", "left"), *((printable(bill.provider), "right") for bill in shown))
+    table.add_row("The gateways say", *(usd(bill.gateway_usd) for bill in shown))
+    for cause in bills.causes:
+        table.add_row(f"  {cause.replace('_', ' ')}", *(_cause(bill, cause) for bill in shown))
+    table.add_row("The providers billed", *(usd(bill.provider_usd) for bill in shown), style="bold")
+    return table
+
+
+def _cause(bill: ProviderBill, cause: str) -> str:
+    amount = bill.causes.get(cause)
+    return "" if amount is None else usd(amount)
 
 
 def _trimmed(amount: Decimal) -> str:

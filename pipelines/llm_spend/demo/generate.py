@@ -1,4 +1,4 @@
-"""Writes the demo: logs of four gateways, seeds, rate limits, and the truth about what is in the logs."""
+"""Writes the demo: logs of four gateways, bills, seeds, rate limits, and the truth about what is in all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from shutil import copyfileobj, rmtree
 
-from llm_spend.demo import litellm, organisation, portkey, quotas, self_hosted, traffic, truefoundry, truth
+from llm_spend.demo import (
+    bill_files,
+    bills,
+    litellm,
+    organisation,
+    portkey,
+    quotas,
+    self_hosted,
+    traffic,
+    truefoundry,
+    truth,
+)
 from llm_spend.demo.calls import Call
 from llm_spend.demo.dirt import (
     MALFORMED,
@@ -36,7 +47,7 @@ MIN_DAYS = 14
 _TWO_PROCESSES_FROM = 200_000
 _LATEST_DELIVERY_DAYS = 3
 _S3_DAYS, _S3_FILES_PER_DAY = 4, 75
-_OWN_FOLDERS = ("portkey", "truefoundry", "litellm", "other", "seeds", "rules")
+_OWN_FOLDERS = ("portkey", "truefoundry", "litellm", "other", "bills", "seeds", "rules")
 
 Progress = Callable[[int, int], None]
 """Called with the requests written so far and the requests asked for."""
@@ -118,6 +129,9 @@ def generate(
     result.files += 1
     result.log_bytes += _join_csv([job.part for job in jobs], out_dir / "other" / "self_hosted.csv.gz")
 
+    bill = bills.issue(result.ledger.meter, plan.days)
+    bill_files.write(bill, out_dir / "bills", asked_on=date.fromordinal(until.toordinal() + 1))
+    bill_files.write_seeds(bill, out_dir / "seeds")
     parameters = {
         "requests": requests,
         "seed": seed,
@@ -126,7 +140,8 @@ def generate(
         "reorganised_on": org.reorganised_on.isoformat(),
     }
     truth_path = out_dir / "truth.json"
-    truth.write(truth.document(result.ledger, rules, parameters), truth_path)
+    document = truth.document(result.ledger, rules, parameters) | {"bills": bills.truth(bill)}
+    truth.write(document, truth_path)
     return DemoReport(
         out_dir=out_dir,
         requests=requests,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_spend.demo import meter
 from llm_spend.demo.calls import UNRESOLVED, Attempt, Call, Owner, owner_of
 from llm_spend.demo.organisation import Organisation
 from llm_spend.demo.quotas import DayCounters, Rule
@@ -47,6 +48,7 @@ class Ledger:
         self.deliveries: Counter[tuple[str, str]] = Counter()
         self.quarantined: Counter[tuple[str, str, str]] = Counter()
         """(source, instance, reason) -> lines"""
+        self.meter: meter.Meter = {}
 
     def count_day(self, calls: list[Call], org: Organisation, rules: tuple[Rule, ...]) -> None:
         """Adds the calls of one whole UTC day."""
@@ -67,6 +69,7 @@ class Ledger:
                 counters.count(call, owner, attempt)
                 self._count_attempt(call, owner, attempt, tags)
         self.breaches.extend(counters.breaches())
+        meter.merge(self.meter, meter.count_day(calls))
 
         day = calls[0].day.isoformat()
         table = np.array(rows, dtype=np.int64)
@@ -121,6 +124,7 @@ class Ledger:
         self.lines.update(other.lines)
         self.quarantined.update(other.quarantined)
         self.breaches.extend(other.breaches)
+        meter.merge(self.meter, other.meter)
 
     def totals(self) -> Cell:
         return [sum(column) for column in zip(*self.by_date.values(), strict=True)]

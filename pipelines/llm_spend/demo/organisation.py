@@ -222,7 +222,7 @@ def write_seeds(org: Organisation, folder: Path) -> None:
         for index, (since, team) in enumerate(user.teams):
             until = user.teams[index + 1][0].isoformat() if index + 1 < len(user.teams) else ""
             members.append([user.user_id, team, max(since, user.joined).isoformat(), until])
-    _csv(folder / "org_members.csv", ("user_id", "team_id", "valid_from", "valid_to"), members)
+    write_csv(folder / "org_members.csv", ("user_id", "team_id", "valid_from", "valid_to"), members)
 
     teams: list[list[str]] = []
     moved = org.reorganised_on.isoformat()
@@ -233,7 +233,7 @@ def write_seeds(org: Organisation, folder: Path) -> None:
         else:
             teams.append([team_id, name, cost_center, FOUNDED.isoformat(), ""])
     header: tuple[str, ...] = ("team_id", "team_name", "cost_center_id", "valid_from", "valid_to")
-    _csv(folder / "org_teams.csv", header, teams)
+    write_csv(folder / "org_teams.csv", header, teams)
 
     keys: list[list[str]] = []
     for key in org.keys:
@@ -241,13 +241,14 @@ def write_seeds(org: Organisation, folder: Path) -> None:
             until = key.owners[index + 1][0].isoformat() if index + 1 < len(key.owners) else ""
             keys.append([key.key_hash, key.alias, owner or "", team_of_key or "", since.isoformat(), until])
     header = ("api_key_id", "key_name", "owner_user_id", "team_id", "valid_from", "valid_to")
-    _csv(folder / "api_keys.csv", header, keys)
+    write_csv(folder / "api_keys.csv", header, keys)
 
     own_model = [IN_HOUSE_MODEL, "", "", "Runs on our own servers: nobody bills its tokens"]
-    _csv(folder / "unpriced_models.csv", ("model_pattern", "valid_from", "valid_to", "reason"), [own_model])
+    write_csv(folder / "unpriced_models.csv", ("model_pattern", "valid_from", "valid_to", "reason"), [own_model])
 
 
-def _csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes one seed."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

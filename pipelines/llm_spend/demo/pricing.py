@@ -65,16 +65,21 @@ PRICES: dict[str, tuple[Price, ...]] = {
     "gpt-4o": (Price(_rate("2.5", "10", "1.25")),),
     "gpt-4o-mini": (Price(_rate("0.15", "0.60", "0.075")),),
     "gpt-4.1": (Price(_rate("2", "8", "0.5")),),
+    "gpt-5": (Price(_rate("1.25", "10", "0.125")),),
     "gpt-5-mini": (Price(_rate("0.25", "2", "0.025")),),
     "gpt-5.6-sol": (Price(_rate("5", "30")), Price(_rate("4", "20"), valid_from=date(2026, 8, 21))),
     "o4-mini": (Price(_rate("1.1", "4.4", "0.275")),),
     "text-embedding-3-small": (Price(_rate("0.02", "0")),),
+    "claude-opus-4-5": (Price(_rate("5", "25", "0.5", "6.25", "10")),),
     "claude-sonnet-4-5": (Price(_rate("3", "15", "0.3", "3.75", "6")),),
     "claude-haiku-4-5": (Price(_rate("1", "5", "0.1", "1.25", "2")),),
     "gemini-2.5-pro": (Price(_rate("1.25", "10", "0.125"), long_above=200_000, long=_rate("2.5", "15", "0.25")),),
     "gemini-2.5-flash": (Price(_rate("0.30", "2.50", "0.03")),),
 }
 
+
+DEARER_IN_REGION = frozenset({"gpt-5.6-sol"})
+"""Models that cost a tenth more in a data residency region."""
 
 SPLIT_BY_MODALITY = frozenset({"gemini-2.5-flash"})
 """Models with other prices for audio. No log of the demo tells audio from text, so it is all priced as text."""
@@ -97,6 +102,20 @@ def cost_units(model_id: str, on: date, tokens: Tokens) -> int:
         if count:
             units += count * _per_token(cache_price)
     return units
+
+
+def units_by_kind(model_id: str, on: date, tokens: Tokens) -> dict[str, int]:
+    """Cost in 1e-12 USD of each kind of tokens that there are, by field of `Rate`: many short requests together."""
+    history = PRICES[model_id]
+    rate = history[bisect_right(history, on, key=lambda entry: entry.valid_from) - 1].rate
+    counts = {
+        "input": tokens.input - tokens.cache_read - tokens.cache_write,
+        "cache_read": tokens.cache_read,
+        "cache_write_5m": tokens.cache_write_5m,
+        "cache_write_1h": tokens.cache_write_1h,
+        "output": tokens.output,
+    }
+    return {kind: count * _per_token(getattr(rate, kind)) for kind, count in counts.items() if count}
 
 
 _CACHE: dict[Decimal, int] = {}

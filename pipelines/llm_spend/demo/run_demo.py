@@ -1,10 +1,11 @@
-"""Write the demo organisation and say how its logs are loaded."""
+"""Write the demo organisation and say how its logs and bills are loaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from llm_spend.demo.bills import ACCOUNT
 from llm_spend.demo.generate import Progress, generate
 from llm_spend.rules import import_
 from llm_spend.settings import SourceSettings
@@ -12,7 +13,7 @@ from llm_spend.settings import SourceSettings
 
 @dataclass(frozen=True)
 class DemoInputs:
-    """What the commands need: the logs of every gateway, the organisation's seeds, and the ground truth."""
+    """What the commands need: logs of every gateway and bills, the organisation's seeds, and the ground truth."""
 
     sources: list[SourceSettings]
     seeds: Path
@@ -20,18 +21,20 @@ class DemoInputs:
 
 
 def write(folder: Path, requests: int, seed: int, progress: Progress | None = None) -> DemoInputs:
-    """Write logs, seeds, rules and truth below `folder`, replacing an earlier demo's."""
+    """Write logs, bills, seeds, rules and truth below `folder`, replacing an earlier demo's."""
     report = generate(folder, requests=requests, seed=seed, progress=progress)
     import_(folder / "rules" / "rate-limits.yaml", folder / "seeds")
     return DemoInputs(sources(folder), folder / "seeds", report.truth_path)
 
 
 def sources(folder: Path) -> list[SourceSettings]:
-    """The log sources below a demo folder."""
+    """The logs and bills below a demo folder."""
     workspaces = sorted(path for path in (folder / "portkey").iterdir() if path.is_dir())
     return [
         *(SourceSettings(source="portkey", path=f"{path}/*.jsonl.gz", instance=path.name) for path in workspaces),
         SourceSettings(source="truefoundry", path=f"{folder}/truefoundry/*.jsonl.gz", instance="northwind"),
         SourceSettings(source="litellm", path=f"{folder}/litellm/**/*", instance="proxy"),
         SourceSettings(source="generic", path=f"{folder}/other/*.csv.gz", mapping=folder / "other" / "mapping.yml"),
+        SourceSettings(source="bill_usage", path=f"{folder}/bills/*/usage.jsonl.gz", instance=ACCOUNT),
+        SourceSettings(source="bill_costs", path=f"{folder}/bills/*/costs.jsonl.gz", instance=ACCOUNT),
     ]

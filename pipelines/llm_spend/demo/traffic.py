@@ -33,6 +33,8 @@ WORKSPACES = ("ws-product", "ws-internal")
 TENANT = "northwind"
 GENERIC_INSTANCE = "batch-cluster"
 LITELLM_INSTANCE = "proxy"
+PROXY_RELEASED, PROXY_UPDATED = date(2026, 8, 17), date(2026, 9, 7)
+"""The LiteLLM proxy keeps the prices of the first day until the second."""
 
 _HOURS = Weighted(range(24), (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 16, 14, 12, 14, 16, 16, 14, 11, 8, 6, 5, 3, 2, 1))
 _LAST_START_MS = 86_400_000 - 90_000
@@ -421,6 +423,9 @@ def settle(attempt: Attempt, call: Call) -> None:
     attempt.price_status = "parent_unit" if attempt.model.model_id in SPLIT_BY_MODALITY else "priced"
     attempt.cost = cost_units(attempt.model.model_id, call.day, tokens)
     attempt.gateway_cost = attempt.cost
+    if call.source == LITELLM and call.day < PROXY_UPDATED:
+        # Its price list is that of its release.
+        attempt.gateway_cost = cost_units(attempt.model.model_id, PROXY_RELEASED, tokens)
     if call.source == TRUEFOUNDRY:
         # This gateway knows no cache prices and charges every input token alike.
         plain = Tokens(tokens.input, tokens.output)

@@ -60,6 +60,19 @@ class ChargebackLine:
     amount_usd: Decimal
 
 
+@dataclass(frozen=True)
+class ReconciledBill:
+    """A provider's bill of a month: what the gateways say, and each cause that leads from there to what is billed.
+
+    `charged_usd`: what statements charge of it, in whole cents.
+    """
+
+    gateway_usd: Decimal
+    provider_usd: Decimal
+    charged_usd: Decimal
+    causes: dict[str, Decimal]
+
+
 class Truth:
     """A loaded truth file. Dates are `YYYY-MM-DD` text, months `YYYY-MM`."""
 
@@ -147,6 +160,19 @@ class Truth:
             for provider, entry in providers.items()
             for cost_center, team, model, exact, amount in entry["lines"]
         ]  # fmt: skip
+
+    def bills(self) -> dict[tuple[str, str], ReconciledBill]:
+        """(month, provider) -> the bill; causes that add nothing are left out."""
+        return {
+            (month, provider): ReconciledBill(
+                Decimal(entry["gateway_usd"]),
+                Decimal(entry["provider_usd"]),
+                Decimal(entry["charged_usd"]),
+                {cause: Decimal(amount) for cause, amount in entry["causes"].items()},
+            )
+            for month, providers in self.document["bills"].items()
+            for provider, entry in providers.items()
+        }
 
 
 def _measures(cell: list[Any]) -> Measures:

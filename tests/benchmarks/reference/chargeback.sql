@@ -48,6 +48,7 @@ select
         replace(replace(model_id, '%', '%25'), '|', '%7C')
     ) as line_id,
     if(team_id = '(unallocated)', 'unallocated', 'direct') as line_type,
+    'own_usage' as allocation_method,
     cost_center_id,
     team_id,
     provider,
@@ -95,6 +96,9 @@ select
     team_id,
     cast(direct as decimal(38, 2)) as direct_usd,
     cast(unallocated as decimal(38, 2)) as unallocated_usd,
+    cast(0 as decimal(38, 2)) as true_up_usd,
+    cast(0 as decimal(38, 2)) as commitment_usd,
+    cast(0 as decimal(38, 2)) as credit_usd,
     cast(restatement as decimal(38, 2)) as restatement_usd,
     cast(total as decimal(38, 2)) as total_usd,
     whole_ratio(
@@ -109,7 +113,7 @@ select
     is_closed
 from sums;
 
--- No month is closed here, so there is nothing to restate.
+-- No month is closed here and no bill is loaded, so there is nothing to restate.
 create table llm_spend.llm_chargeback_restatements as
 select
     original_period,
@@ -120,6 +124,7 @@ select
     amount_usd as cost_as_reported_usd,
     amount_usd as cost_as_restated_usd,
     amount_usd as price_correction_usd,
+    amount_usd as bill_correction_usd,
     amount_usd as late_data_usd,
     amount_usd as reattribution_usd,
     currency,

@@ -33,14 +33,16 @@ exact as (
     group by billing_period, {{ key_columns | join(', ') }}
 ),
 
--- Of models in closed months whose prices are others today.
+-- Of models in closed months whose prices are others today. Where a bill covers the day, it says what the usage costs.
 restated_days as (
     select
-        *,
-        {{ llm_spend.month_start('usage_date') }} as billing_period,
-        coalesce(provider, '(unknown)') as known_provider
-    from {{ ref('int_restated_daily') }}
-    where attempts is not null
+        restated_daily.*,
+        {{ llm_spend.month_start('restated_daily.usage_date') }} as billing_period,
+        coalesce(restated_daily.provider, '(unknown)') as known_provider
+    from {{ ref('int_restated_daily') }} as restated_daily
+    left join {{ ref('int_billed_days') }} as billed_days
+        on {{ llm_spend.is_billed_day('restated_daily', 'billed_days') }}
+    where restated_daily.attempts is not null and billed_days.usage_date is null
 ),
 
 restated as (
@@ -58,12 +60,68 @@ restated as (
     group by billing_period, known_provider, cost_center_id, team_id, model_id
 ),
 
-floored as (
+recosted as (
     select
         exact.*,
+        case when exact.team_id = {{ unallocated() }} then 'unallocated' else 'direct' end as line_type,
+        'own_usage' as allocation_method,
+        coalesce(exact.exact_cost_usd, 0) - coalesce(restated.cost_usd, 0) + coalesce(restated.restated_cost_usd, 0)
+            as restated_usd,
+        cast(exact.unpriced_requests + coalesce(restated.unpriced_requests_more, 0) as {{ dbt.type_bigint() }})
+            as restated_unpriced_requests,
+        cast(exact.unpriced_tokens + coalesce(restated.unpriced_tokens_more, 0) as {{ dbt.type_bigint() }})
+            as restated_unpriced_tokens
+    from exact
+    left join restated
+        on
+            exact.billing_period = restated.billing_period
+            and exact.provider = restated.provider
+            and exact.cost_center_id = restated.cost_center_id
+            and exact.team_id = restated.team_id
+            and exact.model_id = restated.model_id
+),
+
+-- What the bill says beside them. It has no usage of its own: that is in the lines that it corrects.
+lines as (
+    select
+        billing_period,
+        {{ key_columns | join(',\n        ') }},
+        line_type,
+        allocation_method,
+        attempts,
+        quantity_tokens,
+        unpriced_tokens,
+        unpriced_requests,
+        exact_cost_usd,
+        cost_basis,
+        case when restated_unpriced_requests < attempts then restated_usd end as restated_cost_usd,
+        restated_unpriced_tokens,
+        restated_unpriced_requests
+    from recosted
+    union all
+    select
+        billing_period,
+        {{ key_columns | join(',\n        ') }},
+        line_type,
+        allocation_method,
+        0 as attempts,
+        0 as quantity_tokens,
+        0 as unpriced_tokens,
+        0 as unpriced_requests,
+        exact_cost_usd,
+        'bill' as cost_basis,
+        exact_cost_usd as restated_cost_usd,
+        0 as restated_unpriced_tokens,
+        0 as restated_unpriced_requests
+    from {{ ref('int_true_up_lines') }}
+),
+
+floored as (
+    select
+        lines.*,
         {{ llm_spend.floor_to_cents('exact_cost_usd') }} as floor_cents,
         coalesce({{ llm_spend.cents_left('exact_cost_usd') }}, 0) as fraction_of_cent
-    from exact
+    from lines
 ),
 
 -- The month of one provider is rounded once; its lines share the cents that their floors leave.
@@ -81,7 +139,7 @@ ranked as (
         floored.*,
         row_number() over (
             partition by billing_period, provider
-            order by fraction_of_cent desc, cost_center_id, team_id, model_id
+            order by fraction_of_cent desc, cost_center_id, team_id, model_id, line_type, allocation_method
         ) as share_rank
     from floored
 ),
@@ -99,34 +157,15 @@ cents as (
             and ranked.provider = provider_months.provider
 ),
 
-recosted as (
-    select
-        cents.*,
-        coalesce(cents.exact_cost_usd, 0) - coalesce(restated.cost_usd, 0) + coalesce(restated.restated_cost_usd, 0)
-            as restated_usd,
-        cast(cents.unpriced_requests + coalesce(restated.unpriced_requests_more, 0) as {{ dbt.type_bigint() }})
-            as restated_unpriced_requests,
-        cast(cents.unpriced_tokens + coalesce(restated.unpriced_tokens_more, 0) as {{ dbt.type_bigint() }})
-            as restated_unpriced_tokens
-    from cents
-    left join restated
-        on
-            cents.billing_period = restated.billing_period
-            and cents.provider = restated.provider
-            and cents.cost_center_id = restated.cost_center_id
-            and cents.team_id = restated.team_id
-            and cents.model_id = restated.model_id
-),
-
 final as (
     select
         billing_period,
-        {{ llm_spend.chargeback_line_id('billing_period', key_columns) }} as line_id,
-        case when team_id = {{ unallocated() }} then 'unallocated' else 'direct' end as line_type,
-        cost_center_id,
-        team_id,
-        provider,
-        model_id,
+        {{ llm_spend.chargeback_line_id('billing_period', key_columns) }}
+        || case when allocation_method = 'own_usage' then '' else '|' || line_type || '|' || allocation_method end
+            as line_id,
+        line_type,
+        allocation_method,
+        {{ key_columns | join(',\n        ') }},
         attempts,
         quantity_tokens,
         cast(exact_cost_usd as {{ llm_spend.type_money() }}) as exact_cost_usd,
@@ -134,11 +173,10 @@ final as (
         cost_basis,
         unpriced_tokens,
         unpriced_requests,
-        cast(case when restated_unpriced_requests < attempts then restated_usd end as {{ llm_spend.type_money() }})
-            as restated_cost_usd,
+        cast(restated_cost_usd as {{ llm_spend.type_money() }}) as restated_cost_usd,
         restated_unpriced_tokens,
         restated_unpriced_requests
-    from recosted
+    from cents
 )
 
 select * from final

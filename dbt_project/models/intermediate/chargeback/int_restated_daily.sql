@@ -12,9 +12,14 @@
     ) %}
 {% endfor %}
 {% set columns = [
-    'request_key', 'started_at', 'usage_date', 'provider', 'channel', 'model_id', 'operation', 'status', 'http_status',
-    'is_gateway_cache_hit', 'service_tier', 'region', 'input_tokens', 'reasoning_tokens', 'total_tokens', 'token_quality'
+    'request_key', 'source_system', 'source_instance', 'started_at', 'usage_date', 'provider', 'channel', 'model_id',
+    'operation', 'status', 'http_status', 'is_gateway_cache_hit', 'service_tier', 'region', 'input_tokens',
+    'reasoning_tokens', 'total_tokens', 'token_quality'
 ] + llm_spend.token_buckets() | map(attribute='quantity') | list + other_units %}
+
+{% set members = [
+    'source_system', 'source_instance', 'channel', 'provider', 'cost_center_id', 'team_id', 'model_id'
+] %}
 
 with dates_to_build as (
     {{ llm_spend.dates_to_build() }}
@@ -88,10 +93,7 @@ priced as (
 measured as (
     select
         usage_date,
-        provider,
-        cost_center_id,
-        team_id,
-        model_id,
+        {{ members | join(',\n        ') }},
         count(*) as attempts,
         sum(cost_usd) as cost_usd,
         sum(contract_cost_usd) as restated_cost_usd,
@@ -100,17 +102,14 @@ measured as (
         sum(case when cost_usd is null then coalesce(total_tokens, 0) else 0 end) as unpriced_tokens,
         sum(case when contract_cost_usd is null then coalesce(total_tokens, 0) else 0 end) as restated_unpriced_tokens
     from priced
-    group by usage_date, provider, cost_center_id, team_id, model_id
+    group by usage_date, {{ members | join(', ') }}
 ),
 
 -- A date without such usage has a row too: else it would be looked at again in every build.
 final as (
     select
         dates_to_build.usage_date,
-        provider,
-        cost_center_id,
-        team_id,
-        model_id,
+        {{ members | join(',\n        ') }},
         cast(attempts as {{ dbt.type_bigint() }}) as attempts,
         cast(cost_usd as {{ llm_spend.type_money() }}) as cost_usd,
         cast(restated_cost_usd as {{ llm_spend.type_money() }}) as restated_cost_usd,

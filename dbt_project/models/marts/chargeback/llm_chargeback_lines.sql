@@ -53,6 +53,7 @@ final as (
         billing_period,
         line_id,
         line_type,
+        {{ llm_spend.allocation_method('line_id', 'line_type') | indent(8) }} as allocation_method,
         cost_center_id,
         team_id,
         provider,

@@ -1,3 +1,5 @@
+{% set line_types = ['direct', 'unallocated', 'true_up', 'commitment', 'credit', 'restatement'] %}
+
 with lines as (
     select * from {{ ref('llm_chargeback_lines') }}
 ),
@@ -8,18 +10,12 @@ statements as (
         cost_center_id,
         team_id,
         -- No line of a type is a known 0; lines whose cost is not known are NULL.
+        {% for line_type in line_types -%}
         case
-            when sum(case when line_type = 'direct' then 1 else 0 end) = 0 then 0
-            else sum(case when line_type = 'direct' then amount_usd end)
-        end as direct_usd,
-        case
-            when sum(case when line_type = 'unallocated' then 1 else 0 end) = 0 then 0
-            else sum(case when line_type = 'unallocated' then amount_usd end)
-        end as unallocated_usd,
-        case
-            when sum(case when line_type = 'restatement' then 1 else 0 end) = 0 then 0
-            else sum(case when line_type = 'restatement' then amount_usd end)
-        end as restatement_usd,
+            when sum(case when line_type = '{{ line_type }}' then 1 else 0 end) = 0 then 0
+            else sum(case when line_type = '{{ line_type }}' then amount_usd end)
+        end as {{ line_type }}_usd,
+        {% endfor -%}
         sum(amount_usd) as total_usd,
         cast(sum(quantity_tokens) as bigint) as quantity_tokens,
         -- A closed month's usage that has a price by now makes what is unknown in this one no less.
@@ -43,9 +39,9 @@ final as (
         statements.billing_period,
         statements.cost_center_id,
         statements.team_id,
-        cast(statements.direct_usd as {{ llm_spend.type_decimal(38, 2) }}) as direct_usd,
-        cast(statements.unallocated_usd as {{ llm_spend.type_decimal(38, 2) }}) as unallocated_usd,
-        cast(statements.restatement_usd as {{ llm_spend.type_decimal(38, 2) }}) as restatement_usd,
+        {% for line_type in line_types -%}
+        cast(statements.{{ line_type }}_usd as {{ llm_spend.type_decimal(38, 2) }}) as {{ line_type }}_usd,
+        {% endfor -%}
         cast(statements.total_usd as {{ llm_spend.type_decimal(38, 2) }}) as total_usd,
         {{ llm_spend.whole_ratio(llm_spend.round_to_cents('statements.total_usd'), 'bills.bill_cents') }}
             as share_of_bill,

@@ -1,0 +1,168 @@
+with charges as (
+    select * from {{ ref('int_bill_charges') }}
+    where is_charged and billed_usd is not null
+),
+
+pools as (
+    select distinct
+        billing_period,
+        provider,
+        account,
+        caller,
+        pool_of_caller as pool
+    from {{ ref('int_bill_pools') }}
+    where caller is not null
+),
+
+billed_days as (
+    select distinct
+        provider,
+        pool,
+        usage_date
+    from {{ ref('int_billed_days') }}
+),
+
+slices as (
+    select distinct
+        allocation_method,
+        billing_period,
+        billed_by,
+        pool,
+        slice_date,
+        slice_model
+    from {{ ref('int_bill_slices') }}
+    where slice_weight > 0
+),
+
+owners as (
+    select * from {{ ref('stg_mapping__provider_owners') }}
+),
+
+teams as (
+    select * from {{ ref('stg_mapping__org_teams') }}
+),
+
+-- Whoever is named most closely: key, user, project, account.
+ranked_owners as (
+    select
+        charges.cost_key,
+        owners.team_id,
+        owners.cost_center_id,
+        row_number() over (
+            partition by charges.cost_key
+            order by
+                case when owners.api_key_id is null then 1 else 0 end,
+                case when owners.user_id is null then 1 else 0 end,
+                case when owners.project_id is null then 1 else 0 end,
+                case when owners.provider_instance is null then 1 else 0 end
+        ) as choice
+    from charges
+    inner join owners
+        on
+            charges.provider = owners.provider
+            and charges.account = coalesce(owners.provider_instance, charges.account)
+            and charges.project = coalesce(owners.project_id, charges.project)
+            and charges.api_key = coalesce(owners.api_key_id, charges.api_key)
+            and coalesce(charges.user_id, '') = coalesce(owners.user_id, charges.user_id, '')
+            and charges.cost_date >= owners.valid_from
+            and charges.cost_date < owners.valid_to
+),
+
+placed as (
+    select
+        charges.*,
+        pools.pool,
+        billed_days.usage_date is not null as is_complete,
+        case
+            when charges.team_id is not null or charges.cost_center_id is not null then 'owner_of_seat'
+            when ranked_owners.cost_key is not null then 'owner_of_key'
+            else 'unallocated'
+        end as owner_method,
+        coalesce(charges.team_id, ranked_owners.team_id) as owner_team_id,
+        coalesce(charges.cost_center_id, ranked_owners.cost_center_id) as owner_cost_center_id,
+        case
+            when not charges.is_of_one_day and of_month_and_model.pool is not null then 'bill_by_month_and_model'
+            when charges.is_of_one_day and of_day_and_model.pool is not null then 'bill_by_day_and_model'
+            when charges.is_of_one_day and of_day.pool is not null then 'bill_by_day'
+            when of_month.pool is not null then 'bill_by_month'
+        end as slice_method
+    from charges
+    left join pools
+        on
+            charges.billing_period = pools.billing_period
+            and charges.provider = pools.provider
+            and charges.account = pools.account
+            and charges.caller = pools.caller
+            and charges.origin <> 'seat'
+    left join billed_days
+        on
+            charges.provider = billed_days.provider
+            and pools.pool = billed_days.pool
+            and charges.cost_date = billed_days.usage_date
+    left join ranked_owners
+        on charges.cost_key = ranked_owners.cost_key and ranked_owners.choice = 1
+    {%- for method, slice_date, slice_model in [
+        ('day_and_model', 'charges.cost_date', 'charges.model'),
+        ('day', 'charges.cost_date', "''"),
+        ('month_and_model', 'charges.billing_period', 'charges.model'),
+        ('month', 'charges.billing_period', "''")
+    ] %}
+    left join slices as of_{{ method }}
+        on
+            of_{{ method }}.allocation_method = 'bill_by_{{ method }}'
+            and of_{{ method }}.billing_period = charges.billing_period
+            and of_{{ method }}.billed_by = charges.provider
+            and of_{{ method }}.pool = pools.pool
+            and of_{{ method }}.slice_date = {{ slice_date }}
+            and of_{{ method }}.slice_model = {{ slice_model }}
+    {%- endfor %}
+),
+
+judged as (
+    select
+        *,
+        case
+            -- What is paid whether it is used or not is its owner's, if it has one.
+            when charge_category = 'Purchase' and owner_method <> 'unallocated' then owner_method
+            when charge_category = 'Usage' and caller = {{ whole_account() }} and pool is not null
+                then coalesce(slice_method, 'waiting')
+            when charge_category = 'Usage' and pool is not null and not is_complete then 'waiting'
+            else coalesce(slice_method, owner_method)
+        end as allocation_method
+    from placed
+),
+
+final as (
+    select
+        judged.cost_key,
+        judged.billing_period,
+        judged.provider as billed_by,
+        judged.account,
+        judged.cost_date,
+        judged.line_type,
+        judged.allocation_method,
+        judged.model_id,
+        judged.pool,
+        case
+            when judged.allocation_method in ('bill_by_day_and_model', 'bill_by_day') then judged.cost_date
+            when judged.allocation_method in ('bill_by_month_and_model', 'bill_by_month') then judged.billing_period
+        end as slice_date,
+        case
+            when judged.allocation_method in ('bill_by_day_and_model', 'bill_by_month_and_model') then judged.model
+            when judged.allocation_method in ('bill_by_day', 'bill_by_month') then ''
+        end as slice_model,
+        case when judged.allocation_method like 'owner_%' then judged.owner_team_id end as team_id,
+        case
+            when judged.allocation_method like 'owner_%'
+                then coalesce(judged.owner_cost_center_id, teams.cost_center_id)
+        end as cost_center_id,
+        judged.billed_usd
+    from judged
+    left join teams
+        on
+            judged.owner_team_id = teams.team_id
+            and judged.cost_date >= teams.valid_from
+            and judged.cost_date < teams.valid_to
+)
+
+select * from final
