@@ -29,7 +29,9 @@ LATE_SHARE = 0.01
 
 _SEED, _LATE_SEED = 7, 8
 _FIRST_DAY = LAST_DAY - timedelta(days=DAYS - 1)
-_FORMAT = 1
+_FORMAT = 2
+# What is measured is requests: there are no bills, so nothing must say whose they are.
+_BILLS = ("provider_accounts", "provider_owners", "provider_invoices", "seats")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def prepare(folder: Path, requests: int) -> DataSet:
     _write_calls(data.new_day, _SEED, [NEW_DAY], a_day)
     _write_calls(data.late_rows, _LATE_SEED, OLD_DAYS, max(1, ceil(a_day * LATE_SHARE)))
     import_(data.folder / "rules" / "rate-limits.yaml", data.seeds)
+    for seed in _BILLS:
+        (data.seeds / f"{seed}.csv").unlink()
     windows = data.folder / "rules" / "windows.yaml"
     windows.write_text(yaml.safe_dump(window_rules(a_day), sort_keys=False), encoding="utf-8")
     import_(windows, data.seeds, evaluation="all_match")

@@ -124,3 +124,52 @@ create table llm_spend.llm_provider_cost_check (
     is_matching boolean,
     is_final boolean
 );
+
+-- Without a bill the whole of what the gateways say has one cause.
+create table llm_spend.llm_reconciliation as
+with estimates as (
+    select
+        date_trunc('month', usage_date)::date as billing_period,
+        coalesce(provider, '(unknown)') as provider,
+        usage_date,
+        sum(coalesce(gateway_reported_usd, contract_cost_usd)) as usd,
+        count(*) filter (price_status = 'unpriced') as unpriced
+    from llm_spend.fct_llm_requests
+    where is_of_record
+    group by all
+),
+months as (
+    select
+        billing_period,
+        provider,
+        coalesce(sum(usd), 0)::decimal(38, 12) as gateway_usd,
+        sum(unpriced) as unpriced,
+        count(*) filter (usd <> 0) as days,
+        min(usage_date) filter (usd <> 0) as first_date,
+        max(usage_date) filter (usd <> 0) as last_date
+    from estimates
+    group by all
+)
+select
+    billing_period,
+    provider,
+    cause,
+    case cause when 'no_bill' then 12 else 13 end::bigint as cause_number,
+    gateway_usd,
+    null::decimal(38, 12) as provider_usd,
+    -gateway_usd as difference_usd,
+    case when gateway_usd <> 0 then 1 end::decimal(18, 6) as difference_ratio,
+    case cause when 'no_bill' then -gateway_usd else 0 end::decimal(38, 12) as amount_usd,
+    0::decimal(38, 12) as unexplained_usd,
+    case when gateway_usd <> 0 then 0 end::decimal(18, 6) as unexplained_ratio,
+    case cause when 'no_bill' then days else 0 end as days,
+    case cause when 'no_bill' then first_date end as first_date,
+    case cause when 'no_bill' then last_date end as last_date,
+    true as is_final,
+    case
+        when cause = 'no_bill' then 'No bill of usage is loaded for this account.'
+        when unpriced > 0 then 'Nothing is left. Attempts without a price: ' || unpriced || '.'
+        else 'Nothing is left.'
+    end as explanation
+from months, (values ('no_bill'), ('unexplained')) as causes (cause)
+where cause = 'unexplained' or gateway_usd <> 0;
