@@ -89,28 +89,24 @@ cast(
 {%- endmacro %}
 
 {#
-    amount * weight / total, cut off after 12 digits: its part of an amount (decimal(38,12)) that is shared out by whole
-    numbers. Whole numbers are divided, as in cost_by_hour: decimals would be rounded in another way on each warehouse. It
-    holds $10 million by weights of 17 digits. total: above 0.
+    amount * weight / total, USD of 12 digits. `weight` and `total` are bigints, 0 <= weight <= total < 9 * 10^14. The ratio
+    is cut off at its 12th digit, found four digits at a time by division of whole numbers: so no warehouse rounds it,
+    and nothing outgrows 64 bits. Shares may fall short of the amount by its trillionth each.
 #}
-{% macro share_of(amount, weight, total) %}{{ return(adapter.dispatch('share_of', 'llm_spend')(amount, weight, total)) }}{% endmacro %}
-{% macro default__share_of(amount, weight, total) -%}
-{%- set product -%}
-(
-    cast({{ amount }} * 1000000000000 as {{ llm_spend.type_decimal(38, 0) }})
-    * cast({{ weight }} as {{ llm_spend.type_decimal(38, 0) }})
-)
-{%- endset -%}
-cast(
-    cast(({{ product }} - mod({{ product }}, {{ total }})) / {{ total }} as {{ llm_spend.type_decimal(38, 0) }})
-    * cast('0.000000000001' as {{ llm_spend.type_decimal(12, 12) }}) as {{ llm_spend.type_money() }}
-)
-{%- endmacro %}
-{# Decimals are divided as DOUBLE there. #}
-{% macro duckdb__share_of(amount, weight, total) -%}
-cast(
-    cast(
-        (cast({{ amount }} * 1000000000000 as hugeint) * {{ weight }}) // {{ total }} as decimal(38, 0)
-    ) * cast('0.000000000001' as decimal(12, 12)) as {{ llm_spend.type_money() }}
-)
+{% macro share_of(amount, weight, total) -%}
+{%- set digits = [] %}
+{%- set left = weight %}
+{%- for place in range(3) %}
+{%- set product = left ~ ' * 10000' %}
+{%- set rest = 'mod(' ~ product ~ ', ' ~ total ~ ')' %}
+{%- do digits.append('cast((' ~ product ~ ' - ' ~ rest ~ ') / ' ~ total ~ ' as ' ~ dbt.type_bigint() ~ ')') %}
+{%- set left = rest %}
+{%- endfor -%}
+cast(round(
+    {{ amount }} * cast(
+        cast({{ digits[0] }} * 100000000 + {{ digits[1] }} * 10000 + {{ digits[2] }} as {{ llm_spend.type_decimal(13, 0) }})
+        * cast('0.000000000001' as {{ llm_spend.type_decimal(12, 12) }}) as {{ llm_spend.type_decimal(14, 12) }}
+    ),
+    12
+) as {{ llm_spend.type_money() }})
 {%- endmacro %}

@@ -105,8 +105,8 @@ measured as (
     select
         {{ (slice + owner) | join(',\n        ') }},
         coalesce(sum(cost_usd), 0) as cost_usd,
-        -- Billionths of a USD: whole numbers are shared out alike on every warehouse.
-        cast(round(greatest(coalesce(sum(cost_usd), 0), 0) * 1000000000, 0) as {{ dbt.type_bigint() }}) as cost_weight,
+        -- Millionths of a USD, begun ones too: whole numbers are shared out alike on every warehouse.
+        cast(ceil(greatest(coalesce(sum(cost_usd), 0), 0) * 1000000) as {{ dbt.type_bigint() }}) as cost_weight,
         cast(sum(total_tokens) as {{ dbt.type_bigint() }}) as tokens,
         cast(sum(unpriced_requests) as {{ dbt.type_bigint() }}) as unpriced_requests
     from sliced
