@@ -15,6 +15,8 @@ from rich.markup import escape
 
 from llm_spend.build import project_dir
 from llm_spend.build_record import is_up_to_date
+from llm_spend.close_bills import bills_in_use, gaps, uncharged, unloaded, unsettled, waiting_lines
+from llm_spend.close_finding import Finding
 from llm_spend.close_ledger import (
     LEDGER,
     Action,
@@ -27,23 +29,15 @@ from llm_spend.close_ledger import (
 )
 from llm_spend.destinations.base import Connection, Destination
 from llm_spend.errors import UserError
-from llm_spend.schema import Schemas
+from llm_spend.schema import REQUESTS, Schemas
 from llm_spend.windows import LoadedWindow, Window, in_force
 
 # What files may still bring after the end of a month; an API says for itself how long its rows may change.
 LOOK_BACK = timedelta(hours=24)
+# The stream of a provider's API that has what it bills.
+BILLS = "costs"
 _MONTHS_SHOWN = 6
-_TABLES = frozenset({"llm_load_history", "llm_chargeback_lines"})
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it should be before a month is closed. `name` is recorded when it is closed anyway."""
-
-    name: str
-    problem: str
-    remedy: str = ""
-    is_warning: bool = False
+_TABLES = frozenset({"llm_load_history", "llm_chargeback_lines", "fct_llm_provider_costs"})
 
 
 @dataclass(frozen=True)
@@ -141,14 +135,21 @@ def examine(destination: Destination, period: date, closed: Iterable[date], now:
         )
     with destination.reading() as connection:
         loads = in_use(period, _loads(connection, destination.schemas))
+        bills = bills_in_use(connection, destination.schemas, period)
         if now >= _end(period):
             yield from late_loads(period, loads)
-            windows = _windows(connection, destination.schemas, period)
+            windows = _windows(connection, destination.schemas, period, REQUESTS)
             for load in loads:
                 asked = windows.get((load.source, load.source_instance))
                 if asked is not None:
                     look_back = _look_back(load.source, load.source_instance)
                     yield from uncovered(load.source, load.source_instance, period, asked, look_back)
+            windows = _windows(connection, destination.schemas, period, BILLS)
+            for source, instance in sorted({(bill.source, bill.source_instance) for bill in bills if bill.is_from_api}):
+                yield from uncovered(source, instance, period, windows.get((source, instance), ()), LOOK_BACK)
+            yield from unloaded(bills, gaps(connection, destination.schemas, period))
+            yield from unsettled(bills)
+        yield from uncharged(waiting_lines(connection, destination.schemas, period))
         yield from unpriced(*_unpriced_tokens(connection, destination.schemas, period), _unpriced_limit())
         yield from quarantined(_quarantined_lines(connection, destination.schemas, period))
         yield from open_before(period, closed, _months_with_usage(connection, destination.schemas))
@@ -267,20 +268,20 @@ def _entries(file: Path) -> list[Entry]:
 def _loads(connection: Connection, schemas: Schemas) -> list[Load]:
     query = f"""
         select source, source_instance, max(loaded_at), max(last_event_at)
-        from {schemas.public}.llm_load_history where entity = 'requests'
+        from {schemas.public}.llm_load_history where entity = '{REQUESTS}'
         group by source, source_instance order by source, source_instance
     """
     return [Load(*row) for row in connection.rows(query)]
 
 
 def _windows(
-    connection: Connection, schemas: Schemas, period: date
+    connection: Connection, schemas: Schemas, period: date, entity: str
 ) -> Mapping[tuple[str, str], Sequence[LoadedWindow]]:
     """What APIs were asked for, of the month; nothing for one that was last asked for the month before."""
     query = f"""
         select source, source_instance, window_start, window_end, modified_at, size_bytes
         from {schemas.internal}.stg_loads__files
-        where entity = 'requests' and window_start is not null
+        where entity = '{entity}' and window_start is not null
             and cast(window_start as date) >= date '{_month_before(period)}' and {_before_end("window_start", period)}
         order by load_id
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,8 +33,11 @@ BUILT = ("+fct_llm_provider_usage", "+fct_llm_provider_costs", "llm_provider_cos
 TESTS = {
     "assert_controls_equal_groups": "fail",
     "assert_bills_are_readable": "fail",
+    "assert_bill_seeds_make_sense": "pass",
     "assert_provider_usage_adds_up": "pass",
     "warn_bills_twice": "warn",
+    "warn_bill_parts_left_behind": "warn",
+    "warn_bill_exports_shrink": "pass",
     "warn_costs_without_rate": "warn",
 }
 """The data tests of bills, and what they say of the rows below."""
@@ -69,10 +73,16 @@ class Raw:
         """A bill as a file; a later call with the same path is a newer version of it."""
         self._load(table, "bill", path, rows, written, None)
 
-    def unreadable(self, path: str, reason: str) -> None:
+    def cloud_bill(self, path: str, export_name: str, rows: Iterable[Row], *, written: datetime = ASKED) -> None:
+        """A file of the export of a cloud, which may have several."""
+        file_name = path.rpartition("/")[2]
+        names = {"export_name": export_name, "file_name": file_name}
+        self._load("provider__focus", "focus", path, [{**names, **row} for row in rows], written, None)
+
+    def unreadable(self, path: str, reason: str, table: str = "provider__costs") -> None:
         """A line that the newest load could not read."""
         load_id = f"{1_790_000_000 + self.loads}.5"
-        found = {"source": "bill", "table_name": "provider__costs", "file": path, "line": 1, "reason": reason}
+        found = {"source_instance": "acme", "table_name": table, "file": path, "line": 1, "reason": reason}
         self._insert("llm_spend__quarantine", {**found, "found_in_load_id": load_id, "_dlt_load_id": load_id})
 
     def _load(
@@ -96,10 +106,11 @@ class Raw:
                 "_dlt_load_id": load_id,
             },
         )
+        lineage = {"_source_system": source, "_source_instance": "acme", "_file": path, "_dlt_load_id": load_id}
+        bucket = {"bucket_start": DAY, "bucket_end": DAY + LATER, "settles_at": DAY + LATER * 8}
+        common = {"provider": source, "profile": "primary", "grouping": "", **bucket}
         for row in rows:
-            bucket = {"bucket_start": DAY, "bucket_end": DAY + LATER, "settles_at": DAY + LATER * 8}
-            lineage = {"_source_system": source, "_source_instance": "acme", "_file": path, "_dlt_load_id": load_id}
-            self._insert(table, {"provider": source, "profile": "primary", "grouping": "", **bucket, **lineage, **row})
+            self._insert(table, {**lineage, **({} if table == "provider__focus" else common), **row})
 
     def _create(self, table: str, kinds: Mapping[str, Any]) -> None:
         columns = ", ".join(f"{name} {DUCKDB_TYPES[kind]}" for name, kind in kinds.items())
@@ -116,6 +127,22 @@ def usage(case: str, model: str, **others: object) -> Row:
 
 def cost(case: str, amount: str, **others: object) -> Row:
     return {"project_id": case, "amount": Decimal(amount), "cost_unit": "unit", "currency": "USD", **others}
+
+
+def charge(account: str, subscription: str, amount: str, *, export_format: str = "azure_cost") -> Row:
+    return {
+        "export_format": export_format,
+        "provider_name": "Microsoft",
+        "billing_account_id": account,
+        "sub_account_id": subscription,
+        "billing_period_start": DAY.replace(day=1),
+        "billing_period_end": DAY.replace(month=12, day=1),
+        "charge_period_start": DAY,
+        "charge_period_end": DAY + LATER,
+        "billed_cost": Decimal(amount),
+        "billing_currency": "USD",
+        "service_name": "Azure OpenAI",
+    }
 
 
 def fill(raw: Raw) -> None:
@@ -208,6 +235,16 @@ def fill(raw: Raw) -> None:
         total = {**cost("", control, **bucket), "profile": "control", "project_id": None}
         raw.window("provider__costs", "cohere", [*rows, total], day=DAY + LATER * day)
 
+    profile = "/providers/Microsoft.Billing/billingAccounts/acc:1/billingProfiles/p"
+    focus = charge(profile, "/subscriptions/abc", "12", export_format="focus")
+    raw.cloud_bill("cost/export.csv", "export.csv", [charge("ACC:1", "ABC", "11")], written=ASKED - LATER)
+    raw.unreadable("cost/export.csv", "billing_currency: missing", "provider__focus")
+    raw.cloud_bill("focus/export.csv", "export.csv", [focus])
+    raw.unreadable("focus/export.csv", "billed_cost: missing", "provider__focus")
+    for number, amount in enumerate(["10", "1"]):
+        raw.cloud_bill(f"parts/part_{number}_0001.csv", "#", [charge("1", "corrected", amount)])
+    raw.cloud_bill("parts/part_1_0001.csv", "#", [charge("1", "corrected", "2")])
+
     raw.file("provider__costs", "bills/cohere.csv", [cost("from a file too", "3.3", provider="cohere")])
     checked(0, ["1.1", "2.2"], "3.30000001")
     checked(1, ["1.1", "2.2"], "3.31")
@@ -236,13 +273,18 @@ def seeds(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Built:
-    """What dbt made of the rows: the database, and the status of each test by name."""
+    """What dbt made of the rows: the database, the status of each test by name, and the SQL of the tests of bills."""
 
     connection: duckdb.DuckDBPyConnection
     tests: Mapping[str, str]
+    compiled: Path
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()
+
+    def test_sql(self, name: str) -> str:
+        """The SQL of a data test."""
+        return (self.compiled / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +309,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     assert not broken, done.stdout[-6000:]
     tests = {name.split(".")[2]: result for name, result in status.items() if name.startswith("test.")}
     with duckdb.connect(str(folder / "bills.duckdb"), read_only=True) as connection:
-        yield Built(connection, tests)
+        yield Built(connection, tests, project / "target/compiled/llm_spend/tests/provider")
 
 
 def usage_of(built: Built, columns: str) -> dict[str, tuple[Any, ...]]:
@@ -361,6 +403,11 @@ def test_a_bill_without_a_currency_is_not_read_and_fails_a_test(built: Built) ->
     assert built.tests == TESTS
 
 
+def test_lines_that_cannot_be_read_are_told_as_long_as_their_file_counts(built: Built) -> None:
+    found = built.sql(f"select file, reason from ({built.test_sql('assert_bills_are_readable')}) order by all")
+    assert found == [("bills/perplexity.csv", "currency: missing"), ("focus/export.csv", "billed_cost: missing")]
+
+
 def test_controls_are_compared_with_the_sum_of_the_groups(built: Built) -> None:
     query = "select usage_date, grouped_lines, difference, is_matching, is_final from llm_spend.llm_provider_cost_check"
     assert built.sql(f"{query} where provider = 'cohere' order by all") == [
@@ -381,4 +428,34 @@ def test_an_invoice_makes_a_month_equal_to_it_or_is_its_cost(built: Built) -> No
         ("mistral", "Purchase", "invoice", "2026-10-31", 70, None),
         ("mistral", "Usage", "invoice_difference", "2026-10-31", 6, None),
         ("x-ai", "Usage", "invoice", "2026-10-31", Decimal("108.50"), None),
+    ]
+
+
+def test_a_cost_export_and_focus_of_one_subscription_are_not_added(built: Built) -> None:
+    found = costs_of(built, "provider, billed_usd, origin")
+    assert found["abc"] == [("azure", 12, "file")] and "ABC" not in found
+
+
+def test_a_part_that_is_written_again_alone_is_warned_of(built: Built) -> None:
+    assert costs_of(built, "billed_usd")["corrected"] == [(2,)]
+    assert built.tests["warn_bill_parts_left_behind"] == "warn"
+
+
+def test_lines_of_seeds_that_are_alike_fail_a_test(built: Built, tmp_path: Path) -> None:
+    copy = tmp_path / "bills.duckdb"
+    (database,) = built.sql("select path from duckdb_databases() where database_name = 'bills'")[0]
+    shutil.copyfile(database, copy)
+    with duckdb.connect(str(copy)) as connection:
+        for seed in ("provider_invoices", "seats"):
+            (schema,) = connection.execute(
+                "from duckdb_tables() select schema_name where table_name = ?", [seed]
+            ).fetchall()[0]
+            connection.execute(
+                f"insert into {schema}.{seed} select * from {schema}.{seed} where provider in ('x-ai', 'cursor')"
+            )
+        sql = built.test_sql("assert_bill_seeds_make_sense")
+        found = connection.execute(f"select seed, problem from ({sql}) order by all").fetchall()
+    assert found == [
+        ("provider_invoices", "two lines of an invoice are alike: describe them, or leave one out"),
+        ("seats", "two rows of one product and owner begin at the same time"),
     ]

@@ -284,7 +284,10 @@ def test_an_organisation_without_workspaces_is_told_of_the_setting(stage: Stage)
     assert stage.fetch(USAGE, api).warnings == []
 
 
-@pytest.mark.parametrize("refusal", [FORBIDDEN, NOT_FOUND])
+BETA_IS_OVER = Fault(400, {"error": {"message": "Unexpected value(s) `x` for the `anthropic-beta` header."}})
+
+
+@pytest.mark.parametrize("refusal", [FORBIDDEN, NOT_FOUND, BETA_IS_OVER])
 def test_costs_that_analytics_refuse_come_from_the_older_report(stage: Stage, refusal: Fault) -> None:
     stage.fake.refusals[COST_PATH] = refusal
     stage.fake.calls = [call(), call(group=SONNET | {"workspace_id": DEFAULT_WORKSPACE})]
@@ -446,6 +449,19 @@ def test_a_row_that_comes_twice_is_an_error_in_the_older_report(stage: Stage) ->
         stage.fetch(COSTS, stage.api(Choice(api="legacy")))
 
 
+def test_what_is_not_told_has_two_names_in_the_older_report(stage: Stage) -> None:
+    def twice(bucket: dict[str, Any]) -> dict[str, Any]:
+        (result,) = bucket["results"]
+        names = (None, "not_available") if result["model"] else (None,)
+        return bucket | {"results": [result | {"inference_geo": name} for name in names]}
+
+    stage.fake.calls = [call()]
+    stage.fake.changes = of_first_row(twice)
+    choice = Choice(api="legacy", dimensions=("model", "inference_geo"))
+    rows = stage.fetch(USAGE, stage.api(choice)).of("primary")
+    assert [(row["region"], row["occurrence"]) for row in rows] == [(None, 0), (None, 1)]
+
+
 def test_a_bucket_without_results_is_an_error_and_one_with_none_is_not(stage: Stage) -> None:
     api = stage.api(Choice(api="legacy"))
     assert stage.fetch(COSTS, api).rows == []
@@ -601,13 +617,27 @@ def test_four_hundred_days_take_few_questions_and_little_memory() -> None:
     ahead = DaysAhead(ask, lambda start: first + timedelta(days=400), 31, rows_kept=20_000)
     windows = [Window(first + timedelta(days=n), first + timedelta(days=n + 1)) for n in range(400)]
     assert all(ahead.rows(window) == [{"day": window.start}] * 1000 for window in windows)
-    assert [(span.end - span.start).days for span in spans] == [1, *[20] * 19, 19]
+    assert [(span.end - span.start).days for span in spans] == [1, 7, *[20] * 19, 12]
     # Days that lie apart are asked for alone.
     spans.clear()
     for window in (windows[3], windows[30], windows[31]):
         assert ahead.rows(window)
     assert [(span.start - first).days for span in spans] == [3, 30, 31]
     assert spans[0].end == windows[3].end
+
+
+def test_a_quiet_day_does_not_bring_many_busy_ones() -> None:
+    first, spans = datetime(2026, 1, 1), list[Window]()
+
+    def ask(span: Window) -> dict[date, list[dict[str, Any]]]:
+        spans.append(span)
+        days = (span.start + timedelta(days=number) for number in range((span.end - span.start).days))
+        return {day.date(): [{}] * 5000 for day in days if day > first}
+
+    ahead = DaysAhead(ask, lambda start: first + timedelta(days=60), 31, rows_kept=20_000)
+    for number in range(20):
+        ahead.rows(Window(first + timedelta(days=number), first + timedelta(days=number + 1)))
+    assert [(span.end - span.start).days for span in spans] == [1, 7, 4, 4, 4]
 
 
 def test_every_answer_of_the_server_is_one_that_anthropic_has_typed(stage: Stage) -> None:

@@ -56,6 +56,28 @@ def test_a_misspelt_or_missing_column_is_told_with_those_that_are_known(tmp_path
         of_file(path)
 
 
+@pytest.mark.parametrize(
+    ("fmt", "record", "problem"),
+    [
+        (COSTS, COST | {"cost_unit": "cents"}, "cost_unit: not one of unit, cent: cents"),
+        (
+            COSTS,
+            COST | {"charge_category": "taxes"},
+            "charge_category: not one of Usage, Purchase, Tax, Credit, Adjustment: taxes",
+        ),
+        (USAGE, USED | {"cost_unit": "us_cents"}, "cost_unit: not one of unit, cent, usd, us_cent: us_cents"),
+        (COSTS, COST | {"cost_unit": "Cent", "charge_category": "tax"}, None),
+    ],
+)
+def test_a_word_that_means_nothing_is_a_problem(tmp_path: Path, fmt: Any, record: Any, problem: str | None) -> None:
+    path = tmp_path / "bill.jsonl"
+    path.write_text(json.dumps(record))
+    (row,) = of_file(path, fmt)
+    assert row["_problem"] == problem
+    if not problem:
+        assert (row["cost_unit"], row["charge_category"]) == ("cent", "Tax")
+
+
 def test_a_file_without_records_is_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "costs.jsonl"
     path.write_text("\n")

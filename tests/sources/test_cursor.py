@@ -267,7 +267,7 @@ def test_the_team_and_its_spending_are_listed(api: Cursor, cursor: FakeCursor, t
     ]
     names = ("entity", "used_value", "used_unit", "status", "period_start")
     assert [tuple(row[name] for name in names) for row in found["spending"]] == [
-        ("Mona@example.com", 2450, "us_cent", "exhausted", datetime(2026, 10, 20)),
+        ("mona@example.com", 2450, "us_cent", "exhausted", datetime(2026, 10, 20)),
         ("hubot@example.com", 2450, "us_cent", "active", datetime(2026, 10, 20)),
         ("free@example.com", 2450, "us_cent", None, datetime(2026, 10, 20)),
     ]

@@ -17,7 +17,7 @@ from llm_spend.errors import UserError
 from llm_spend.readers.checks import check_files
 from llm_spend.readers.files import find_files, format_of, layout_of
 from llm_spend.readers.records import left_out_sql, select_sql
-from llm_spend.sources.focus import EXPORTS
+from llm_spend.sources.focus import EXPORT_NAME, EXPORTS
 from llm_spend.sources.focus_exports import EXPORTS as KINDS
 from llm_spend.sources.focus_exports import plain
 from llm_spend.sources.focus_table import FOCUS
@@ -191,6 +191,36 @@ def test_focus_in_parquet_is_the_same(tmp_path: Path) -> None:
     assert (row["file_name"], row["export_name"]) == ("part-00000-x.snappy.parquet", "#")
 
 
+@pytest.mark.parametrize(
+    ("name", "export"),
+    [
+        (
+            "part-00007-0e9b8a54-9b5c-4e0e-8a53-6f0c1a2b3c4d.c000.snappy.parquet",
+            "# 0e9b8a54-9b5c-4e0e-8a53-6f0c1a2b3c4d",
+        ),
+        (
+            "part-00001-tid-42-0e9b8a54-9b5c-4e0e-8a53-6f0c1a2b3c4d-7-1-c000.csv",
+            "# 0e9b8a54-9b5c-4e0e-8a53-6f0c1a2b3c4d",
+        ),
+        ("part_1_0001.csv", "#"),
+        ("cur-00002.csv.gz", "cur#csv.gz"),
+        ("rows-000000000001.csv", "rows-#csv"),
+        ("2026-09-30.csv", "2026-09-30.csv"),
+    ],
+)
+def test_parts_of_an_export_have_one_name(name: str, export: str) -> None:
+    sql = EXPORT_NAME.replace("r.filename", "?")
+    assert duckdb.execute(f"select {sql}", [f"/bills/{name}"]).fetchall() == [(export,)]
+
+
+def test_quotes_that_come_late_in_a_table_are_quotes(tmp_path: Path) -> None:
+    plain_lines = "1,USD,2026-09-01,2026-09-02,Bedrock,\n" * 25_000
+    late = '2,USD,2026-09-01,2026-09-02,"Bedrock, text","{""team"": ""search""}"\n'
+    columns = "BilledCost,BillingCurrency,ChargePeriodStart,ChargePeriodEnd,ServiceName,Tags\n"
+    *_, row = read(write(tmp_path, "focus.csv", columns + plain_lines + late))
+    assert (row["service_name"], json.loads(row["tags"])) == ("Bedrock, text", {"team": "search"})
+
+
 def test_columns_of_focus_are_those_of_its_versions() -> None:
     assert len(FOCUS) == 67  # 65 of version 1.4, and two names of providers that it has no more
     assert {"provider_name", "publisher_name", "service_provider_name", "contract_applied"} < FOCUS.keys()
@@ -278,6 +308,8 @@ def test_google_in_parquet_and_flat(tmp_path: Path) -> None:
     flat_charge |= {"service_description": "Vertex AI", "sku_description": "Gemini", "project_id": "shop"}
     flat.write_text(csv(flat_charge))
     assert [row["billed_cost"] for row in read(nested)] == [Decimal("0.1"), Decimal("-0.05"), Decimal("-0.0000001")]
+    unreadable = write(tmp_path, "credits.csv", csv(flat_charge | {"credits": "[{'amount': -0.05}]"}))
+    assert [row["_problem"] for row in read(unreadable)] == ["billed_cost: not an amount: its credits are no JSON"]
     (row,) = read(flat)
     assert (row["billed_cost"], row["service_name"], row["sub_account_id"]) == (Decimal("0.1"), "Vertex AI", "shop")
 

@@ -292,5 +292,5 @@ def test_the_settings_are_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     assert stream.format.columns["input_includes_cache"].sql == "TRUE"
     assert stream.look_back == (timedelta(hours=24),)
     monkeypatch.setenv("SOURCES__HELICONE__INPUT_INCLUDES_CACHE", "perhaps")
-    with pytest.raises(UserError, match=r"input_includes_cache .* is 'perhaps'"):
+    with pytest.raises(UserError, match=r"input_includes_cache. .* is 'perhaps'"):
         helicone_api.api_source("default")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -315,7 +315,7 @@ def test_usage_is_loaded_with_its_tokens_and_tools(stage: Stage, tmp_path: Path)
         )
         assert control in (primary, [0] * 5), kind
     assert {row["usage_type"] for row in rows if row["profile"] == "control"} == {
-        *DONE.keys() - {"costs", "vector_stores", "code_interpreter_sessions"}
+        *DONE.keys() - {"costs", "vector_stores", "code_interpreter_sessions", "file_search_calls"}
     }
 
 
@@ -407,8 +407,8 @@ def test_a_second_view_by_user_and_by_source_are_had_when_they_are_wanted(stage:
     assert of_profile(rows, "users") == []
     assert {row["grouping"] for row in of_profile(rows, "primary")} == {"api_key_id,line_item,project_id"}
     assert len(warnings) == 2
-    assert "refused to group costs of 2026-11-01 and later by api_source" in warnings[0]
-    assert "does not group costs by user_id here" in warnings[1]
+    assert "refused to group costs of 2026-11-01 and maybe other days by api_source" in warnings[0]
+    assert "refused to group costs of 2026-11-01 and maybe other days by user_id: there is no such view" in warnings[1]
 
 
 def test_before_costs_had_keys_they_are_asked_for_without(stage: Stage) -> None:
@@ -428,6 +428,21 @@ def test_before_costs_had_keys_they_are_asked_for_without(stage: Stage) -> None:
     grouped = [each for each in stage.asked("costs") if "api_key_id" in each.get("group_by", [])]
     assert {int(each["start_time"][0]) >= KEYS_SINCE for each in grouped} == {True}
     assert len(stage.openai.asked) < 12
+
+
+def test_a_grouping_that_is_refused_for_old_days_is_had_of_the_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_costs, "KEYS_SINCE", datetime(2025, 1, 1))
+    first, floor = date(2025, 11, 1), datetime.fromtimestamp(KEYS_SINCE, UTC).date()
+    days = [first + number * ONE_DAY for number in range(60)]
+    stage.openai.done["costs"] = [cost(Decimal(1), day=day) for day in days]
+    rows, (warning,) = asking(stage, now=datetime(2026, 1, 5)).fetch("costs", first, 60)
+    assert [(row["bucket_start"][:10], row.get("api_key_id")) for row in of_profile(rows, "primary")] == [
+        (str(day), "key_a" if day >= floor else None) for day in days
+    ]
+    assert "refused to group costs of 2025-11-01 and maybe other days by api_key_id" in warning
+    assert len(stage.openai.asked) < 30
 
 
 def test_what_can_not_be_grouped_by_is_left_out_and_said_once(stage: Stage) -> None:
@@ -458,7 +473,7 @@ def test_kinds_of_usage_that_there_are_not_are_said_once(stage: Stage) -> None:
         stage.costs()
 
 
-@pytest.mark.parametrize(("kept", "told_since"), [(400, 365), (250, 180), (31, 30), (3, None)])
+@pytest.mark.parametrize(("kept", "told_since"), [(400, 365), (364, 364), (250, 180), (31, 30), (3, None)])
 def test_days_that_are_forgotten_are_said_and_not_read_as_empty(
     stage: Stage, kept: int, told_since: int | None
 ) -> None:
@@ -493,8 +508,8 @@ def test_400_days_come_through_all_pages(stage: Stage) -> None:
         (f"{day}T00:00:00.000Z", str(number)) for number, day in enumerate(days)
     ]
     assert warnings == []
-    # A day, twice 180 on 4 pages each, and the days from then to now on 2: of each of two profiles.
-    assert len(stage.openai.asked) == 2 * (1 + 4 + 4 + 2)
+    # A day, a week, 49 days on 2 pages, and twice 180 on 4 pages each: of each of two profiles.
+    assert len(stage.openai.asked) == 2 * (1 + 1 + 2 + 4 + 4)
 
 
 def page(*buckets: tuple[int, list[Any]], has_more: Any = False, next_page: Any = None) -> Fault:
@@ -514,6 +529,7 @@ BROKEN = {
         [page((START, [ROW]), has_more=True, next_page="a"), page((START, []))],
         "2026-11-02 comes twice",
     ),
+    "the same day twice": ([page((START, [ROW]), (START, [ROW]), has_more=True, next_page="a"), page()], "comes twice"),
     "the same row": ([page((START, [ROW, ROW]))], "two rows have the same dimensions"),
     "no next page": ([page((START, []), has_more=True)], "does not say how to get the next one"),
     "no word of an end": ([page((START, []), has_more=None)], "does not say whether it is the last"),

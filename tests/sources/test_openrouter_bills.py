@@ -171,6 +171,17 @@ def test_a_day_that_vanishes_is_replaced_by_a_total_of_nothing(
         assert (control["profile"], control[field]) == ("control", "0")
 
 
+def test_nothing_of_a_day_that_may_be_forgotten_is_no_total_of_nothing(
+    openrouter: FakeOpenRouter, ask: Callable[[str], Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openrouter_api, "_today", lambda: DAY + timedelta(days=30))
+    told = ask("costs")
+    assert told.rows == []
+    assert ["no longer tells of 2026-11-02" in warning for warning in told.warnings] == [True]
+    monkeypatch.setattr(openrouter_api, "_today", lambda: DAY + timedelta(days=29))
+    assert of_profile(ask("costs").rows, "control")
+
+
 def test_what_is_given_back_is_kept(openrouter: FakeOpenRouter, ask: Callable[[str], Told]) -> None:
     openrouter.activity = [activity("gpt", usage=3), activity("old", usage=-12.5)]
     told = [(row["profile"], row["model"], row["amount"]) for row in ask("costs").rows]

@@ -34,6 +34,8 @@ def test_how_a_computer_adds_is_no_rest_and_no_excess() -> None:
     whole = [{"cost": 0.1 + 0.2}]
     parts = [{"cost": Decimal("0.1")}, {"cost": "0.2"}]
     assert rests(whole, parts, [], ["cost"]) == []
+    assert rests([{"cost": Decimal("12345.678900000001")}], [{"cost": Decimal("12345.6789")}], [], ["cost"]) == []
+    assert rests([{"cost": Decimal("0.00000001")}], [], [], ["cost"]) == [{"cost": Decimal("0.00000001")}]
     assert not is_exceeded([{"cost": Decimal("-1e-12")}], ["cost"])
     assert is_exceeded([{"cost": Decimal("-0.01")}], ["cost"])
 

@@ -13,7 +13,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from llm_spend.errors import UserError
-from llm_spend.readers.api.source import configured_list
+from llm_spend.readers.api.source import configured_flag, configured_list
 from llm_spend.readers.api.values import amount, iso, number
 from llm_spend.sources import portkey_api
 from llm_spend.sources.portkey_analytics import total_of_graphs
@@ -117,3 +117,14 @@ def test_what_is_no_list_of_names_in_the_environment_is_an_error(monkeypatch: py
     monkeypatch.setenv("SOURCES__PORTKEY__NAMES", text)
     with pytest.raises(UserError, match="SOURCES__PORTKEY__NAMES"):
         configured_list("portkey", "acme", "names")
+
+
+def test_a_flag_is_true_or_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [configured_flag("portkey", "acme", "flag", default=default) for default in (True, False)] == [True, False]
+    for said, expected in {"False": False, "true": True}.items():
+        monkeypatch.setenv("SOURCES__PORTKEY__FLAG", said)
+        assert configured_flag("portkey", "acme", "flag", default=not expected) is expected
+    monkeypatch.setenv("SOURCES__PORTKEY__FLAG", "maybe")
+    with pytest.raises(UserError, match=r"`flag` in \[sources.portkey\] is 'maybe'") as wrong:
+        configured_flag("portkey", "acme", "flag")
+    assert wrong.value.remedy == "It is one of: true, false."

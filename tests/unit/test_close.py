@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from llm_spend import close as closing
 from llm_spend.build_record import note
 from llm_spend.cli import app
-from llm_spend.close import Finding, Load, close, examine, reopen
+from llm_spend.close import Load, close, examine, reopen
+from llm_spend.close_finding import Finding
 from llm_spend.close_ledger import Entry, add_entry, closed_periods, ledger_file, next_entry, read_ledger
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
@@ -46,6 +47,27 @@ create table llm_spend_internal.stg_loads__files (
     source varchar, source_instance varchar, entity varchar, window_start timestamp, window_end timestamp,
     modified_at timestamp, size_bytes bigint, load_id varchar
 );
+create table llm_spend.fct_llm_provider_costs as
+select 'google' as provider, 'bill' as source_system, 'default' as source_instance, day as cost_date,
+    date_trunc('month', day)::date as billing_period, origin, 'Usage' as charge_category, true as is_of_record,
+    1.00 as billed_usd, true as is_final
+from (values (date '2026-09-30', 'file'), (date '2026-10-05', 'file')) as t(day, origin);
+create table llm_spend_internal.int_reconciliation_days (
+    billing_period date, provider varchar, usage_date date, comparison varchar
+);
+create table llm_spend_internal.int_bill_allocations (
+    billing_period date, billed_by varchar, allocation_method varchar, billed_usd decimal(38, 12)
+);
+"""
+
+COSTS = "llm_spend.fct_llm_provider_costs"
+WITHOUT_BILL = """
+insert into llm_spend_internal.int_reconciliation_days values
+    ('2026-10-01', 'google', '2026-10-30', 'bill_not_loaded'), ('2026-10-01', 'google', '2026-10-05', 'compared')
+"""
+OPENAI_DAY = """
+insert into llm_spend_internal.stg_loads__files values ('openai', 'default', 'costs',
+    timestamp '2026-10-{day}', timestamp '2026-10-{day}' + interval 1 day, timestamp '2026-11-02 12:00:00', 9, '1')
 """
 
 UNPRICED = "update llm_spend_internal.int_requests_daily set price_status = 'unpriced'"
@@ -123,6 +145,41 @@ def test_what_is_missing_is_found(built: DuckDb, change: str, missing: str) -> N
 def test_what_is_not_missing_is_not_found(built: DuckDb, change: str) -> None:
     built.execute(change)
     assert names(examine(built, OCT, [SEP], LATER)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        (WITHOUT_BILL, {"bill": "google has nothing of 1 days with usage, 2026-10-30 to 2026-10-30"}),
+        # It has an invoice, or its last bill is of August.
+        (f"{WITHOUT_BILL}; update {COSTS} set origin = 'invoice_difference' where cost_date = '2026-10-05'", {}),
+        (f"{WITHOUT_BILL}; update {COSTS} set billing_period = '2026-08-01', cost_date = '2026-08-03'", {}),
+        (f"update {COSTS} set is_final = false", {"bill-not-final": "1 days, 2026-10-05 to 2026-10-05"}),
+        (f"update {COSTS} set is_final = false where cost_date < '2026-10-01'", {}),
+        (f"update {COSTS} set billed_usd = null", {"bill-without-rate": "1 lines of the bill of google"}),
+        (
+            "insert into llm_spend_internal.int_bill_allocations values ('2026-10-01', 'google', 'waiting', 12.5),"
+            " ('2026-10-01', 'google', 'bill_by_day', 7), ('2026-09-01', 'google', 'waiting', 9)",
+            {"bill-waiting": "1 lines of the bill of google, 12.50 USD"},
+        ),
+        (
+            f"update {COSTS} set origin = 'api', source_system = 'openai'; {OPENAI_DAY.format(day='01')}",
+            {"windows": "openai (default) was not asked for 2026-10-02 00:00 to 2026-11-01 00:00 UTC"},
+        ),
+        (
+            f"update {COSTS} set origin = 'api', source_system = 'openai';"
+            + ";".join(OPENAI_DAY.format(day=f"{day:02}") for day in range(1, 32)),
+            {},
+        ),
+    ],
+)
+def test_a_month_without_all_of_its_bills_is_not_closed(built: DuckDb, change: str, missing: dict[str, str]) -> None:
+    for statement in change.split(";"):
+        built.execute(statement)
+    found = {finding.name: finding.problem for finding in examine(built, OCT, [SEP], LATER) if not finding.is_warning}
+    assert found.keys() == missing.keys()
+    for name, problem in missing.items():
+        assert problem in found[name]
 
 
 def test_nothing_is_written_while_something_is_missing_unless_it_is_forced(built: DuckDb, seeds: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
@@ -71,8 +72,37 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
         if each.source != "litellm"
     ]
     restated_day = _restate(inputs.sources[0], folder / "restated")
+    cloud_bill = _cloud_bill(folder / "aws")
     few = few_prices(folder / "few_prices", inputs.seeds)
-    return Organisation(inputs.sources, first_months, restated_day, inputs.seeds, few)
+    return Organisation([*inputs.sources, cloud_bill], first_months, restated_day, inputs.seeds, few)
+
+
+def _cloud_bill(folder: Path) -> SourceSettings:
+    """Two days of a model on AWS, and something else that the bill has."""
+    charge = {
+        "BillingAccountId": "111122223333",
+        "SubAccountId": "444455556666",
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": "2026-09-01T00:00:00Z",
+        "BillingPeriodEnd": "2026-10-01T00:00:00Z",
+        "ChargeCategory": "Usage",
+        "ProviderName": "AWS",
+        "Tags": '{"team": "search"}',
+    }
+    lines = [
+        {**charge, "ServiceName": service, "BilledCost": cost, "ChargePeriodStart": start, "ChargePeriodEnd": end}
+        for service, cost, start, end in (
+            ("Amazon Bedrock", "3.250000000001", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z"),
+            ("Amazon Bedrock", "-0.5", "2026-09-02T00:00:00Z", "2026-09-03T00:00:00Z"),
+            ("Amazon S3", "12", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z"),
+        )
+    ]
+    folder.mkdir()
+    with (folder / "focus.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+    return SourceSettings(source="focus", path=f"{folder}/*.csv", instance="aws")
 
 
 def _restate(source: SourceSettings, folder: Path) -> SourceSettings:

@@ -57,8 +57,9 @@ problems as (
     union all
     select
         'seats' as seed,
-        {{ llm_spend.seed_line(['seat_rows.provider', 'seat_rows.product', 'seat_rows.team_id', 'seat_rows.cost_center_id']) }}
-            as seed_row,
+        {{ llm_spend.seed_line([
+            'seat_rows.provider', 'seat_rows.product', 'seat_rows.team_id', 'seat_rows.cost_center_id'
+        ]) }} as seed_row,
         'two rows of one product and owner overlap' as problem
     from seat_rows
     inner join seat_rows as others
@@ -70,6 +71,25 @@ problems as (
             and coalesce(seat_rows.cost_center_id, '') = coalesce(others.cost_center_id, '')
             and seat_rows.valid_from < others.valid_from
             and seat_rows.valid_to > others.valid_from
+    union all
+    select
+        'seats' as seed,
+        {{ llm_spend.seed_line(['provider', 'product', 'team_id', 'cost_center_id']) }} as seed_row,
+        'two rows of one product and owner begin at the same time' as problem
+    from seat_rows
+    group by provider, provider_instance, product, team_id, cost_center_id, valid_from
+    having count(*) > 1
+    union all
+    select
+        'provider_invoices' as seed,
+        {{ llm_spend.seed_line([
+            llm_spend.date_text('billing_period'), 'provider', 'invoice_id', 'charge_category', 'description'
+        ]) }} as seed_row,
+        'two lines of an invoice are alike: describe them, or leave one out' as problem
+    from {{ ref('stg_rules__provider_invoices') }}
+    where billing_period is not null
+    group by billing_period, provider, provider_instance, invoice_id, charge_category, description
+    having count(*) > 1
 )
 
 select *

@@ -9,13 +9,25 @@ with exports as (
 ),
 
 charges as (
-    select charges.*
+    select
+        {% for column in bill -%}
+        charges.{{ column }},
+        {% endfor -%}
+        charges.export_path,
+        charges.charge_date,
+        sum(charges.billed_amount) as billed_amount
     from {{ ref('stg_provider__focus_costs') }} as charges
     inner join {{ ref('int_focus_files') }} as files
         on
             charges.source_instance = files.source_instance
             and charges.path = files.path
             and charges.load_id = files.load_id
+    group by
+        {% for column in bill -%}
+        charges.{{ column }},
+        {% endfor -%}
+        charges.export_path,
+        charges.charge_date
 ),
 
 replacements as (

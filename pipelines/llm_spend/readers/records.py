@@ -253,7 +253,10 @@ def csv_sql(paths: Sequence[str], *, note_dropped: bool = False) -> str:
     """The table function that reads CSV files as text; `note_dropped` lists lines it can't take in `reject_errors`."""
     # A reader that takes columns by name can't note what it drops.
     extra = "store_rejects=true" if note_dropped else "union_by_name=true, filename=true"
-    return f"read_csv({_list(paths)}, header=true, all_varchar=true, nullstr='', ignore_errors=true, {extra})"
+    # Where the first thousands of lines have no quotes, DuckDB would take those of later lines for text.
+    return (
+        f"read_csv({_list(paths)}, header=true, all_varchar=true, nullstr='', quote='\"', ignore_errors=true, {extra})"
+    )
 
 
 def parquet_sql(paths: Sequence[str]) -> str:

@@ -7,14 +7,11 @@ for, and when there is nobody to name.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-
-import orjson
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.onward import moment_of
@@ -36,10 +33,6 @@ _COLUMNS = {
 """Dimensions that are columns; all others are keys of `dimensions`."""
 
 _COST_DIMENSIONS = ("cost_type", "token_type", "description")
-_IDENTITY = (
-    *("bucket_start", "profile", "grouping", "usage_type", "project_id", "api_key_id", "user_id", "customer_id"),
-    *("model", "service_tier", "region", "context_window", "dimensions", "line_item", "cost_type", "token_type"),
-)
 _NOT_TOLD = ("", "not_available")
 
 
@@ -127,21 +120,6 @@ def total(values: Iterable[Any]) -> Decimal | None:
     """The sum of numbers; None when one of them is not known."""
     numbers = [number(value) for value in values]
     return None if None in numbers else sum((each for each in numbers if each is not None), Decimal(0))
-
-
-def with_occurrences(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the same dimensions told apart by `occurrence`: 0, 1, 2… in the order in which they came."""
-    seen: Counter[bytes] = Counter()
-    numbered = []
-    for row in rows:
-        identity = _identity(row)
-        numbered.append({**row, "occurrence": seen[identity]})
-        seen[identity] += 1
-    return numbered
-
-
-def _identity(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps([row.get(name) for name in _IDENTITY], option=orjson.OPT_SORT_KEYS)
 
 
 def _moment(text: Any) -> datetime:

@@ -20,9 +20,9 @@ from llm_spend.sources.anthropic import (
     bucket_columns,
     part,
     token_columns,
-    with_occurrences,
 )
 from llm_spend.sources.anthropic_client import AnthropicClient, Report, Right
+from llm_spend.sources.provider_rows import numbered
 from llm_spend.windows import Window
 
 BETA = "analytics-usage-cost-2026-08-24"
@@ -99,7 +99,7 @@ def asked_report(client: AnthropicClient, kind: Kind, asked: Question, span: Win
 def report_rows(kind: Kind, asked: Question, report: Report) -> list[dict[str, Any]]:
     """Rows of provider__usage or provider__costs. Raises UserError for rows of another shape."""
     columns = _usage if kind == "usage" else _cost
-    return with_occurrences(
+    return numbered(
         {
             **bucket_columns(asked, item.get("starting_at"), item.get("ending_at"), group := part(item, "group")),
             **columns(item, group),

@@ -12,7 +12,16 @@ from typing import get_args
 from llm_spend.errors import UserError
 from llm_spend.readers.api.ahead import DaysAhead
 from llm_spend.readers.api.client import ApiClient
-from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, configured_list, secret
+from llm_spend.readers.api.source import (
+    ApiSource,
+    NotAllowedError,
+    Stream,
+    configured,
+    configured_choice,
+    configured_flag,
+    configured_list,
+    secret,
+)
 from llm_spend.readers.api.spool import Spool
 from llm_spend.sources import anthropic_claude_code as claude_code
 from llm_spend.sources.anthropic_analytics import BETA, LONGEST_DAYS, LOOK_BACK, PROFILES, Kind, checked_dimensions
@@ -119,8 +128,8 @@ class Settings:
 
     @classmethod
     def of(cls, instance: str) -> Settings:
-        api = _one_of(instance, "api", get_args(ApiName)) or "auto"
-        kind = _one_of(instance, "organization_type", tuple(_ORGANISATIONS))
+        api = configured_choice("anthropic", instance, "api", get_args(ApiName)) or "auto"
+        kind = configured_choice("anthropic", instance, "organization_type", tuple(_ORGANISATIONS))
         dimensions = configured_list("anthropic", instance, "dimensions")
         profiles = configured_list("anthropic", instance, "profiles")
         if unknown := [name for name in profiles if name not in PROFILES]:
@@ -133,14 +142,7 @@ class Settings:
             checked_dimensions(dimensions) if dimensions else None,
             profiles,
         )
-        return cls(choice, _one_of(instance, "claude_code", ("true", "false")) != "false")
-
-
-def _one_of(instance: str, name: str, values: tuple[str, ...]) -> str | None:
-    found = configured("anthropic", instance, name)
-    if found is not None and found.lower() not in values:
-        raise UserError(f"`{name}` in [sources.anthropic] is {found!r}.", f"It is one of: {', '.join(values)}.")
-    return found and found.lower()
+        return cls(choice, configured_flag("anthropic", instance, "claude_code", default=True))
 
 
 @contextmanager

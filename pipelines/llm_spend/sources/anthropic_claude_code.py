@@ -14,8 +14,9 @@ from typing import Any
 from llm_spend.errors import UserError
 from llm_spend.readers.api.pages import incomplete
 from llm_spend.readers.api.values import amount
-from llm_spend.sources.anthropic import Question, bucket_columns, part, total, with_occurrences
+from llm_spend.sources.anthropic import Question, bucket_columns, part, total
 from llm_spend.sources.anthropic_client import AnthropicClient, Report, Right, offered
+from llm_spend.sources.provider_rows import numbered
 
 PATH = "/v1/organizations/usage_report/claude_code"
 RIGHT = Right("read Claude Code analytics", "Set `claude_code = false` in [sources.anthropic] to do without.")
@@ -28,7 +29,7 @@ _QUESTION = Question("claude_code", _DIMENSIONS, timedelta(days=3))
 def asked_report(client: AnthropicClient, day: date, limit: int = 1000) -> Report:
     """All records of a day."""
     params = {"starting_at": day.isoformat(), "limit": limit}
-    return offered(lambda: client.report(RIGHT, PATH, params, has_money=True))
+    return offered(lambda: client.report(RIGHT, PATH, params))
 
 
 def report_rows(day: date, report: Report) -> list[dict[str, Any]]:
@@ -37,7 +38,7 @@ def report_rows(day: date, report: Report) -> list[dict[str, Any]]:
     `raw` is the record with the part of the row's model only: what it says of sessions stands in each of its rows.
     Raises UserError for records of another day or shape.
     """
-    return with_occurrences(row for record in report.rows for row in _rows(day, record))
+    return numbered(row for record in report.rows for row in _rows(day, record))
 
 
 def _rows(day: date, record: Mapping[str, Any]) -> list[dict[str, Any]]:

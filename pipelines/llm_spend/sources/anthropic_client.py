@@ -46,15 +46,12 @@ class AnthropicClient:
     http: ApiClient
     key: str = ""
 
-    def report(self, right: Right, path: str, params: Params, *, has_money: bool = False) -> Report:
-        """All rows of a report. `has_money`: it has amounts as numbers, and not as text.
-
-        Raises UserError as `list_pages` does, and for refusals.
-        """
+    def report(self, right: Right, path: str, params: Params) -> Report:
+        """All rows of a report. Raises UserError as `list_pages` does, and for refusals."""
         refreshed: list[str] = []
 
         def fetch(page: str | None) -> Page:
-            found = self.ask(right, path, {**params, "page": page} if page else params, has_money=has_money)
+            found = self.ask(right, path, {**params, "page": page} if page else params)
             if isinstance(at := found.get("data_refreshed_at"), str):
                 refreshed.append(at)
             return found
@@ -70,13 +67,13 @@ class AnthropicClient:
 
         return _objects(list_pages(fetch, _after_id(path), source=f"Anthropic's {path}"), path)
 
-    def ask(self, right: Right, path: str, params: Params, *, has_money: bool = False) -> Row:
+    def ask(self, right: Right, path: str, params: Params) -> Row:
         """The object that a question is answered with.
 
         Raises NotAllowedError when key or organisation lack a right, ApiError for other refusals.
         """
         try:
-            found = self.http.json("GET", path, params=params, has_money=has_money)
+            found = self.http.json("GET", path, params=params, has_money=True)
         except ApiError as error:
             raise refusal(error, right, self.key) from None
         if not isinstance(found, Mapping):
@@ -110,6 +107,8 @@ def refusal(error: ApiError, right: Right, key: str = "") -> UserError:
             reason, remedy = f"the key may not {right.action}", right.remedy
         case 404 | 405:
             reason, remedy = f"there is nothing here to {right.action}", f"{right.remedy} Check `base_url`, too."
+        case 400 if "anthropic-beta" in error.said:
+            reason, remedy = f"it no longer lets one {right.action} as a beta, or not yet", "Report this as a bug."
         case _:
             return error
     problem = f"Anthropic refused ({error.status}): {reason}.{said}"

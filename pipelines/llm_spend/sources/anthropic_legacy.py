@@ -8,15 +8,16 @@ much for one answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from llm_spend.readers.api.pages import incomplete
 from llm_spend.readers.api.values import iso
-from llm_spend.sources.anthropic import Question, amount_columns, bucket_columns, part, token_columns, with_occurrences
+from llm_spend.sources.anthropic import Question, amount_columns, bucket_columns, part, token_columns
 from llm_spend.sources.anthropic_analytics import Kind
 from llm_spend.sources.anthropic_client import AnthropicClient, Report, Right
+from llm_spend.sources.provider_rows import assert_distinct, numbered
 from llm_spend.windows import Window
 
 REVISED_FOR = timedelta(days=3)
@@ -60,16 +61,19 @@ def report_rows(kind: Kind, asked: Question, report: Report) -> list[dict[str, A
 
     Raises UserError for rows of another shape, and for two with the same dimensions.
     """
-    columns, results = _usage if kind == "usage" else _cost, list(_results(report, kind))
-    _assert_distinct(results, kind)
-    return with_occurrences(
+    columns = _usage if kind == "usage" else _cost
+    rows = [
         {
             **bucket_columns(asked, bucket.get("starting_at"), bucket.get("ending_at"), result),
             **columns(result),
             "raw": result,
         }
-        for bucket, result in results
-    )
+        for bucket, result in _results(report, kind)
+    ]
+    # As they came: what is not told has several names, which are one in the columns.
+    as_told = [{**row, "dimensions": [row["raw"].get(name) for name in asked.dimensions]} for row in rows]
+    assert_distinct(as_told, f"Anthropic's {PATHS[kind]}")
+    return numbered(rows)
 
 
 def _results(report: Report, kind: Kind) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -79,17 +83,6 @@ def _results(report: Report, kind: Kind) -> Iterator[tuple[Mapping[str, Any], Ma
             raise incomplete(f"Anthropic's {PATHS[kind]}", "a bucket has no list of results")
         for result in results:
             yield bucket, part({"result": result}, "result")
-
-
-def _assert_distinct(results: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], kind: Kind) -> None:
-    """Raises UserError when two results of a bucket have the same dimensions: their pages overlap."""
-    seen = set()
-    for bucket, result in results:
-        named = [each for each in sorted(result.items()) if each[0] != "amount" and isinstance(each[1], str)]
-        name = repr((bucket.get("starting_at"), named))
-        if name in seen:
-            raise incomplete(f"Anthropic's {PATHS[kind]}", "two rows have the same dimensions")
-        seen.add(name)
 
 
 def _usage(result: Mapping[str, Any]) -> dict[str, Any]:

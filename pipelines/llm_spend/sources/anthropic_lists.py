@@ -7,14 +7,13 @@ spent reads 0 while it can't be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.source import Listing, NotAllowedError
-from llm_spend.readers.api.spool import Spool
-from llm_spend.readers.api.values import amount, number, without
+from llm_spend.readers.api.values import amount, as_object, number, without
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources.anthropic_client import AnthropicClient, Right, Row, offered
 from llm_spend.sources.shared_tables import limit_usage_format, limits_format, members_format
@@ -71,8 +70,8 @@ class AnthropicLists:
 
 def api_key_row(key: Row) -> dict[str, Any]:
     """A row of `gateway__members`; the owner is whom the key acts as, else who made it."""
-    owner_type, owner_id = _owner(_object(key.get("principal")), _object(key.get("created_by")))
-    workspace = _object(key.get("scope")).get("workspace_id") or key.get("workspace_id")
+    owner_type, owner_id = _owner(as_object(key.get("principal")), as_object(key.get("created_by")))
+    workspace = as_object(key.get("scope")).get("workspace_id") or key.get("workspace_id")
     return {
         **_member("api_key", key),
         "status": key.get("status"),
@@ -90,7 +89,7 @@ def workspace_row(workspace: Row) -> dict[str, Any]:
         **_member("workspace", workspace),
         **_archived(workspace),
         "workspace_id": workspace.get("id"),
-        "metadata": _object(workspace.get("tags")),
+        "metadata": as_object(workspace.get("tags")),
     }
 
 
@@ -116,9 +115,9 @@ def service_account_row(account: Row) -> dict[str, Any]:
 
 def user_profile_row(profile: Row) -> dict[str, Any]:
     """A row of `gateway__members`: a customer of the organisation, with its own id for them among the metadata."""
-    details = _object(profile.get("external_user_details"))
+    details = as_object(profile.get("external_user_details"))
     reference = details.get("reference_id") or profile.get("external_id")
-    metadata = {**_object(profile.get("metadata")), **({"external_reference_id": reference} if reference else {})}
+    metadata = {**as_object(profile.get("metadata")), **({"external_reference_id": reference} if reference else {})}
     return {
         **_member("customer", profile),
         "status": details.get("account_status") or profile.get("enforcement_status"),
@@ -187,7 +186,7 @@ def _owner(principal: Row, creator: Row) -> tuple[str | None, str | None]:
 
 def _holder(limit: Row) -> tuple[str, str]:
     """What kind of member a limit is for, and its id."""
-    actor = _object(limit.get("actor"))
+    actor = as_object(limit.get("actor"))
     if user := actor.get("user_id"):
         return "user", str(user)
     return "api_key", str(actor.get("scoped_api_key_id"))
@@ -209,15 +208,8 @@ def _unit(limit: Row) -> str | None:
     return str(currency).lower() if currency else None
 
 
-def _object(value: Any) -> Row:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _listing(name: str, fmt: LogFormat, rows: Callable[[AnthropicLists], Iterable[Row]]) -> Listing:
-    def fetch(api: Any, spool: Spool) -> None:
-        spool.add_rows(list(rows(api.lists)))
-
-    return Listing(name, fmt, fetch)
+    return Listing.of_rows(name, fmt, lambda api: rows(api.lists))
 
 
 _MEMBERS, _LIMITS, _USAGE = (make("anthropic") for make in (members_format, limits_format, limit_usage_format))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from llm_spend.errors import UserError
@@ -13,6 +13,13 @@ from llm_spend.sources.expressions import text_field
 
 _DEFAULTS = {"profile": "primary", "cost_unit": "unit"}
 """What a file means that does not have the column. A currency is never assumed."""
+
+_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
+_WORDS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "provider__costs": {"charge_category": _CATEGORIES, "cost_unit": ("unit", "cent")},
+    "provider__usage": {"cost_unit": ("unit", "cent", "usd", "us_cent")},
+}
+"""By table and column: the only words that mean something, in any case. Of another one nobody would know the amount."""
 
 
 def files_of(fmt: LogFormat) -> LogFormat:
@@ -35,7 +42,7 @@ def _of_file(fmt: LogFormat, url: str, types: Mapping[str, str]) -> LogFormat:
         raise UserError(f"{url} lacks the columns {', '.join(missing)}.", _known(fmt))
     columns = {}
     for name, column in fmt.columns.items():
-        read = _column(given[name] or name, column.kind) if name in given else _missing(name, column.kind)
+        read = _column(fmt, name, given[name] or name) if name in given else _missing(name, column.kind)
         columns[name] = read.as_required() if column.required else read
     documents = [given[name] or name for name, column in columns.items() if column.kind == "json" and name in given]
     return replace(fmt, columns=columns, json_fields=frozenset(documents), by_fields=None)
@@ -45,8 +52,19 @@ def _known(fmt: LogFormat) -> str:
     return f"Columns of {fmt.table} are {', '.join(fmt.columns)}. See docs/bills.md."
 
 
-def _column(name: str, kind: Kind) -> Column:
-    return Column(kind, field(name)) if kind == "json" else typed(text_field(name), kind)
+def _column(fmt: LogFormat, name: str, given: str) -> Column:
+    """A column from the field `given`."""
+    kind = fmt.columns[name].kind
+    if kind == "json":
+        return Column(kind, field(given))
+    if words := _WORDS[fmt.table].get(name):
+        return _one_of(words, text_field(given))
+    return typed(text_field(given), kind)
+
+
+def _one_of(words: Sequence[str], text: str) -> Column:
+    cases = " ".join(f"WHEN {quote(word.lower())} THEN {quote(word)}" for word in words)
+    return Column("text", f"CASE lower({text}) {cases} END", text, expected=f"one of {', '.join(words)}")
 
 
 def _missing(name: str, kind: Kind) -> Column:

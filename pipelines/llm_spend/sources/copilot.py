@@ -7,12 +7,12 @@ are US dollars; an AI credit is one cent. Seats are billed by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from llm_spend.readers.api.values import amount
+from llm_spend.readers.api.values import amount, as_object
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.provider_rows import Row, day_bucket, is_exceeded, numbered, rests, summed
 
@@ -92,11 +92,11 @@ def seat_rows(seats: Iterable[Row]) -> list[dict[str, Any]]:
     """Rows of `gateway__members`: everybody with a seat, once, by the login that reports are asked by."""
     found: dict[str, dict[str, Any]] = {}
     for seat in seats:
-        assignee = _object(seat.get("assignee"))
+        assignee = as_object(seat.get("assignee"))
         login = assignee.get("login")
         if not login:
             continue
-        team = _object(seat.get("assigning_team"))
+        team = as_object(seat.get("assigning_team"))
         known = found.setdefault(str(login), _seat(seat, assignee))
         if name := team.get("slug") or team.get("name"):
             known["team_ids"] = sorted({*known["team_ids"], str(name)})
@@ -127,16 +127,12 @@ def _seat(seat: Row, assignee: Row) -> dict[str, Any]:
         "email": assignee.get("email"),
         "status": "cancelled" if cancelled else "active",
         "team_ids": [],
-        "organization_id": _object(seat.get("organization")).get("login"),
+        "organization_id": as_object(seat.get("organization")).get("login"),
         "created_at": seat.get("created_at"),
         "expires_at": cancelled,
         # The last activity would make every list a new one.
         "raw": {"id": assignee.get("id"), "plan_type": seat.get("plan_type"), "pending_cancellation_date": cancelled},
     }
-
-
-def _object(value: Any) -> Row:
-    return value if isinstance(value, Mapping) else {}
 
 
 ABOUT = About(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient
-from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.source import (
+    ApiSource,
+    Listing,
+    NotAllowedError,
+    Stream,
+    configured,
+    configured_flag,
+    secret,
+)
 from llm_spend.readers.api.spool import Spool
-from llm_spend.readers.records import LogFormat
 from llm_spend.sources.copilot import (
     LOOK_BACK,
     Report,
@@ -144,20 +151,11 @@ def account_of(instance: str) -> Account:
 def _opened(instance: str) -> Iterator[Copilot]:
     token = secret("copilot", instance, "token", "token of GitHub")
     account = account_of(instance)
-    users = (configured("copilot", instance, "users") or "true").lower()
-    if users not in ("true", "false"):
-        raise UserError(f"`users` in [sources.copilot] is {users!r}.", "It is true or false.")
+    asks_users = configured_flag("copilot", instance, "users", default=True)
     address = configured("copilot", instance, "base_url") or BASE_URL
     headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": VERSION}
     with ApiClient("GitHub", address, headers) as client:
-        yield Copilot(client, account, asks_users=users == "true")
-
-
-def _listing(name: str, fmt: LogFormat, rows: Callable[[Copilot], Iterable[Row]]) -> Listing:
-    def fetch(api: Any, spool: Spool) -> None:
-        spool.add_rows(list(rows(api)))
-
-    return Listing(name, fmt, fetch)
+        yield Copilot(client, account, asks_users=asks_users)
 
 
 COSTS = Stream(
@@ -173,11 +171,11 @@ COSTS = Stream(
 _MEMBERS = members_format("copilot")
 
 LISTINGS = (
-    _listing("seats", _MEMBERS, lambda api: seat_rows(api.client.seats())),
-    _listing("budgets", limits_format("copilot"), lambda api: budget_rows(api.client.budgets())),
-    _listing("budget_usage", limit_usage_format("copilot"), lambda api: api.budget_states()),
+    Listing.of_rows("seats", _MEMBERS, lambda api: seat_rows(api.client.seats())),
+    Listing.of_rows("budgets", limits_format("copilot"), lambda api: budget_rows(api.client.budgets())),
+    Listing.of_rows("budget_usage", limit_usage_format("copilot"), lambda api: api.budget_states()),
 )
-_COST_CENTERS = _listing("cost_centers", _MEMBERS, lambda api: cost_center_rows(api.client.cost_centers()))
+_COST_CENTERS = Listing.of_rows("cost_centers", _MEMBERS, lambda api: cost_center_rows(api.client.cost_centers()))
 
 
 def api_source(instance: str) -> ApiSource:

@@ -8,12 +8,12 @@ the cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from llm_spend.readers.api.values import amount, number
+from llm_spend.readers.api.values import amount, as_object, number
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.provider_rows import Row, bucket, numbered
 
@@ -52,7 +52,7 @@ def charged(event: Row) -> Any:
     """What an event costs, in cents; None for one that is counted in requests only."""
     if event.get("chargedCents") is not None:
         return event["chargedCents"]
-    tokens = number(_object(event.get("tokenUsage")).get("totalCents"))
+    tokens = number(as_object(event.get("tokenUsage")).get("totalCents"))
     return None if tokens is None else tokens + (number(event.get("cursorTokenFee")) or Decimal(0))
 
 
@@ -98,7 +98,7 @@ def _place(event: Row) -> dict[str, Any]:
 
 
 def _tokens(event: Row) -> dict[str, Any]:
-    used = _object(event.get("tokenUsage"))
+    used = as_object(event.get("tokenUsage"))
     names = ("inputTokens", "cacheReadTokens", "cacheWriteTokens")
     parts = [part for name in names if (part := number(used.get(name))) is not None]
     return {
@@ -134,7 +134,7 @@ def limit_rows(spends: Iterable[Row]) -> Iterator[dict[str, Any]]:
                 "name": spend.get("name"),
                 "limit_kind": "budget",
                 "scope_type": "user",
-                "scope": {"user": spend.get("email")},
+                "scope": {"user": _address(spend)},
                 "counter_keys": ["user"],
                 "measure": "cost",
                 "limit_value": amount(limit),
@@ -157,7 +157,7 @@ def limit_usage_rows(spends: Sequence[Row]) -> Iterator[dict[str, Any]]:
         is_known = used is not None and limit is not None
         yield {
             "limit_id": _limit_id(spend),
-            "entity": spend.get("email"),
+            "entity": _address(spend),
             "period_start": None if cycle is None else (_EPOCH + int(cycle) * _MILLISECOND).isoformat() + "Z",
             "used_value": amount(used),
             "used_unit": "us_cent",
@@ -177,11 +177,12 @@ def _limit(spend: Row) -> Decimal | None:
 
 
 def _limit_id(spend: Row) -> str:
-    return f"user:{str(spend.get('email') or spend.get('userId')).lower()}"
+    return f"user:{_address(spend) or spend.get('userId')}"
 
 
-def _object(value: Any) -> Row:
-    return value if isinstance(value, Mapping) else {}
+def _address(spend: Row) -> str | None:
+    """What events and members call a person."""
+    return str(spend["email"]).lower() if spend.get("email") else None
 
 
 ABOUT = About(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -212,22 +212,15 @@ def _stream(name: str, fmt: LogFormat, fetch: Callable[[Cursor, Window, Spool], 
     )
 
 
-def _listing(name: str, fmt: LogFormat, rows: Callable[[Cursor], Iterable[Row]]) -> Listing:
-    def fetch(api: Any, spool: Spool) -> None:
-        spool.add_rows(list(rows(api)))
-
-    return Listing(name, fmt, fetch)
-
-
 STREAMS = (
     _stream("costs", costs_format("cursor"), Cursor.costs),
     _stream("usage", usage_format("cursor"), Cursor.usage),
 )
 
 LISTINGS = (
-    _listing("members", members_format("cursor"), lambda api: member_rows(api.members())),
-    _listing("limits", limits_format("cursor"), lambda api: limit_rows(api.spends())),
-    _listing("spending", limit_usage_format("cursor"), lambda api: limit_usage_rows(api.spends())),
+    Listing.of_rows("members", members_format("cursor"), lambda api: member_rows(api.members())),
+    Listing.of_rows("limits", limits_format("cursor"), lambda api: limit_rows(api.spends())),
+    Listing.of_rows("spending", limit_usage_format("cursor"), lambda api: limit_usage_rows(api.spends())),
 )
 
 

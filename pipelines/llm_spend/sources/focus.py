@@ -57,9 +57,10 @@ _SEARCHED = (
 )
 
 _FILE_NAME = f"replace(regexp_extract(r.filename, '[^/]*$'), {quote(UNPACKED)}, '')"
-# As AWS, Azure, Google Cloud and Spark number the parts of an export.
+# As AWS, Azure, Google Cloud and Spark number the parts of an export. Spark names each export anew, with a UUID.
 _PART = "^part[-_].*|-[0-9]{5}[.]|000[0-9]{9}[.]"
-_EXPORT_NAME = f"regexp_replace({_FILE_NAME}, {quote(_PART)}, '#')"
+_SPARK_PART = "^part-.*?([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}).*"
+EXPORT_NAME = f"regexp_replace(regexp_replace({_FILE_NAME}, {quote(_SPARK_PART)}, '# \\1'), {quote(_PART)}, '#')"
 
 _LEFT_OUT = LeftOut(
     by=(
@@ -102,7 +103,7 @@ def _format(export: Export, types: tuple[tuple[str, str], ...], pattern: str) ->
     unnest = export.unnest(fields)
     given["vendor_columns"] = Column("json", fields.others())
     given["export_format"] = Column("text", quote(export.name))
-    given["export_name"] = Column("text", _EXPORT_NAME)
+    given["export_name"] = Column("text", EXPORT_NAME)
     given["file_name"] = Column("text", _FILE_NAME)
     amount = "effective_cost" if export is AZURE_AMORTIZED else "billed_cost"
     columns = {name: given.get(name) or unknown(kind) for name, kind in TABLE.items()}

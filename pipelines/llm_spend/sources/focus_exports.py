@@ -360,7 +360,11 @@ def _google_credits(fields: Fields) -> Unnest | None:
         pairs = zip(names, values, strict=True)
         return f"struct_pack({', '.join(f'{identifier(name)} := CAST({value} AS VARCHAR)' for name, value in pairs)})"
 
-    own = record((fields.text("cost"), _NOTHING, _NOTHING))
+    # Without its credits the charge would be too high.
+    (given,) = fields.given("credits")
+    is_unreadable = f"{field_sql(given)} IS NOT NULL AND {fields.document('credits')} IS NULL"
+    amount = f"CASE WHEN {is_unreadable} THEN 'its credits are no JSON' ELSE {fields.text('cost')} END"
+    own = record((amount, _NOTHING, _NOTHING))
     credit = record(
         (
             "json_extract_string(c, '$.amount')",

@@ -16,7 +16,7 @@ from llm_spend.errors import UserError
 from llm_spend.log import redact
 from llm_spend.readers.api.client import ApiClient, ApiError
 from llm_spend.readers.api.onward import Answer, Position, Row, spool_onward
-from llm_spend.readers.api.source import ApiSource, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, Stream, configured, configured_flag, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.api.values import iso
 from llm_spend.schema import REQUESTS
@@ -139,9 +139,6 @@ def _opened(instance: str) -> Iterator[Helicone]:
 
 def api_source(instance: str) -> ApiSource:
     """What is asked of Helicone for an organisation."""
-    said = (configured("helicone", instance, "input_includes_cache") or "false").lower()
-    if said not in ("true", "false"):
-        raise UserError(f"input_includes_cache of [sources.helicone] is {said!r}.", "It is true or false.")
-    fmt = helicone.requests(input_includes_cache=said == "true")
+    fmt = helicone.requests(input_includes_cache=configured_flag("helicone", instance, "input_includes_cache"))
     requests = Stream(REQUESTS, fmt, "request_created_at", Helicone.requests, look_back=(LOOK_BACK,))
     return ApiSource("helicone", _opened, (requests,))

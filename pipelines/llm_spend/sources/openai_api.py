@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
-from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, configured_flag, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.sources import openai_costs as costs
 from llm_spend.sources import openai_usage as usage
@@ -47,7 +46,7 @@ def usage_questions(*, by_source: bool = False) -> tuple[Question, ...]:
         shape = partial(usage.usage_rows, report)
         of_usage = partial(Question, USAGE, report.path, most_days=_MOST_USAGE_DAYS, shape=shape)
         asked.append(of_usage("primary", report.groupings(by_source=by_source), adds_up=usage.adds_up))
-        if report.has_control:
+        if report.counts:
             asked.append(of_usage("control", _UNGROUPED))
     return tuple(asked)
 
@@ -120,18 +119,11 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _is_set(instance: str, name: str) -> bool:
-    said = (configured("openai", instance, name) or "false").lower()
-    if said not in ("true", "false"):
-        raise UserError(f"{name} of [sources.openai] is {said!r}.", "It is true or false.")
-    return said == "true"
-
-
 @contextmanager
 def _opened(instance: str) -> Iterator[OpenAI]:
     key = secret("openai", instance, "admin_key", "admin key of OpenAI")
     address = (configured("openai", instance, "base_url") or BASE_URL).rstrip("/").removesuffix("/v1")
-    by_user, by_source = _is_set(instance, "costs_by_user"), _is_set(instance, "by_api_source")
+    by_user, by_source = (configured_flag("openai", instance, name) for name in ("costs_by_user", "by_api_source"))
     with ApiClient("OpenAI", address, {"Authorization": f"Bearer {key}"}) as http:
         yield OpenAI(http, key, by_user=by_user, by_source=by_source)
 

@@ -84,7 +84,7 @@ class OpenAIClient:
                 return None
             # Costs are known to offer pages behind the last day that was asked for.
             days = _buckets(page["data"], source)
-            if days and min(days).start >= span.end:
+            if days and min(day.start for day in days) >= span.end:
                 return None
             if progress.pages == MOST_PAGES:
                 raise incomplete(source, f"they don't end after {MOST_PAGES} pages")

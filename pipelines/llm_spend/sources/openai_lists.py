@@ -15,7 +15,7 @@ from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiError
 from llm_spend.readers.api.source import Listing, NotAllowedError
 from llm_spend.readers.api.spool import Spool
-from llm_spend.readers.api.values import amount, without
+from llm_spend.readers.api.values import amount, as_object, without
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources.openai_client import OpenAIClient, Right, Row
 from llm_spend.sources.shared_tables import limits_format, members_format
@@ -180,13 +180,13 @@ def service_account_row(project: str, account: Row) -> dict[str, Any]:
 
 def api_key_row(project: str, key: Row) -> dict[str, Any]:
     """A row of `gateway__members`; without the key, of which the list has the ends."""
-    owner = _object(key.get("owner"))
+    owner = as_object(key.get("owner"))
     kind = owner.get("type")
     return {
         "member_type": "api_key",
         "status": key.get("owner_project_access"),
         "owner_type": kind,
-        "owner_id": _object(owner.get(str(kind))).get("id"),
+        "owner_id": as_object(owner.get(str(kind))).get("id"),
         "workspace_id": project,
         **_member(key),
     }
@@ -194,14 +194,14 @@ def api_key_row(project: str, key: Row) -> dict[str, Any]:
 
 def admin_key_row(key: Row) -> dict[str, Any]:
     """A row of `gateway__members`; such a key calls no model."""
-    owner = _object(key.get("owner"))
+    owner = as_object(key.get("owner"))
     return {"member_type": "admin_key", "owner_type": owner.get("type"), "owner_id": owner.get("id"), **_member(key)}
 
 
 def limit_row(project: str | None, limit: Row) -> dict[str, Any]:
     """A row of `gateway__limits` from the spend limit of a project, or of the organization (None)."""
     kind = "project" if project else "organization"
-    enforcing = _object(limit.get("enforcement")).get("status")
+    enforcing = as_object(limit.get("enforcement")).get("status")
     return {
         "limit_id": f"project:{project}:spend" if project else "organization:spend",
         "limit_kind": "budget",
@@ -242,10 +242,6 @@ def _moment(seconds: Any) -> Any:
     if not isinstance(seconds, int):
         return seconds
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _object(value: Any) -> Row:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _status(error: UserError) -> int | None:

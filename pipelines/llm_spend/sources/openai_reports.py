@@ -23,7 +23,8 @@ Grouping = tuple[str, ...]
 _ROWS_KEPT = 5_000
 """Of each of about twenty questions."""
 
-_LOOK_BACKS = (365, 180, 90, 30, 7)
+# Days of midnights: the year may be counted from this moment, before which the 365th midnight is.
+_LOOK_BACKS = (365, 364, 180, 90, 30, 7)
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,21 @@ class Reports:
         return self._grouped(question, span, groupings)
 
     def _grouped(self, question: Question, span: Window, groupings: tuple[Grouping, ...]) -> Mapping[date, Rows]:
-        """The answer with the first of some groupings that is not refused."""
+        """The answer with the first of some groupings that is not refused, for each day."""
         refusals: list[ApiError] = []
         for grouping in groupings:
-            params = {"limit": question.most_days, **({"group_by": list(grouping)} if grouping else {})}
             try:
-                days = self._client.buckets(question.right, question.path, span, params)
+                days = self._buckets(question, span, grouping)
             except ApiError as error:
                 if error.status != 400:
                     raise
+                # A grouping may be known of later days only.
+                if span.end - span.start > DAY and self._answers(question, span.end - DAY, grouping):
+                    middle = span.start + (span.end - span.start) // DAY // 2 * DAY
+                    halves = (Window(span.start, middle), Window(middle, span.end))
+                    return {
+                        day: rows for half in halves for day, rows in self._grouped(question, half, groupings).items()
+                    }
                 refusals.append(error)
                 continue
             if refusals:
@@ -140,14 +147,19 @@ class Reports:
         by = ", ".join(question.groupings[0])
         self._warn(
             (question.path, question.profile),
-            f"OpenAI does not group {question.words} by {by} here: there is no such view.{_words_of(refusal)}",
+            f"OpenAI refused to group {question.words} of {span.start.date()} and maybe other days by {by}: there is no"
+            f" such view of these.{_words_of(refusal)}",
         )
         return {}
 
-    def _answers(self, question: Question, start: datetime) -> bool:
-        """Whether OpenAI answers for a day when nothing is grouped. Raises UserError for refusals of other kinds."""
+    def _buckets(self, question: Question, span: Window, grouping: Grouping) -> list[Bucket]:
+        params = {"limit": question.most_days, **({"group_by": list(grouping)} if grouping else {})}
+        return self._client.buckets(question.right, question.path, span, params)
+
+    def _answers(self, question: Question, start: datetime, grouping: Grouping = ()) -> bool:
+        """Whether OpenAI answers for a day when it is so grouped. Raises UserError for refusals of other kinds."""
         try:
-            self._client.buckets(question.right, question.path, Window(start, start + DAY), {"limit": 1})
+            self._buckets(question, Window(start, start + DAY), grouping)
         except ApiError as error:
             if error.status != 400:
                 raise
@@ -160,8 +172,8 @@ class Reports:
         lost = ", ".join(sorted(set(wanted) - set(got)))
         self._warn(
             (question.path, question.profile, got),
-            f"OpenAI refused to group {question.words} of {span.start.date()} and later by {lost}: they are grouped by"
-            f" {', '.join(sorted(got))}.{_words_of(refusal)}",
+            f"OpenAI refused to group {question.words} of {span.start.date()} and maybe other days by {lost}: they are"
+            f" grouped by {', '.join(sorted(got))}.{_words_of(refusal)}",
         )
 
     def _warn_of_sums(self, question: Question, days: Iterable[Bucket]) -> None:

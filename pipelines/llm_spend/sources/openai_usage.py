@@ -27,8 +27,8 @@ _OWN_COLUMNS = ("project_id", "user_id", "api_key_id", "model", "line_item")
 class UsageReport:
     """A usage endpoint: what it groups by beyond `core`, and where its counts belong.
 
-    `counts`: by column of provider__usage the field. `others`: by key of `other_usage` the field. `has_control`: its
-    rows have tokens or requests that can be compared with a total.
+    `counts`: by column of provider__usage the field; without any there is nothing that a total could be compared with.
+    `others`: by key of `other_usage` the field.
     """
 
     name: str
@@ -36,7 +36,6 @@ class UsageReport:
     details: tuple[str, ...] = ()
     counts: Mapping[str, str] = field(default_factory=lambda: {"requests": "num_model_requests"})
     others: Mapping[str, str] = field(default_factory=dict)
-    has_control: bool = True
     has_source: bool = False
     """It can be grouped by `api_source` besides."""
 
@@ -76,8 +75,8 @@ REPORTS = (
     UsageReport("images", details=("size", "source")),
     UsageReport("audio_speeches", others={"input_characters": "characters"}),
     UsageReport("audio_transcriptions", others={"audio_seconds": "seconds"}),
-    UsageReport("vector_stores", ("project_id",), counts={}, has_control=False),
-    UsageReport("code_interpreter_sessions", ("project_id",), counts={}, has_control=False),
+    UsageReport("vector_stores", ("project_id",), counts={}),
+    UsageReport("code_interpreter_sessions", ("project_id",), counts={}),
     UsageReport(
         "file_search_calls",
         ("project_id", "user_id", "api_key_id"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -76,7 +76,11 @@ class OpenRouter:
     def _write(self, window: Window, spool: Spool, shape: Callable[[date], Sequence[Any]]) -> None:
         day = window.start.date()
         try:
-            spool.add_rows(shape(day))
+            if not self.client.activity(day) and _may_be_forgotten(day):
+                # Nothing is no proof here, and a total of nothing would take the place of what was loaded.
+                self._tell_of_forgotten(day, spool)
+            else:
+                spool.add_rows(shape(day))
         except ApiError as error:
             if error.status not in _NOT_TOLD or not _may_be_forgotten(day):
                 raise
@@ -169,14 +173,6 @@ def _stream(name: str, fmt: LogFormat, fetch: Callable[[OpenRouter, Window, Spoo
     return Stream(name, fmt, "bucket_start", fetch, look_back=LOOK_BACK, first=FIRST, whole_days=True)
 
 
-def _listing(name: str, fmt: LogFormat, rows: Callable[[OpenRouter], Iterable[Row]]) -> Listing:
-    return Listing(name, fmt, lambda api, spool: _add(spool, rows(api)))
-
-
-def _add(spool: Spool, rows: Iterable[Row]) -> None:
-    spool.add_rows(list(rows))
-
-
 STREAMS = (
     _stream("totals", totals_format("openrouter"), OpenRouter.totals),
     _stream("usage", usage_format("openrouter"), OpenRouter.usage),
@@ -187,13 +183,13 @@ TOTALS = STREAMS[0]
 _MEMBER, _LIMIT, _USAGE = (make("openrouter") for make in (members_format, limits_format, limit_usage_format))
 
 LISTINGS = (
-    _listing("keys", _MEMBER, lambda api: key_rows(api.client.api_keys())),
-    _listing("workspaces", _MEMBER, lambda api: workspace_rows(api.client.workspaces())),
-    _listing("members", _MEMBER, lambda api: member_rows(api.client.members())),
-    _listing("key_limits", _LIMIT, lambda api: limit_rows(api.client.api_keys())),
-    _listing("key_usage", _USAGE, lambda api: limit_usage_rows(api.client.api_keys())),
-    _listing("credits", _LIMIT, lambda api: [credit_row(api.client.credits())]),
-    _listing("credits_used", _USAGE, lambda api: [credit_usage_row(api.client.credits())]),
+    Listing.of_rows("keys", _MEMBER, lambda api: key_rows(api.client.api_keys())),
+    Listing.of_rows("workspaces", _MEMBER, lambda api: workspace_rows(api.client.workspaces())),
+    Listing.of_rows("members", _MEMBER, lambda api: member_rows(api.client.members())),
+    Listing.of_rows("key_limits", _LIMIT, lambda api: limit_rows(api.client.api_keys())),
+    Listing.of_rows("key_usage", _USAGE, lambda api: limit_usage_rows(api.client.api_keys())),
+    Listing.of_rows("credits", _LIMIT, lambda api: [credit_row(api.client.credits())]),
+    Listing.of_rows("credits_used", _USAGE, lambda api: [credit_usage_row(api.client.credits())]),
 )
 """Each as a list of its own, for a key may read one and not another."""
 

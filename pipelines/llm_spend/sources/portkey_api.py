@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient
-from llm_spend.readers.api.source import ApiSource, NotAllowedError, Stream, configured, configured_list, secret
+from llm_spend.readers.api.source import (
+    ApiSource,
+    NotAllowedError,
+    Stream,
+    configured,
+    configured_flag,
+    configured_list,
+    secret,
+)
 from llm_spend.readers.api.spool import Spool
 from llm_spend.schema import REQUESTS
 from llm_spend.sources.portkey import LOGS
@@ -105,13 +113,11 @@ class _Settings:
 
     @classmethod
     def of(cls, instance: str) -> _Settings:
-        has_logs = (configured("portkey", instance, "requests") or "true").lower()
-        if has_logs not in ("true", "false"):
-            raise UserError(f"`requests` in [sources.portkey] is {has_logs!r}.", "It is true or false.")
+        has_logs = configured_flag("portkey", instance, "requests", default=True)
         identifier = configured("portkey", instance, "workspace_id")
         slug = configured("portkey", instance, "workspace_slug") or identifier
         keys = configured_list("portkey", instance, "metadata_keys")
-        return cls(has_logs == "true", keys, Workspace(identifier, slug))
+        return cls(has_logs, keys, Workspace(identifier, slug))
 
 
 @contextmanager

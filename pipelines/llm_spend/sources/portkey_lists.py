@@ -12,7 +12,7 @@ from urllib.parse import quote
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiError
 from llm_spend.readers.api.source import Listing, NotAllowedError
-from llm_spend.readers.api.spool import Spool
+from llm_spend.readers.api.values import as_object
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources.portkey_client import PortkeyClient, Right, Row
 from llm_spend.sources.portkey_limits import (
@@ -109,7 +109,7 @@ def api_key_row(key: Row) -> dict[str, Any]:
         "owner_type": "user" if user else "workspace" if workspace else "organization",
         "owner_id": user or workspace or organisation,
         "workspace_id": workspace,
-        "metadata": _object(_object(key.get("defaults")).get("metadata")),
+        "metadata": as_object(as_object(key.get("defaults")).get("metadata")),
         **_common(key),
     }
 
@@ -123,7 +123,7 @@ def workspace_row(workspace: Row) -> dict[str, Any]:
         "status": workspace.get("status"),
         "is_deleted": workspace.get("status") == "archived",
         "workspace_id": workspace.get("id"),
-        "metadata": _object(_object(workspace.get("defaults")).get("metadata")),
+        "metadata": as_object(as_object(workspace.get("defaults")).get("metadata")),
         **_common(workspace),
     }
 
@@ -155,15 +155,8 @@ def _workspace(row: Row) -> str:
     return str(row.get("slug") or row.get("id"))
 
 
-def _object(value: Any) -> Row:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _listing(name: str, fmt: LogFormat, rows: Callable[[PortkeyLists], Iterable[Row]]) -> Listing:
-    def fetch(api: Any, spool: Spool) -> None:
-        spool.add_rows(list(rows(api.lists)))
-
-    return Listing(name, fmt, fetch)
+    return Listing.of_rows(name, fmt, lambda api: rows(api.lists))
 
 
 def _counted(lists: PortkeyLists) -> Iterator[Row]:

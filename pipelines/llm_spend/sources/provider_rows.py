@@ -16,11 +16,14 @@ Row = Mapping[str, Any]
 _PLACES = Decimal("1e-12")
 """As many as the warehouse keeps of an amount: what is less than that is how a computer adds, and no money."""
 
+_TRACE = Decimal("1e-9")
+"""What this or less is left of a large sum of floating-point numbers is no money either."""
+
 _NOISE = Decimal("1e-6")
 
 _IDENTITY = (
-    *("profile", "bucket_start", "project_id", "api_key_id", "user_id", "customer_id", "model", "service_tier"),
-    *("region", "context_window", "dimensions", "usage_type", "line_item", "cost_type", "token_type"),
+    *("profile", "grouping", "bucket_start", "project_id", "api_key_id", "user_id", "customer_id", "model"),
+    *("service_tier", "region", "context_window", "dimensions", "usage_type", "line_item", "cost_type", "token_type"),
 )
 
 
@@ -55,7 +58,7 @@ def rests(whole: Sequence[Row], parts: Sequence[Row], by: Sequence[str], sums: S
     found = []
     for group, (all_of_it, some_of_it) in groups.items():
         left = {name: _difference(all_of_it, some_of_it, name) for name in sums}
-        if any(left.values()):
+        if any(abs(value) > _TRACE for value in left.values() if value is not None):
             found.append({**dict(zip(by, group, strict=True)), **left})
     return found
 

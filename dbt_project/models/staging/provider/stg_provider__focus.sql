@@ -25,10 +25,12 @@ final as (
         export_format,
         {{ dbt.concat(["left(_file, length(_file) - length(file_name))", "export_name"]) }} as export_path,
         case when export_format = 'azure_amortized_cost' then 'amortized' else 'primary' end as profile,
-        -- FOCUS of Azure has paths where its cost exports have the ids alone.
+        -- FOCUS of Azure has paths, also of profiles, where its cost exports have the ids alone, in any case.
         {%- for column, path in azure_paths.items() %}
         case
-            when lower({{ column }}) like '{{ path }}%' then replace(lower({{ column }}), '{{ path }}', '')
+            when lower({{ column }}) like '{{ path }}%'
+                then {{ dbt.split_part("replace(lower(" ~ column ~ "), '" ~ path ~ "', '')", "'/'", 1) }}
+            when export_format like 'azure%' then lower(coalesce({{ column }}, ''))
             else coalesce({{ column }}, '')
         end as {{ column }},
         {%- endfor %}

@@ -12,14 +12,16 @@ Row = Mapping[str, Any]
 
 _DAY = timedelta(days=1)
 _ROWS_KEPT = 20_000
+_MORE_DAYS = 7
+"""How many times as many days as the last question had: a quiet day does not tell what a week is like."""
 
 
 class DaysAhead:
     """Rows of days, asked for in spans. A day that follows on the one before it brings the days after it along.
 
     `ask`: the rows of a span of whole days, by day. `end`: up to which moment days may be asked for together with one
-    that starts at a moment. `longest`: how many days one question may have. How many are asked for follows from how
-    many rows the last ones had, so that about `rows_kept` are kept.
+    that starts at a moment. `longest`: how many days one question may have. How many are asked for grows from one,
+    and follows from the rows of the busiest of the last ones, so that about `rows_kept` are kept.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class DaysAhead:
         self._rows_kept = rows_kept
         self._kept: dict[date, Sequence[Row]] = {}
         self._rows_a_day = 0
+        self._days = 1
         self._last_end: datetime | None = None
 
     def rows(self, window: Window) -> Sequence[Row]:
@@ -48,11 +51,11 @@ class DaysAhead:
     def _fill(self, window: Window) -> None:
         days = 1
         if window.start == self._last_end:
-            days = max(1, min(self._longest, self._rows_kept // max(1, self._rows_a_day)))
+            days = min(self._longest, self._days * _MORE_DAYS, self._rows_kept // max(1, self._rows_a_day))
         end = max(window.end, min(window.start + days * _DAY, self._end(window.start)))
         found = self._ask(Window(window.start, end))
-        count = max(1, (end - window.start) // _DAY)
+        self._days = max(1, (end - window.start) // _DAY)
         self._kept = {
-            day: found.get(day, ()) for day in (window.start.date() + number * _DAY for number in range(count))
+            day: found.get(day, ()) for day in (window.start.date() + number * _DAY for number in range(self._days))
         }
-        self._rows_a_day = sum(map(len, found.values())) // count
+        self._rows_a_day = max(map(len, found.values()), default=0)

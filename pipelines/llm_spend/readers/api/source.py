@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -69,6 +69,11 @@ class Listing:
     format: LogFormat
     fetch: Callable[[Any, Spool], None]
 
+    @classmethod
+    def of_rows(cls, name: str, fmt: LogFormat, rows: Callable[[Any], Iterable[Any]]) -> Listing:
+        """A list of the rows that `rows` makes of what the API tells."""
+        return cls(name, fmt, lambda api, spool: _add(spool, rows(api)))
+
 
 @dataclass(frozen=True)
 class ApiSource:
@@ -78,6 +83,10 @@ class ApiSource:
     open: Callable[[str], AbstractContextManager[Any]]
     streams: tuple[Stream, ...]
     listings: tuple[Listing, ...] = ()
+
+
+def _add(spool: Spool, rows: Iterable[Any]) -> None:
+    spool.add_rows(list(rows))
 
 
 def window_url(source: str, instance: str, entity: str, window: Window) -> str:
@@ -104,6 +113,20 @@ def configured(source: str, instance: str, name: str, *, is_secret: bool = False
     """A value of dlt's configuration: of `[sources.<source>.<instance>]`, else of `[sources.<source>]`."""
     value = _value(source, instance, name, str, is_secret=is_secret)
     return None if value is None else str(value).strip()
+
+
+def configured_choice(source: str, instance: str, name: str, values: Sequence[str]) -> str | None:
+    """One of some words of dlt's configuration, in lower case; None if it is not given. Raises UserError for others."""
+    said = configured(source, instance, name)
+    if said is not None and said.lower() not in values:
+        raise UserError(f"`{name}` in [sources.{source}] is {said!r}.", f"It is one of: {', '.join(values)}.")
+    return said and said.lower()
+
+
+def configured_flag(source: str, instance: str, name: str, *, default: bool = False) -> bool:
+    """Whether something is switched on in dlt's configuration. Raises UserError for anything but true and false."""
+    said = configured_choice(source, instance, name, ("true", "false"))
+    return default if said is None else said == "true"
 
 
 def configured_list(source: str, instance: str, name: str) -> tuple[str, ...]:

@@ -39,6 +39,11 @@ def amount(value: Any) -> str | None:
     return str(value) if found is None else f"{found:f}"
 
 
+def as_object(value: Any) -> Mapping[str, Any]:
+    """An object of a JSON document; an empty one instead of anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def without(document: Any, left_out: Collection[str]) -> Any:
     """A JSON document without the keys that are left out, however deep they are."""
     if isinstance(document, Mapping):
