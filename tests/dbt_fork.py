@@ -118,18 +118,15 @@ def _serve(requests: socket.socket, folder: Path) -> None:
     while True:
         command, descriptors, _, _ = socket.recv_fds(requests, _LONGEST_COMMAND, 2)
         if not command:
-            return
+            break
         pid = os.fork()
         if pid == 0:
             requests.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _become(json.loads(command), *descriptors)
             _share_what_is_parsed(folder)
-            try:
-                dbt_process._main()
-            finally:
-                sys.stdout.flush()
-                os._exit(0)
+            dbt_process._main()
+            return  # as a process ends that was started: DuckDB writes its file when it is closed
         requests.send(str(pid).encode())
         for each in descriptors:
             os.close(each)

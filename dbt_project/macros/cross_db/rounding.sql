@@ -95,12 +95,13 @@ cast(
 #}
 {% macro share_of(amount, weight, total) -%}
 {%- set digits = [] %}
-{%- set left = weight %}
+{#- A plain variable that a loop sets is what it was again in its next round. #}
+{%- set left = namespace(over=weight) %}
 {%- for place in range(3) %}
-{%- set product = left ~ ' * 10000' %}
+{%- set product = left.over ~ ' * 10000' %}
 {%- set rest = 'mod(' ~ product ~ ', ' ~ total ~ ')' %}
 {%- do digits.append('cast((' ~ product ~ ' - ' ~ rest ~ ') / ' ~ total ~ ' as ' ~ dbt.type_bigint() ~ ')') %}
-{%- set left = rest %}
+{%- set left.over = rest %}
 {%- endfor -%}
 cast(round(
     {{ amount }} * cast(

@@ -3,15 +3,21 @@ with charges as (
     where is_charged and billed_usd is not null
 ),
 
+-- A gateway that did not call with the key yet, or no longer, has no part in what the key is billed then.
 pools as (
     select distinct
-        billing_period,
-        provider,
-        account,
-        caller,
-        pool_of_caller as pool
-    from {{ ref('int_bill_pools') }}
-    where caller is not null
+        charges.cost_key,
+        bill_pools.pool_of_caller as pool
+    from charges
+    inner join {{ ref('int_bill_pools') }} as bill_pools
+        on
+            charges.billing_period = bill_pools.billing_period
+            and charges.provider = bill_pools.provider
+            and charges.account = bill_pools.account
+            and charges.caller = bill_pools.caller
+            and charges.covers_to > bill_pools.valid_from
+            and charges.covers_from < bill_pools.valid_to
+    where charges.origin <> 'seat'
 ),
 
 billed_days as (
@@ -78,8 +84,14 @@ placed as (
             when ranked_owners.cost_key is not null then 'owner_of_key'
             else 'unallocated'
         end as owner_method,
-        coalesce(charges.team_id, ranked_owners.team_id) as owner_team_id,
-        coalesce(charges.cost_center_id, ranked_owners.cost_center_id) as owner_cost_center_id,
+        case
+            when charges.team_id is null and charges.cost_center_id is null then ranked_owners.team_id
+            else charges.team_id
+        end as owner_team_id,
+        case
+            when charges.team_id is null and charges.cost_center_id is null then ranked_owners.cost_center_id
+            else charges.cost_center_id
+        end as owner_cost_center_id,
         case
             when not charges.is_of_one_day and of_month_and_model.pool is not null then 'bill_by_month_and_model'
             when charges.is_of_one_day and of_day_and_model.pool is not null then 'bill_by_day_and_model'
@@ -87,13 +99,7 @@ placed as (
             when of_month.pool is not null then 'bill_by_month'
         end as slice_method
     from charges
-    left join pools
-        on
-            charges.billing_period = pools.billing_period
-            and charges.provider = pools.provider
-            and charges.account = pools.account
-            and charges.caller = pools.caller
-            and charges.origin <> 'seat'
+    left join pools on charges.cost_key = pools.cost_key
     left join billed_days
         on
             charges.provider = billed_days.provider

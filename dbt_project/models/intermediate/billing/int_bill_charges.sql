@@ -25,11 +25,17 @@ callers as (
         coalesce(
             project_id,
             case
-                when dated.grouping like '%project%' or dated.grouping like '%workspace%' then '(none)'
+                when {{ llm_spend.names_dimension('dated.grouping', 'project_id') }} then '(none)'
                 else '*'
             end
         ) as project,
-        coalesce(api_key_id, case when dated.grouping like '%api_key%' then '(none)' else '*' end) as api_key,
+        coalesce(
+            api_key_id,
+            case
+                when {{ llm_spend.names_dimension('dated.grouping', 'api_key_id') }} then '(none)'
+                else '*'
+            end
+        ) as api_key,
         covers_to = {{ day_after }} and covers_from = cost_date as is_of_one_day
     from dated
 ),

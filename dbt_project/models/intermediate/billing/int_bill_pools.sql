@@ -110,8 +110,14 @@ links as (
             named.billing_period = callers.billing_period
             and named.provider = callers.provider
             and named.account = callers.account
-            and callers.project in (coalesce(named.project_id, callers.project), '*')
-            and callers.api_key in (coalesce(named.api_key_id, callers.api_key), '*')
+            -- A key that is given away counts whatever its project, as in int_reconciliation_slices.
+            and (
+                named.api_key_id = callers.api_key
+                or (
+                    callers.project in (coalesce(named.project_id, callers.project), '*')
+                    and callers.api_key in (coalesce(named.api_key_id, callers.api_key), '*')
+                )
+            )
             and named.valid_from < callers.end_date
             and named.valid_to > callers.first_date
     union all

@@ -1,5 +1,3 @@
-{% set day_after = 'cast(' ~ dbt.dateadd('day', 1, 'window_end') ~ ' as ' ~ llm_spend.type_timestamp() ~ ')' %}
-
 with charges as (
     select * from {{ ref('int_bill_charges') }}
 ),
@@ -51,7 +49,7 @@ windows as (
             files.source = streams.source_system
             and files.source_instance = streams.account
             and files.entity = streams.entity
-    where files.window_start is not null and files.modified_at >= {{ day_after }}
+    where files.window_start is not null and {{ llm_spend.is_asked_late_enough('files') }}
 ),
 
 ranges as (
@@ -175,7 +173,7 @@ complete as (
         = count(distinct case when known_days.account is not null then wanted.account end)
 ),
 
-final as (
+covered as (
     select distinct
         complete.billing_period,
         complete.provider,
@@ -191,6 +189,75 @@ final as (
             and complete.pool = pools.pool
             and complete.usage_date >= pools.valid_from
             and complete.usage_date < pools.valid_to
+),
+
+usage_days as (
+    select distinct
+        coalesce(channel, provider) as provider,
+        source_system,
+        source_instance,
+        usage_date
+    from {{ ref('int_requests_daily') }}
+    where is_of_record
+),
+
+-- A bill of several days can't be cut: it would be spread over the complete ones, while the others cost their usage.
+open_accounts as (
+    select distinct
+        pools.billing_period,
+        pools.provider,
+        pools.account
+    from charges
+    inner join pools
+        on
+            charges.billing_period = pools.billing_period
+            and charges.provider = pools.provider
+            and charges.account = pools.account
+            and charges.caller = pools.caller
+    inner join usage_days
+        on
+            pools.provider = usage_days.provider
+            and pools.source_system = usage_days.source_system
+            and pools.source_instance = usage_days.source_instance
+            and charges.covers_from <= usage_days.usage_date
+            and charges.covers_to > usage_days.usage_date
+            and pools.valid_from <= usage_days.usage_date
+            and pools.valid_to > usage_days.usage_date
+    left join covered
+        on
+            usage_days.provider = covered.provider
+            and usage_days.source_system = covered.source_system
+            and usage_days.source_instance = covered.source_instance
+            and usage_days.usage_date = covered.usage_date
+    where
+        charges.charge_category = 'Usage'
+        and charges.origin <> 'seat'
+        and not charges.is_of_one_day
+        and covered.usage_date is null
+),
+
+open_pools as (
+    select distinct
+        pools.billing_period,
+        pools.provider,
+        pools.pool
+    from pools
+    inner join open_accounts
+        on
+            pools.billing_period = open_accounts.billing_period
+            and pools.provider = open_accounts.provider
+            and pools.account = open_accounts.account
+),
+
+final as (
+    select covered.*
+    from covered
+    left join open_pools
+        on
+            covered.billing_period = open_pools.billing_period
+            and covered.provider = open_pools.provider
+            and covered.pool = open_pools.pool
+    where open_pools.pool is null
 )
 
 select * from final

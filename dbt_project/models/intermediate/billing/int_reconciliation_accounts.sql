@@ -62,7 +62,7 @@ mapped as (
     inner join mapping_rows
         on
             gateways.provider = mapping_rows.provider
-            and gateways.source_system = mapping_rows.source_system
+            and lower(gateways.source_system) = mapping_rows.source_system
             and gateways.source_instance = coalesce(mapping_rows.source_instance, gateways.source_instance)
     inner join accounts
         on

@@ -110,7 +110,15 @@ by_model as (
         ) as {{ bucket.quantity }},
         {% endfor -%}
         coalesce(
-            sum(case when not is_outside_gateway then 0 when is_billed_by_caller then billed_usd else usage_usd end), 0
+            -- Of which nobody knows (NULL) is not outside.
+            sum(
+                case
+                    when not coalesce(is_outside_gateway, false) then 0
+                    when is_billed_by_caller then billed_usd
+                    else usage_usd
+                end
+            ),
+            0
         ) as outside_usd
     from compared_slices
     group by billing_period, provider, provider_instance, usage_date, model

@@ -15,14 +15,14 @@ costs as (
     where is_of_record
 ),
 
--- Windows of time for which an API was asked what it bills; an answer without lines is an answer.
+-- Windows for which an API was asked what it bills; an answer without lines is an answer, if it came late enough.
 windows as (
     select
         source as source_system,
         source_instance,
         cast(window_start as date) as usage_date
-    from {{ ref('stg_loads__files') }}
-    where entity = 'costs' and window_start is not null
+    from {{ ref('stg_loads__files') }} as files
+    where entity = 'costs' and window_start is not null and {{ is_asked_late_enough('files') }}
 ),
 
 days as (
@@ -46,13 +46,21 @@ days as (
 
 bills as (
     select
+        billing_period,
         provider,
         provider_instance,
         min(usage_date) as first_date,
         max(usage_date) as last_date
     from days
     where cost_rows > 0
-    group by provider, provider_instance
+    group by billing_period, provider, provider_instance
+),
+
+accounts_with_bills as (
+    select distinct
+        provider,
+        provider_instance
+    from bills
 ),
 
 billing_sources as (
@@ -131,7 +139,7 @@ logged_days as (
 judged as (
     select
         days.*,
-        bills.provider is not null as has_bills,
+        accounts_with_bills.provider is not null as has_bills,
         logged_days.is_logged,
         days.cost_rows > 0
         or asked_days.provider is not null
@@ -143,8 +151,15 @@ judged as (
             false
         ) as is_billed
     from days
+    left join accounts_with_bills
+        on
+            days.provider = accounts_with_bills.provider
+            and days.provider_instance = accounts_with_bills.provider_instance
     left join bills
-        on days.provider = bills.provider and days.provider_instance = bills.provider_instance
+        on
+            days.billing_period = bills.billing_period
+            and days.provider = bills.provider
+            and days.provider_instance = bills.provider_instance
     left join asked_days
         on
             days.provider = asked_days.provider

@@ -84,38 +84,43 @@ gateway_side as (
             and estimates.source_instance = members.source_instance
 ),
 
--- By which of its dimensions an account tells the keys of gateways from others.
-mapped_accounts as (
-    select
-        members.provider,
-        members.source_instance,
-        max(case when provider_accounts.api_key_id is not null then 1 else 0 end) = 1 as is_by_key,
-        max(case
-            when provider_accounts.api_key_id is null and provider_accounts.project_id is not null then 1
-            else 0
-        end) = 1 as is_by_project
-    from members
-    inner join provider_accounts
-        on
-            members.provider = provider_accounts.provider
-            -- An invoice may be of any account.
-            and members.source_instance in ('', coalesce(provider_accounts.provider_instance, members.source_instance))
-    where members.member_kind = 'account'
-    group by members.provider, members.source_instance
-),
-
 callers as (
     {% for relation, date_column in [('usage_facts', 'usage_date'), ('cost_facts', 'cost_date')] -%}
     select
         provider,
         source_instance,
         {{ date_column }} as usage_date,
+        {{ month_start(date_column) }} as billing_period,
         coalesce(project_id, '(none)') as project_id,
         coalesce(api_key_id, '(none)') as api_key_id,
         asked_for
     from {{ relation }}
     {{ llm_spend.union_distinct() if not loop.last }}
     {% endfor -%}
+),
+
+-- By which of its dimensions an account tells the keys of gateways from others; only months of which something is said.
+mapped_accounts as (
+    select
+        accounts.provider,
+        accounts.source_instance,
+        accounts.billing_period,
+        max(case when provider_accounts.api_key_id is not null then 1 else 0 end) = 1 as is_by_key,
+        max(case
+            when provider_accounts.api_key_id is null and provider_accounts.project_id is not null then 1
+            else 0
+        end) = 1 as is_by_project
+    from (select distinct provider, source_instance, billing_period from callers) as accounts
+    inner join provider_accounts
+        on
+            accounts.provider = provider_accounts.provider
+            -- An invoice may be of any account.
+            and accounts.source_instance in (
+                '', coalesce(provider_accounts.provider_instance, accounts.source_instance)
+            )
+            and cast({{ dbt.dateadd('month', 1, 'accounts.billing_period') }} as date) > provider_accounts.valid_from
+            and accounts.billing_period < provider_accounts.valid_to
+    group by accounts.provider, accounts.source_instance, accounts.billing_period
 ),
 
 -- NULL: the account has its keys told apart, but these rows do not say by which key it was.
@@ -145,11 +150,14 @@ judged_callers as (
         end as is_outside_gateway
     from callers
     left join mapped_accounts
-        on callers.provider = mapped_accounts.provider and callers.source_instance = mapped_accounts.source_instance
+        on
+            callers.provider = mapped_accounts.provider
+            and callers.source_instance = mapped_accounts.source_instance
+            and callers.billing_period = mapped_accounts.billing_period
     left join provider_accounts
         on
             callers.provider = provider_accounts.provider
-            and callers.source_instance = coalesce(provider_accounts.provider_instance, callers.source_instance)
+            and callers.source_instance in ('', coalesce(provider_accounts.provider_instance, callers.source_instance))
             and callers.api_key_id = coalesce(provider_accounts.api_key_id, callers.api_key_id)
             and callers.project_id
             = case

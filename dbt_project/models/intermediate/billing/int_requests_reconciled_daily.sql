@@ -15,7 +15,7 @@ requests as (
         usage_date,
         source_system,
         source_instance,
-        coalesce(channel, '(unknown)') as channel,
+        coalesce(channel, provider, '(unknown)') as channel,
         coalesce(model_id, lower(resolved_model), '(unknown)') as model,
         {{ tier_name('service_tier') }} as service_tier,
         coalesce(lower(region), '(none)') as region,

@@ -57,7 +57,7 @@ sides as (
         sum(cost_rows_without_rate) as cost_rows_without_rate,
         -- Unknown is not 0: NULL is a side of which nothing is there.
         case when sum(attempts) > 0 then sum(gateway_usd) end as gateway_usd,
-        case when sum(bill_rows) > 0 then sum(provider_usd) end as provider_usd,
+        case when sum(bill_rows) > coalesce(sum(cost_rows_without_rate), 0) then sum(provider_usd) end as provider_usd,
         sum(unexplained_usd) as unexplained_usd
     from differences
     group by billing_period, provider
