@@ -347,7 +347,7 @@ def test_statements_that_miss_the_bill_are_not_called_the_bill(database: Path) -
         connection.execute("delete from llm_spend.llm_chargeback_statements where team_id = 'alpha'")
     found = answers(DuckDb(database))
     assert not found.chargeback.is_whole
-    assert "The total is not the bill of $19.22" in _screen(render(found))
+    assert "The total is not that of the providers, $19.22" in _screen(render(found))
 
 
 def test_long_statements_are_cut_with_the_rest_in_one_row(database: Path) -> None:

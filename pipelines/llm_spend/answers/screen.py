@@ -288,11 +288,11 @@ def _chargeback_table(chargeback: Chargeback) -> RenderableType:
 def _bill_line(chargeback: Chargeback) -> Text:
     providers = ", ".join(printable(f"{provider} {usd(amount)}") for provider, amount in chargeback.bill_by_provider)
     if not chargeback.is_whole:
-        return Text(f"The total is not the bill of {usd(chargeback.bill_usd)} ({providers}).", style="bold red")
+        return Text(f"The total is not that of the providers, {usd(chargeback.bill_usd)} ({providers}).", style="bold red")
     state = "closed" if chargeback.is_closed else "open: it can still change"
     exact = UNKNOWN if chargeback.exact_usd is None else f"${_trimmed(chargeback.exact_usd)}"
     lines = (
-        f"The total is the bill: {providers}.",
+        f"By provider, as billed, and by the price book where no bill is loaded: {providers}.",
         f"Before each provider was rounded to cents: {exact}. The month is {state}.",
     )
     return Text("\n".join(lines), style="dim")
