@@ -288,7 +288,9 @@ def _chargeback_table(chargeback: Chargeback) -> RenderableType:
 def _bill_line(chargeback: Chargeback) -> Text:
     providers = ", ".join(printable(f"{provider} {usd(amount)}") for provider, amount in chargeback.bill_by_provider)
     if not chargeback.is_whole:
-        return Text(f"The total is not that of the providers, {usd(chargeback.bill_usd)} ({providers}).", style="bold red")
+        return Text(
+            f"The total is not that of the providers, {usd(chargeback.bill_usd)} ({providers}).", style="bold red"
+        )
     state = "closed" if chargeback.is_closed else "open: it can still change"
     exact = UNKNOWN if chargeback.exact_usd is None else f"${_trimmed(chargeback.exact_usd)}"
     lines = (
