@@ -8,6 +8,7 @@ run dbt without this.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -125,8 +126,14 @@ def _serve(requests: socket.socket, folder: Path) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _become(json.loads(command), *descriptors)
             _share_what_is_parsed(folder)
-            dbt_process._main()
-            return  # as a process ends that was started: DuckDB writes its file when it is closed
+            try:
+                dbt_process._main()
+                # DuckDB's file is whole when it was closed, which happens here.
+                atexit._run_exitfuncs()
+                sys.stdout.flush()
+            finally:
+                # Libraries that wait for their threads at the very end would wait for those of the server.
+                os._exit(0)
         requests.send(str(pid).encode())
         for each in descriptors:
             os.close(each)
