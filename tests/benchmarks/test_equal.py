@@ -12,6 +12,7 @@ from tests.benchmarks import pages, pricing
 from tests.benchmarks.compare import differences, load_differences
 from tests.benchmarks.data import DataSet, prepare
 from tests.benchmarks.pairs import NotEqualError, Sides, check_pages, make_both, make_pages
+from tests.conftest import long
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +92,7 @@ def test_other_tables_are_seen(sides: Sides) -> None:
     ]
 
 
+@long
 def test_pages_are_loaded_as_the_same_rows_in_a_file(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

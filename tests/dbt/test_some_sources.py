@@ -24,7 +24,8 @@ MODELS = {
 SYSTEMS = {"generic": "self_hosted"}
 
 
-@pytest.mark.parametrize("source", [None, *(pytest.param(name, marks=long) for name in MODELS)])
+@long
+@pytest.mark.parametrize("source", [None, *MODELS])
 def test_the_project_builds_with_one_gateway_or_none(source: str | None, tmp_path: Path) -> None:
     destination = DuckDb(tmp_path / "some.duckdb")
     inputs = run_demo.write(tmp_path / "organisation", 1000, seed=7)
