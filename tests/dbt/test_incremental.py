@@ -20,7 +20,7 @@ from tests.few_prices import few_prices
 pytestmark = pytest.mark.slow
 
 # When a row arrived is the one thing that the number of loads changes.
-ARRIVAL = {"loaded_at", "load_id", "date_version", "last_loaded_at", "detected_at"}
+ARRIVAL = {"loaded_at", "load_id", "date_version", "last_loaded_at", "last_listed_at", "detected_at"}
 NOT_COMPARED = {"llm_load_history"}
 
 

@@ -36,6 +36,7 @@ LOADED = [("portkey", "ws-product"), ("litellm", "proxy")]
 LISTS = ["members", "limits", "limit_usage", "totals", "feedback"]
 RAW_TABLES = ["portkey__logs", "litellm__payloads", "llm_spend__files", "llm_spend__quarantine", "_dlt_loads"]
 RAW_TABLES += [*(f"gateway__{name}" for name in LISTS), "tracking__runs"]
+RAW_TABLES += ["provider__usage", "provider__costs", "provider__focus"]
 
 # The company's own gateway: every seventh call fails, the others use the same tokens, at the list price of gpt-4o.
 CALLS = 35
