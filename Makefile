@@ -35,11 +35,10 @@ test: $(VENV)/.dev lint emulators ## Every check
 # Two halves that take the same time. The warehouses come last, and alone: their credentials stay in the environment.
 test-warehouses:
 	$(BIN)/pytest tests/unit
-	$(BIN)/pytest tests/sources/test_[a-m]*.py
 	$(BIN)/pytest tests/warehouses
 
 test-others:
-	$(BIN)/pytest --ignore tests/warehouses --ignore tests/unit --ignore-glob 'tests/sources/test_[a-m]*.py'
+	$(BIN)/pytest --ignore tests/warehouses --ignore tests/unit
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
 	$(BIN)/ruff check .

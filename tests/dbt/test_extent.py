@@ -11,7 +11,7 @@ from llm_spend.build import BuildReport, build, project_dir
 from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.sources import generic
-from tests.conftest import query
+from tests.conftest import long, query
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +116,7 @@ def assert_the_rule_holds(office: Office, report: BuildReport) -> None:
     assert any("warn_calls_counted_twice" in warning for warning in report.warnings)
 
 
+@long
 def test_what_changed_is_built_and_nothing_else(tmp_path: Path) -> None:
     office = Office(tmp_path)
     office.load("a", "2026-11-03")

@@ -14,7 +14,7 @@ from llm_spend.demo import run_demo
 from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.sources import generic
-from tests.conftest import Demo, load_sources, query
+from tests.conftest import Demo, load_sources, long, query
 from tests.few_prices import few_prices
 
 pytestmark = pytest.mark.slow
@@ -178,6 +178,7 @@ def test_a_build_makes_up_for_one_that_failed_half_way(tmp_path: Path, seeds: Pa
     assert query(database, DAYS) == [(day, team, 99 if day == "2026-11-03" else n, t) for day, team, n, t in days]
 
 
+@long
 def test_a_changed_quota_rule_reaches_old_days_and_leaves_requests_alone(tmp_path: Path, seeds: Path) -> None:
     logs, database = tmp_path / "logs", tmp_path / "rules.duckdb"
     logs.mkdir()

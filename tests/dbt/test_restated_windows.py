@@ -14,7 +14,7 @@ from llm_spend.build import build
 from llm_spend.destinations import DuckDb
 from llm_spend.load_api import load_api
 from llm_spend.sources import portkey_api
-from tests.conftest import query
+from tests.conftest import long, query
 from tests.dbt.test_incremental import assert_same
 from tests.few_prices import few_prices
 from tests.sources.fake_portkey import FakePortkey, serving, source_of
@@ -66,6 +66,7 @@ def ask_for_totals(database: Path, day: str) -> None:
         )
 
 
+@long
 def test_a_window_that_was_asked_for_again_replaces_what_it_had(portkey: FakePortkey, tmp_path: Path) -> None:
     database, seeds = tmp_path / "restated.duckdb", few_prices(tmp_path / "seeds")
     portkey.logs = [

@@ -20,7 +20,7 @@ from llm_spend.destinations import DuckDb, Snowflake
 from llm_spend.errors import UserError
 from llm_spend.load import load_logs
 from llm_spend.transfer import EXPORTED, LOADS_TABLE, MANIFEST, export_tables, import_tables
-from tests.conftest import query
+from tests.conftest import long, query
 from tests.few_prices import few_prices
 from tests.unit.test_cli import run
 
@@ -166,6 +166,7 @@ def test_rows_that_get_lost_on_the_way_are_noticed(
     assert completed(new, "portkey__logs") == []
 
 
+@long
 @pytest.mark.slow
 def test_an_import_counts_at_the_next_build(tmp_path: Path) -> None:
     """Also in tables that were built before, though its loads are older than theirs."""
