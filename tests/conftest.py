@@ -27,7 +27,8 @@ os.environ["DO_NOT_TRACK"] = "1"
 DEMO_REQUESTS = 20_000
 
 # `make test` has half an hour for everything, and these show little that others don't.
-long = pytest.mark.skipif("LLM_SPEND_LONG_TESTS" not in os.environ, reason="long: set LLM_SPEND_LONG_TESTS")
+LONG_TESTS = "LLM_SPEND_LONG_TESTS" in os.environ
+long = pytest.mark.skipif(not LONG_TESTS, reason="long: set LLM_SPEND_LONG_TESTS")
 
 
 @dataclass(frozen=True)

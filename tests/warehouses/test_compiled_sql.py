@@ -51,6 +51,7 @@ def test_the_compiled_sql_is_that_of_the_warehouse(route: str, request: pytest.F
     assert check(manifests[FIRST], manifests[INCREMENTAL]) == []
 
 
+@long
 @pytest.mark.parametrize("route", ["bigquery, sqlglot", pytest.param("bigquery, GoogleSQL", marks=long)])
 def test_so_is_the_sql_without_constants(route: str, in_bigquery: History) -> None:
     check, manifests = ROUTES[route][1], in_bigquery.manifests

@@ -35,6 +35,8 @@ def warehouse(request: pytest.FixtureRequest) -> History:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_public_table_is_that_of_duckdb(in_duckdb: History, warehouse: History, step: str) -> None:
+    if step not in warehouse.tables:
+        pytest.skip("long: set LLM_SPEND_LONG_TESTS")
     expected, found = in_duckdb.tables[step], warehouse.tables[step]
     assert sorted(found) == sorted(expected)
     not_compared = ARRIVAL | OF_STEP.get(step, set())
@@ -54,7 +56,7 @@ def test_the_steps_are_not_the_same(in_duckdb: History) -> None:
 
 def test_a_rerun_and_a_full_refresh_change_nothing(warehouse: History) -> None:
     second = warehouse.tables["second"]
-    for step in ("rerun", "refreshed"):
+    for step in warehouse.tables.keys() & {"rerun", "refreshed"}:
         wrong = [
             message
             for name, table in second.items()
