@@ -316,14 +316,8 @@ def select_sql(
     elif fmt.metadata_unreadable:
         metadata_error = f"coalesce({_with_texts(fmt, fmt.metadata_unreadable)}, FALSE)"
     problem = problem_sql(fmt, values)
-    lineage = {
-        "_source_system": quote(source_system),
-        "_source_instance": quote(instance),
-        "_file": _filename(staged_root, original_root),
-        "_problem": problem,
-        "_metadata_error": metadata_error,
-        "_dlt_load_id": quote(load_id),
-    }
+    lineage = _lineage(source_system, instance, load_id, staged_root, original_root)
+    lineage |= {"_problem": problem, "_metadata_error": metadata_error}
     rows = _selection({**values, **lineage})
     record = [field_sql(name) for name in [*fmt.fields, *(_list_name(fmt, name) for name in fmt.texts), "filename"]]
     record += [
@@ -356,14 +350,7 @@ def left_out_sql(
     rows = {
         name: f"CAST({found.get(name, 'NULL')} AS {DUCKDB_TYPES[column.kind]})" for name, column in fmt.columns.items()
     }
-    lineage = {
-        "_source_system": quote(source_system),
-        "_source_instance": quote(instance),
-        "_file": _filename(staged_root, original_root),
-        "_problem": "CAST(NULL AS VARCHAR)",
-        "_metadata_error": "FALSE",
-        "_dlt_load_id": quote(load_id),
-    }
+    lineage = _lineage(source_system, instance, load_id, staged_root, original_root)
     record = [f"{_with_texts(fmt, column.sql)} AS {identifier(name)}" for name, column in fmt.columns.items()]
     groups = ", ".join(["r.filename", *(f"r.{identifier(name)}" for name in left_out.by)])
     return (
@@ -373,11 +360,20 @@ def left_out_sql(
     )
 
 
-def _filename(staged_root: str, original_root: str) -> str:
-    """Where a record came from, also when its file was copied or unpacked to be read."""
-    if not staged_root:
-        return "r.filename"
-    return f"replace(replace(r.filename, {quote(staged_root)}, {quote(original_root)}), {quote(UNPACKED)}, '')"
+def _lineage(source_system: str, instance: str, load_id: str, staged_root: str, original_root: str) -> dict[str, str]:
+    """SQL of the lineage columns, in their order, of a row without a problem."""
+    filename = "r.filename"
+    # Where a record came from, also when its file was copied or unpacked to be read.
+    if staged_root:
+        filename = f"replace(replace(r.filename, {quote(staged_root)}, {quote(original_root)}), {quote(UNPACKED)}, '')"
+    return {
+        "_source_system": quote(source_system),
+        "_source_instance": quote(instance),
+        "_file": filename,
+        "_problem": "CAST(NULL AS VARCHAR)",
+        "_metadata_error": "FALSE",
+        "_dlt_load_id": quote(load_id),
+    }
 
 
 def _values(fmt: LogFormat) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
-from llm_spend.readers.api.pages import Page, Progress, incomplete, list_pages
+from llm_spend.readers.api.pages import Page, Progress, incomplete, list_pages, objects
 from llm_spend.readers.api.source import NotAllowedError
 
 Row = Mapping[str, Any]
@@ -57,7 +57,7 @@ class AnthropicClient:
             return found
 
         rows = list_pages(fetch, _next_page(path), source=f"Anthropic's {path}")
-        return Report(_objects(rows, path), min(refreshed, default=None))
+        return Report(objects(rows, f"Anthropic's {path}"), min(refreshed, default=None))
 
     def listed(self, right: Right, path: str, params: Params) -> list[Row]:
         """All rows of a list that goes on after the last id."""
@@ -65,7 +65,8 @@ class AnthropicClient:
         def fetch(last_id: str | None) -> Page:
             return self.ask(right, path, {**params, "after_id": last_id} if last_id else params)
 
-        return _objects(list_pages(fetch, _after_id(path), source=f"Anthropic's {path}"), path)
+        source = f"Anthropic's {path}"
+        return objects(list_pages(fetch, _after_id(path), source=source), source)
 
     def ask(self, right: Right, path: str, params: Params) -> Row:
         """The object that a question is answered with.
@@ -73,12 +74,9 @@ class AnthropicClient:
         Raises NotAllowedError when key or organisation lack a right, ApiError for other refusals.
         """
         try:
-            found = self.http.json("GET", path, params=params, has_money=True)
+            return self.http.json_object("GET", path, params=params, has_money=True)
         except ApiError as error:
             raise refusal(error, right, self.key) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"Anthropic answered {path} with something else than an object.", "Check `base_url`.")
-        return found
 
 
 def offered(ask: Callable[[], _T]) -> _T:
@@ -136,9 +134,3 @@ def _after_id(path: str) -> Any:
         return page["last_id"]
 
     return following
-
-
-def _objects(rows: list[Any], path: str) -> list[Row]:
-    if not all(isinstance(row, Mapping) for row in rows):
-        raise incomplete(f"Anthropic's {path}", "a row is no object")
-    return rows

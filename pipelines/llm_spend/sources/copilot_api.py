@@ -16,6 +16,7 @@ from llm_spend.readers.api.source import (
     Stream,
     configured,
     configured_flag,
+    readable,
     secret,
 )
 from llm_spend.readers.api.spool import Spool
@@ -55,12 +56,7 @@ class Copilot:
         asked = {"seats": self.client.seats, "budgets": self.client.budgets}
         if self.client.account.is_enterprise:
             asked["cost centres"] = self.client.cost_centers
-        for name, ask in asked.items():
-            try:
-                rights.append(f"{len(ask())} {name}")
-            except UserError as error:
-                rights.append(f"{name} can't be read: {error.problem}")
-        return "; ".join(rights)
+        return "; ".join([*rights, *readable(asked, lambda name, found: f"{len(found)} {name}")])
 
     def costs(self, window: Window, spool: Spool) -> None:
         """Write what a day cost; nothing for one that GitHub has forgotten."""

@@ -125,12 +125,9 @@ class CopilotClient:
 
     def _ask(self, path: str, params: Mapping[str, str]) -> Row:
         try:
-            found = self._http.json("GET", path, params=params, has_money=True)
+            return self._http.json_object("GET", path, params=params, has_money=True)
         except ApiError as error:
             raise _explained(error) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"GitHub answered {path} with something else than an object.", "Check base_url.")
-        return found
 
 
 def _explained(error: ApiError) -> UserError:

@@ -12,7 +12,7 @@ from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError, Patience
 from llm_spend.readers.api.memory import Memory
 from llm_spend.readers.api.pages import Page, Progress, incomplete, list_pages
-from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, readable, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources.cursor import (
@@ -55,12 +55,8 @@ class Cursor:
         today = datetime.combine(datetime.now(UTC).date(), time())
         day = Window(today - timedelta(days=1), today)
         rights = [f"usage events can be read, {len(self._events(day)):,} of {day.start.date()}"]
-        for name, ask in {"members": self.members, "spending": self.spends}.items():
-            try:
-                rights.append(f"{name} of {len(ask())} people")
-            except UserError as error:
-                rights.append(f"{name} can't be read: {error.problem}")
-        return "; ".join(rights)
+        asked = {"members": self.members, "spending": self.spends}
+        return "; ".join([*rights, *readable(asked, lambda name, found: f"{name} of {len(found)} people")])
 
     def usage(self, window: Window, spool: Spool) -> None:
         """Write what was used in a window, event by event."""
@@ -129,12 +125,9 @@ class Cursor:
 
     def _ask(self, method: str, path: str, body: Row | None = None) -> Row:
         try:
-            found = self._client.json(method, path, body=body, has_money=True)
+            return self._client.json_object(method, path, body=body, has_money=True)
         except ApiError as error:
             raise self._explained(error) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"Cursor answered {path} with something else than an object.", "Check base_url.")
-        return found
 
     def _explained(self, error: ApiError) -> UserError:
         """One sentence that says what to do about a refusal."""

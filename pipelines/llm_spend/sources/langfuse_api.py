@@ -167,12 +167,9 @@ class Langfuse:
 
     def _ask(self, path: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            found = self._client.json("GET", path, params=params)
+            return self._client.json_object("GET", path, params=params)
         except ApiError as error:
             raise _explained(error, path) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"Langfuse answered GET {path} with something else than an object.", "Check base_url.")
-        return found
 
 
 def as_exported(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
-from llm_spend.readers.api.pages import Page, Progress, incomplete, list_pages
+from llm_spend.readers.api.pages import Page, Progress, incomplete, list_pages, objects
 from llm_spend.readers.api.source import NotAllowedError
 from llm_spend.windows import Window
 
@@ -61,12 +61,9 @@ class OpenAIClient:
         Raises NotAllowedError when the key may not ask, ApiError for other refusals.
         """
         try:
-            found = self.http.json("GET", path, params=params, has_money=True)
+            return self.http.json_object("GET", path, params=params, has_money=True)
         except ApiError as error:
             raise self._explained(error, right, path) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"OpenAI answered GET {path} with something else than an object.", "Check base_url.")
-        return found
 
     def buckets(self, right: Right, path: str, span: Window, params: Mapping[str, Any]) -> list[Bucket]:
         """The days of a report that are in a span, read to its last page; days without rows may be left out.
@@ -112,7 +109,7 @@ class OpenAIClient:
                 page.get("last_id") or (last.get("id") if isinstance(last, Mapping) else None), source, progress
             )
 
-        return _objects(list_pages(fetch, following, source=source), source)
+        return objects(list_pages(fetch, following, source=source), source)
 
     def _explained(self, error: ApiError, right: Right, path: str) -> UserError:
         """One sentence that says what to do about a refusal."""
@@ -150,7 +147,7 @@ def _named(name: Any, source: str, progress: Progress) -> str:
 
 
 def _buckets(rows: list[Any], source: str) -> list[Bucket]:
-    return [_bucket(row, source) for row in _objects(rows, source)]
+    return [_bucket(row, source) for row in objects(rows, source)]
 
 
 def _bucket(row: Row, source: str) -> Bucket:
@@ -159,13 +156,7 @@ def _bucket(row: Row, source: str) -> Bucket:
         raise incomplete(source, f"a bucket is no UTC day: it is from {start} to {end}")
     if not isinstance(results, list):
         raise incomplete(source, "a bucket has no list of results")
-    return Bucket(datetime.fromtimestamp(start, UTC).replace(tzinfo=None), _objects(results, source))
-
-
-def _objects(rows: list[Any], source: str) -> list[Row]:
-    if not all(isinstance(row, Mapping) for row in rows):
-        raise incomplete(source, "a row is no object")
-    return rows
+    return Bucket(datetime.fromtimestamp(start, UTC).replace(tzinfo=None), objects(results, source))
 
 
 def _epoch(moment: datetime) -> int:

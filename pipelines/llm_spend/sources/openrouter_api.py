@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient, ApiError
 from llm_spend.readers.api.memory import Memory
-from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, secret
+from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, Stream, configured, readable, secret
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.records import LogFormat
 from llm_spend.sources.openrouter import totals_rows
@@ -59,7 +58,7 @@ class OpenRouter:
             "credits": self.client.credits,
         }
         rights = [f"activity can be read, {len(self.client.activity(day))} rows for {day}"]
-        return "; ".join([*rights, *(_right(name, ask) for name, ask in asked.items())])
+        return "; ".join([*rights, *readable(asked, _said)])
 
     def totals(self, window: Window, spool: Spool) -> None:
         """Write the totals of a day; none for one that OpenRouter has forgotten, so that the days after it are had."""
@@ -139,11 +138,7 @@ class OpenRouter:
             return self.client.activity(day), ()
 
 
-def _right(name: str, ask: Callable[[], object]) -> str:
-    try:
-        found = ask()
-    except UserError as error:
-        return f"{name} can't be read: {error.problem}"
+def _said(name: str, found: object) -> str:
     return f"{len(found)} {name}" if isinstance(found, list) else f"{name} can be read"
 
 

@@ -85,12 +85,9 @@ class OpenRouterClient:
 
     def _answer(self, path: str, params: Mapping[str, str]) -> Row:
         try:
-            found = self._http.json("GET", path, params=params, has_money=True)
+            return self._http.json_object("GET", path, params=params, has_money=True)
         except ApiError as error:
             raise _not_listed(error, path) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"OpenRouter answered {path} with something else than an object.", "Check base_url.")
-        return found
 
 
 def _by_offset(page: Page, progress: Progress) -> int | None:

@@ -58,12 +58,9 @@ class PortkeyClient:
         Raises NotAllowedError when the key or the plan lacks a right, ApiError for other refusals.
         """
         try:
-            found = self.http.json(method, path, **options)
+            return self.http.json_object(method, path, **options)
         except ApiError as error:
             raise (error if is_offered and error.status in (404, 405) else refusal(error, right)) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"Portkey answered {method} {path} with something else than an object.", "Check base_url.")
-        return found
 
     def rows(
         self,

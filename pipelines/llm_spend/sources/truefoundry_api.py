@@ -273,12 +273,9 @@ class TrueFoundry:
 
     def _ask(self, method: str, path: str, **options: Any) -> Mapping[str, Any]:
         try:
-            found = self._client.json(method, path, **options)
+            return self._client.json_object(method, path, **options)
         except ApiError as error:
             raise self._explained(error) from None
-        if not isinstance(found, Mapping):
-            raise UserError(f"TrueFoundry answered {path} with something else than an object.", "Check base_url.")
-        return found
 
     def _explained(self, error: ApiError) -> ApiError:
         """One sentence that says what to do about a refusal, without the key in it."""

@@ -104,6 +104,14 @@ class ApiClient:
         read = _read_exactly if has_money else orjson.loads
         return self._tried(f"{method} {path}", lambda: read(self._answer(method, path, params, body)))
 
+    def json_object(self, method: str, path: str, **options: Any) -> Mapping[str, Any]:
+        """Like `json`, of an answer that is an object. Raises ApiError, and UserError for another document."""
+        found = self.json(method, path, **options)
+        if not isinstance(found, Mapping):
+            problem = f"{self.name} answered {method} {path} with something else than an object."
+            raise UserError(problem, "Check base_url.")
+        return found
+
     def download(self, url: str, target: BinaryIO) -> int:
         """Append what lies at a signed URL to a file; its size. No secret header goes there. Raises ApiError."""
         start = target.tell()

@@ -143,6 +143,13 @@ def _at(document: Any, path: tuple[str, ...]) -> Any:
     return document
 
 
+def objects(rows: list[Any], source: str) -> list[Mapping[str, Any]]:
+    """Rows that are objects. Raises UserError when one is not."""
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise incomplete(source, "a row is no object")
+    return rows
+
+
 def incomplete(source: str, what: str) -> UserError:
     """What to say of pages that don't hold all rows."""
     return UserError(

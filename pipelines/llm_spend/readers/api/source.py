@@ -29,6 +29,17 @@ class NotAllowedError(UserError):
     """The key or the plan does not allow one of the things that an API offers."""
 
 
+def readable(asked: Mapping[str, Callable[[], Any]], said: Callable[[str, Any], str]) -> list[str]:
+    """For `check`: of each thing that one can do without what is `said` of it, or why it can't be read."""
+    found = []
+    for name, ask in asked.items():
+        try:
+            found.append(said(name, ask()))
+        except UserError as error:
+            found.append(f"{name} can't be read: {error.problem}")
+    return found
+
+
 @dataclass(frozen=True)
 class Stream:
     """Rows in time: asked for window by window.
