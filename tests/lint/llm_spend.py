@@ -16,6 +16,7 @@ UNITS = [
 ]
 
 LINE = ["billing_period", "line_id", "attempts", "original_period"]
+COST_LINE = ["row_key", "provider", "billed_amount"]
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +50,10 @@ def __getattr__(name: str) -> Any:
         return lambda: ["channel", "model_id", "input_price"]
     if name == "chargeback_line_columns":
         return lambda: LINE
+    if name == "provider_cost_columns":
+        return lambda: COST_LINE
+    if name == "other_usage_quantities":
+        return lambda buckets: {"inside": {count: ["web_searches"] for count in buckets}, "all": ["web_searches"]}
     if name == "own_lines":
         return lambda relation: f"select * from {relation}"
     if name == "restatement_lines":

@@ -123,7 +123,7 @@
     resolved as (
         select
             named.*,
-            coalesce(lower(named.service_tier), 'standard') not in ('standard', 'default', 'auto') as is_special_tier,
+            not ({{ is_standard_tier('named.service_tier') }}) as is_special_tier,
             coalesce(known_tiers.service_tier, 'standard') as priced_tier,
             ({{ iso_weekday('named.started_at') }} - 1) * {{ 24 * 60 }} + {{ minute_of_day('named.started_at') }}
                 as week_minute

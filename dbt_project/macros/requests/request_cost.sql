@@ -11,6 +11,21 @@
     {{ return(usage_units() | selectattr('inside', 'equalto', bucket) | list) }}
 {% endmacro %}
 
+{#
+    What a JSON column other_usage tells: `inside`, by column that counts a bucket of tokens the quantities that are part
+    of it, but for reasoning; `all`, these and what is counted beside tokens. buckets: by such a column its bucket.
+#}
+{% macro other_usage_quantities(buckets) %}
+    {% set inside = {} %}
+    {% for count, bucket in buckets.items() %}
+        {% do inside.update({
+            count: llm_spend.units_inside(bucket) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
+        }) %}
+    {% endfor %}
+    {% set beside = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
+    {{ return({'inside': inside, 'all': inside.values() | sum(start=[]) + beside}) }}
+{% endmacro %}
+
 {# What is counted beside tokens: searches, seconds, pages. #}
 {% macro units_beside_tokens() %}
     {% set buckets = token_buckets() | map(attribute='unit') | list %}

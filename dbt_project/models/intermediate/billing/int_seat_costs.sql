@@ -1,8 +1,3 @@
-{% set nothing = [
-    'project_id', 'api_key_id', 'user_id', 'customer_id', 'raw_model', 'service_tier', 'region', 'context_window', 'cost_type',
-    'token_type', 'load_id'
-] %}
-
 with seats as (
     select * from {{ ref('stg_rules__seats') }}
 ),
@@ -58,46 +53,31 @@ rated as (
         on {{ rate_holds('fx_rates', 'paid.currency', 'paid.billing_period') }}
 ),
 
-lines as (
-    select
-        {{ dbt.hash(seed_line([
-            date_text('billing_period'), 'provider', 'provider_instance', 'product', 'team_id', 'cost_center_id'
-        ])) }} as row_key,
-        'seat' as source_system,
-        provider_instance as source_instance,
-        provider,
-        'primary' as profile,
-        '' as grouped_by,
-        cast(billing_period as {{ type_timestamp() }}) as bucket_start,
-        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as {{ type_timestamp() }}) as bucket_end,
-        {% for column in nothing -%}
-        cast(null as {{ dbt.type_string() }}) as {{ column }},
-        {% endfor -%}
-        cast(null as {{ type_json() }}) as dimensions,
-        0 as occurrence,
-        product as line_item,
-        'Purchase' as charge_category,
-        cast(seats as {{ type_money() }}) as quantity,
-        'Seats' as quantity_unit,
-        cast(null as {{ dbt.type_bigint() }}) as requests,
-        amount as billed_amount,
-        currency as billing_currency,
-        rate as usd_per_unit,
-        {{ in_usd('amount', 'currency', 'rate') }} as billed_usd,
-        cast(null as {{ type_money() }}) as list_usd,
-        true as is_cash,
-        'seat' as origin,
-        true as is_final,
-        cast(billing_period as {{ type_timestamp() }}) as asked_at,
-        team_id,
-        cost_center_id
-    from rated
-),
-
 final as (
     select
-        {{ provider_cost_columns() | join(',\n        ') }}
-    from lines
+        {{ provider_cost_line({
+            'row_key': dbt.hash(seed_line([
+                date_text('billing_period'), 'provider', 'provider_instance', 'product', 'team_id', 'cost_center_id'
+            ])),
+            'source_system': "'seat'",
+            'source_instance': 'provider_instance',
+            'provider': 'provider',
+            'bucket_start': 'cast(billing_period as ' ~ type_timestamp() ~ ')',
+            'bucket_end': 'cast(' ~ dbt.dateadd('month', 1, 'billing_period') ~ ' as ' ~ type_timestamp() ~ ')',
+            'line_item': 'product',
+            'charge_category': "'Purchase'",
+            'quantity': 'cast(seats as ' ~ type_money() ~ ')',
+            'quantity_unit': "'Seats'",
+            'billed_amount': 'amount',
+            'billing_currency': 'currency',
+            'usd_per_unit': 'rate',
+            'billed_usd': in_usd('amount', 'currency', 'rate'),
+            'origin': "'seat'",
+            'asked_at': 'cast(billing_period as ' ~ type_timestamp() ~ ')',
+            'team_id': 'team_id',
+            'cost_center_id': 'cost_center_id'
+        }) | indent(8) }}
+    from rated
 )
 
 select * from final

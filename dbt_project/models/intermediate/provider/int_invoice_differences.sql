@@ -1,8 +1,8 @@
 {% set bill = ['provider', 'source_instance', 'billing_period', 'charge_category'] %}
-{% set nothing = [
-    'project_id', 'api_key_id', 'user_id', 'customer_id', 'raw_model', 'service_tier', 'region', 'context_window', 'cost_type',
-    'token_type', 'quantity_unit', 'load_id', 'team_id', 'cost_center_id'
-] %}
+{# Each side has its own rate, so the difference has none. #}
+{% set rate_of_difference -%}
+cast(case when not is_one_currency or billing_currency = 'USD' then 1 end as {{ type_decimal(18, 12) }})
+{%- endset %}
 
 with invoices as (
     select
@@ -105,45 +105,27 @@ compared as (
 ),
 
 -- In its currency where there is only one; else in USD.
-lines as (
-    select
-        {{ dbt.hash(seed_line([
-            'provider', 'source_instance', date_text('billing_period'), 'charge_category'
-        ])) }} as row_key,
-        source_system,
-        source_instance,
-        provider,
-        'primary' as profile,
-        '' as grouped_by,
-        bucket_start,
-        bucket_end,
-        {% for column in nothing -%}
-        cast(null as {{ dbt.type_string() }}) as {{ column }},
-        {% endfor -%}
-        cast(null as {{ type_json() }}) as dimensions,
-        0 as occurrence,
-        'difference to the invoice' as line_item,
-        charge_category,
-        cast(null as {{ type_money() }}) as quantity,
-        cast(null as {{ dbt.type_bigint() }}) as requests,
-        case when is_one_currency then amount_difference else usd_difference end as billed_amount,
-        case when is_one_currency then billing_currency else 'USD' end as billing_currency,
-        -- Each side has its own rate, so the difference has none.
-        cast(case when not is_one_currency or billing_currency = 'USD' then 1 end as {{ type_decimal(18, 12) }})
-            as usd_per_unit,
-        usd_difference as billed_usd,
-        cast(null as {{ type_money() }}) as list_usd,
-        true as is_cash,
-        'invoice_difference' as origin,
-        true as is_final,
-        asked_at
-    from compared
-),
-
 final as (
     select
-        {{ provider_cost_columns() | join(',\n        ') }}
-    from lines
+        {{ provider_cost_line({
+            'row_key': dbt.hash(seed_line([
+                'provider', 'source_instance', date_text('billing_period'), 'charge_category'
+            ])),
+            'source_system': 'source_system',
+            'source_instance': 'source_instance',
+            'provider': 'provider',
+            'bucket_start': 'bucket_start',
+            'bucket_end': 'bucket_end',
+            'line_item': "'difference to the invoice'",
+            'charge_category': 'charge_category',
+            'billed_amount': 'case when is_one_currency then amount_difference else usd_difference end',
+            'billing_currency': "case when is_one_currency then billing_currency else 'USD' end",
+            'usd_per_unit': rate_of_difference,
+            'billed_usd': 'usd_difference',
+            'origin': "'invoice_difference'",
+            'asked_at': 'asked_at'
+        }) | indent(8) }}
+    from compared
 )
 
 select * from final

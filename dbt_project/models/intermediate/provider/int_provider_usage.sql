@@ -1,17 +1,10 @@
 {% set buckets = ['cache_read_tokens', 'cache_write_5m_tokens', 'cache_write_1h_tokens'] %}
 {% set cached = 'coalesce(' ~ buckets | join(', 0) + coalesce(') ~ ', 0)' %}
 
-{# What other_usage tells: tokens inside of a bucket, but for reasoning, and what is counted beside the tokens. #}
-{% set units_inside = {} %}
-{% for count, bucket in {
+{% set quantities = llm_spend.other_usage_quantities({
     'known_uncached_input_tokens': 'input', 'cache_read_tokens': 'cache_read', 'output_tokens': 'output'
-}.items() %}
-    {% do units_inside.update({
-        count: llm_spend.units_inside(bucket) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
-    }) %}
-{% endfor %}
-{% set units_beside = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
-{% set units = units_inside.values() | sum(start=[]) + units_beside %}
+}) %}
+{% set units_inside, units = quantities['inside'], quantities['all'] %}
 
 with staged as (
     select * from {{ ref('stg_provider__usage') }}

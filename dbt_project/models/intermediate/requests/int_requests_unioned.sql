@@ -10,19 +10,12 @@
     'load_id'
 ] %}
 
-{# What other_usage tells: tokens inside of a bucket, but for reasoning, and what is counted beside the tokens. #}
-{% set units_inside = {} %}
-{% for count, bucket in {
+{% set quantities = llm_spend.other_usage_quantities({
     'known_uncached_input_tokens': 'input', 'cache_read_tokens': 'cache_read', 'known_output_tokens': 'output'
-}.items() %}
-    {% do units_inside.update({
-        count: llm_spend.units_inside(bucket) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
-    }) %}
-{% endfor %}
+}) %}
+{% set units_inside, units = quantities['inside'], quantities['all'] %}
 {# A company that only looks at bills has no log of a gateway: then an empty table says what requests look like. #}
 {% set request_models = var('llm_spend_request_models') %}
-{% set units_beside = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
-{% set units = units_inside.values() | sum(start=[]) + units_beside %}
 
 with unioned as (
     {% for name in request_models or ['stg_generic__requests'] -%}
