@@ -89,3 +89,5 @@ final as (
 )
 
 select * from final
+-- A build shows the first rows: those that miss most.
+order by unpriced_tokens desc, resolved_model
