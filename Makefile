@@ -6,7 +6,10 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint docs bench emulators prices constraints clean test-warehouses test-others
+.PHONY: help setup demo test check lint docs bench emulators prices constraints clean test-warehouses test-dbt test-others focus-validator
+
+# They build the demo organisation, once for all of them.
+DBT_TESTS := tests/dbt tests/docs tests/benchmarks
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,16 +32,18 @@ setup: $(VENV)/.dev ## Set up .venv for development
 demo: $(VENV)/.user ## The main job on a synthetic organisation, on DuckDB
 	$(BIN)/llm-spend demo
 
-test: $(VENV)/.dev lint emulators ## Every check
-	$(MAKE) --jobs 2 --output-sync=target test-warehouses test-others
+test: $(VENV)/.dev ## Every check
+	$(MAKE) --jobs 3 --output-sync=target test-warehouses test-dbt lint test-others
 
-# Two halves that take the same time. The warehouses come last, and alone: their credentials stay in the environment.
-test-warehouses:
-	$(BIN)/pytest tests/unit
+# The longest first. The warehouses are alone: their credentials stay in the environment.
+test-warehouses: emulators
 	$(BIN)/pytest tests/warehouses
 
+test-dbt:
+	$(BIN)/pytest $(DBT_TESTS)
+
 test-others:
-	$(BIN)/pytest --ignore tests/warehouses --ignore tests/unit
+	$(BIN)/pytest --ignore tests/warehouses $(addprefix --ignore ,$(DBT_TESTS))
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
 	$(BIN)/ruff check .
@@ -70,6 +75,14 @@ $(EMULATORS)/%/.installed: tests/warehouses/emulators/requirements-%.txt $(BIN)/
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
 	@touch $@
+
+# On what `make demo` built, apart from `make test`: it needs Python 3.12, and fails to start with a newer pyarrow.
+PYTHON312 ?= 3.12
+focus-validator: $(VENV)/.dev
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON312) $(EMULATORS)/focus
+	$(BIN)/uv pip install --quiet --python $(EMULATORS)/focus/bin/python focus-validator==2.2.1 'pyarrow<26'
+	$(BIN)/llm-spend export focus 2026-10 --format parquet --focus-version 1.2 --database data/demo.duckdb --output data/focus
+	$(BIN)/python -m tests.focus_validator $(EMULATORS)/focus data/focus/focus-1.2-2026-10.parquet
 
 prices: $(VENV)/.dev ## Write the price seeds from the pinned genai-prices
 	$(BIN)/llm-spend prices generate

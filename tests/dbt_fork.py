@@ -3,7 +3,7 @@
 A build is a process of its own, as it is for a user; but importing dbt takes three seconds of CPU and parsing the
 project seven, and tests build it dozens of times. What was parsed is kept by everything that goes into parsing but
 the place of the project; dbt itself finds the files that differ. `make demo`, the README's commands and the parse gate
-run dbt without this.
+run dbt without this. `run_dbt` is the command `dbt`, in a fork.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +27,8 @@ from llm_spend import dbt_process
 from llm_spend.dbt_process import DbtProcess
 
 _LONGEST_COMMAND = 1_000_000
+# What a fork is to be: DbtProcess's, with an adapter as argument, or the command `dbt`.
+_PROCESS, _COMMAND = "process", "dbt"
 
 
 class _Forked:
@@ -75,12 +77,17 @@ class _Server:
             theirs.close()
         return self.socket
 
-    def fork(self, adapter: str) -> _Forked:
+    def fork(self, *arguments: str, command: str = _PROCESS, environment: Mapping[str, str], folder: Path) -> _Forked:
         server = self.start()
         to_read, stdin = os.pipe()
         stdout, to_write = os.pipe()
-        command = {"adapter": adapter, "environment": dict(os.environ), "folder": str(Path.cwd())}
-        socket.send_fds(server, [json.dumps(command).encode()], [to_read, to_write])
+        told = {
+            "command": command,
+            "arguments": arguments,
+            "environment": dict(environment),
+            "folder": str(folder),
+        }
+        socket.send_fds(server, [json.dumps(told).encode()], [to_read, to_write])
         pid = int(server.recv(100))
         os.close(to_read)
         os.close(to_write)
@@ -95,12 +102,14 @@ class _Server:
 @contextmanager
 def forked_dbt(folder: Path) -> Iterator[None]:
     """Inside of this, DbtProcess forks. `folder` keeps what was parsed."""
+    global _server
     server, python = _Server(folder), sys.executable
+    _server = server
     started: Any = DbtProcess.__init__
 
     def start(process: DbtProcess, adapter: str) -> None:
         if sys.executable == python:
-            process._process = cast(Any, server.fork(adapter))
+            process._process = cast(Any, server.fork(adapter, environment=os.environ, folder=Path.cwd()))
         else:  # a test wants a process of its own
             started(process, adapter)
 
@@ -109,7 +118,22 @@ def forked_dbt(folder: Path) -> Iterator[None]:
         yield
     finally:
         DbtProcess.__init__ = started  # type: ignore[method-assign]
+        _server = None
         server.end()
+
+
+_server: _Server | None = None
+
+
+def run_dbt(*arguments: str | Path, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """What the command `dbt` does in a folder with this environment; only inside of forked_dbt."""
+    assert _server
+    given = [str(each) for each in arguments]
+    forked = _server.fork(*given, command=_COMMAND, environment=environment, folder=folder)
+    said = forked.stdout.read()
+    forked.communicate()
+    said, _, code = said.rpartition("\n")
+    return subprocess.CompletedProcess(["dbt", *given], int(code), said)
 
 
 def _serve(requests: socket.socket, folder: Path) -> None:
@@ -124,10 +148,14 @@ def _serve(requests: socket.socket, folder: Path) -> None:
         if pid == 0:
             requests.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _become(json.loads(command), *descriptors)
-            _share_what_is_parsed(folder)
+            told = json.loads(command)
+            _become(told, *descriptors)
             try:
-                dbt_process._main()
+                if told["command"] == _PROCESS:
+                    _share_what_is_parsed(folder)
+                    dbt_process._main()
+                else:
+                    _dbt(told["arguments"])
                 # DuckDB's file is whole when it was closed, which happens here.
                 atexit._run_exitfuncs()
                 sys.stdout.flush()
@@ -144,7 +172,7 @@ def _become(command: dict[str, Any], stdin: int, stdout: int) -> None:
     os.environ.clear()
     os.environ.update(command["environment"])
     os.chdir(command["folder"])
-    sys.argv[1:] = [command["adapter"]]
+    sys.argv[1:] = command["arguments"]
     for theirs, ours in ((stdin, 0), (stdout, 1), (stdout, 2)):
         os.dup2(theirs, ours)
     for each in (stdin, stdout):
@@ -152,6 +180,16 @@ def _become(command: dict[str, Any], stdin: int, stdout: int) -> None:
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def _dbt(arguments: list[str]) -> None:
+    """Run the command; the last line that it says is its exit code."""
+    from dbt.cli.main import dbtRunner
+
+    result = dbtRunner().invoke(arguments)
+    if result.exception:
+        print(result.exception)
+    print(f"\n{0 if result.success else 2 if result.exception else 1}", end="")
 
 
 def _share_what_is_parsed(folder: Path) -> None:

@@ -4,7 +4,6 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+
+from tests.dbt_fork import run_dbt
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
@@ -187,27 +188,13 @@ class PriceProject:
             writer.writerows({column: row.get(column, "") for column in header} for row in rows)
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [
-                Path(sys.executable).parent / "dbt",
-                *arguments,
-                "--profiles-dir",
-                ".",
-                "--target-path",
-                self.root / "target",
-                "--log-path",
-                self.root / "logs",
-            ],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "LLM_SPEND_DATABASE": str(self.database),
-                "LLM_SPEND_DESTINATION": "duckdb",
-                "LLM_SPEND_DBT_SEEDS": "seeds",
-            },
-            capture_output=True,
-            text=True,
-        )
+        places = ("--profiles-dir", ".", "--target-path", self.root / "target", "--log-path", self.root / "logs")
+        own = {
+            "LLM_SPEND_DATABASE": str(self.database),
+            "LLM_SPEND_DESTINATION": "duckdb",
+            "LLM_SPEND_DBT_SEEDS": "seeds",
+        }
+        return run_dbt(*arguments, *places, folder=self.folder, environment={**os.environ, **own})
 
     def build(self, *arguments: str) -> None:
         """`dbt build`, which must succeed."""

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +24,7 @@ from llm_spend.demo import Truth, run_demo
 from llm_spend.destinations import DuckDb
 from tests.conftest import load_sources, query
 from tests.dbt.test_demo_truth import FACT_MEASURES, measures
+from tests.dbt_fork import run_dbt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "dbt_project"
@@ -89,15 +89,10 @@ class Company:
         assert result.returncode == 0, result.stdout
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run dbt as the company would: in its own process, with its own profile."""
+        """Run dbt as the company would: with its own profile, and none of our variables."""
         own = {"HARBOUR_WAREHOUSE": str(self.warehouse), "HARBOUR_LAKE": str(self.lake), "NO_COLOR": "1"}
-        return subprocess.run(
-            [Path(sys.executable).parent / "dbt", *arguments, "--profiles-dir", "."],
-            cwd=self.project,
-            env={name: value for name, value in os.environ.items() if not name.startswith("LLM_SPEND_")} | own,
-            capture_output=True,
-            text=True,
-        )
+        theirs = {name: value for name, value in os.environ.items() if not name.startswith("LLM_SPEND_")}
+        return run_dbt(*arguments, "--profiles-dir", ".", folder=self.project, environment=theirs | own)
 
     def results(self) -> dict[str, str]:
         """Status of every node of the last run, by its unique id."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +22,7 @@ from llm_spend.build import prepare_project
 from llm_spend.schema import BOOKKEEPING_TABLES, DUCKDB_TYPES, LOG_LINEAGE
 from llm_spend.sources import raw_formats
 from llm_spend.sources.provider_tables import costs_format
+from tests.dbt_fork import run_dbt
 from tests.few_prices import few_prices
 
 pytestmark = pytest.mark.slow
@@ -296,13 +295,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     project = prepare_project(folder, seeds(folder / "seeds"))
     places = ["--project-dir", str(project), "--profiles-dir", str(project)]
     selected = ["--select", *BUILT, *TESTS, "--indirect-selection", "empty"]
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "dbt"), "build", "--quiet", *selected, *places],
-        env={**os.environ, "LLM_SPEND_DATABASE": str(folder / "bills.duckdb"), "LLM_SPEND_DESTINATION": "duckdb"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    own = {"LLM_SPEND_DATABASE": str(folder / "bills.duckdb"), "LLM_SPEND_DESTINATION": "duckdb"}
+    done = run_dbt("build", "--quiet", *selected, *places, folder=folder, environment={**os.environ, **own})
     results = json.loads((project / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     status = {result["unique_id"]: result["status"] for result in results}
     broken = [name for name, result in status.items() if result in ("error", "skipped")]

@@ -27,7 +27,7 @@ from tests.warehouses.compare import Table, read_bigquery, read_duckdb, read_sno
 from tests.warehouses.listed import load_listed
 from tests.warehouses.servers import bigquery_server, snowflake_server
 
-REQUESTS = 1_500
+REQUESTS = 1_000
 
 Tables = dict[str, Table]
 
