@@ -1,20 +1,21 @@
 """The command: reads flags, calls the modules that do the work, shows what they report.
 
 Exit codes: 0 done; 1 it failed, the message says why; 2 wrong usage; 3 done, but some lines could not be read and are
-in quarantine; 4 the tables were built, but a test says that their numbers can't be trusted.
+in quarantine; 4 the tables were built, but a test says that their numbers can't be trusted; 5 done, but an alert could
+not be sent, or the file of metrics not be written.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -23,14 +24,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from llm_spend import log
 from llm_spend.errors import UserError
+from llm_spend.export import Format, Mode
 from llm_spend.settings import Settings, SourceSettings, read_settings
 
 if TYPE_CHECKING:
     from llm_spend.dbt_process import DbtProcess
     from llm_spend.destinations import Destination
+    from llm_spend.export.write import Exported
     from llm_spend.load import LoadReport
 
-FAILED, QUARANTINED, UNTRUSTED = 1, 3, 4
+FAILED, QUARANTINED, UNTRUSTED, NOT_ALERTED = 1, 3, 4, 5
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split("\n")[0]
@@ -39,6 +42,8 @@ prices_app = typer.Typer(no_args_is_help=True, help="The price seeds.")
 quotas_app = typer.Typer(no_args_is_help=True, help="Quota rule files.")
 app.add_typer(prices_app, name="prices")
 app.add_typer(quotas_app, name="quotas")
+export_app = typer.Typer(no_args_is_help=True, help="Statements as files, and what was loaded.")
+app.add_typer(export_app, name="export")
 
 # Tables are made for 100 columns; into a file or a pipe there is no terminal to be narrower.
 out = Console(width=None if sys.stdout.isatty() else 100)
@@ -53,6 +58,9 @@ Source = Annotated[str | None, typer.Argument(help="As in docs/sources.md; none:
 Paths = Annotated[str | None, typer.Option("--path", help="Files, wildcard or bucket URL (s3://, gs://, az://).")]
 Instance = Annotated[str | None, typer.Option(help="Which workspace, tenant or proxy the logs are from.")]
 ExportFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the export.")]
+Period = Annotated[str, typer.Argument(help="YYYY-MM")]
+FileFormat = Annotated[Format, typer.Option("--format", help="html is to read and to print.")]
+Output = Annotated[Path, typer.Option(help="The folder for the files, which replace those of the same name.")]
 Providers = Annotated[str | None, typer.Option(help="Some, as a,b, or all; those that make models if not given.")]
 AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD on which changes are seen; today if not given.")]
 Api = Annotated[bool, typer.Option("--api", help="Ask the API of the source instead of reading files.")]
@@ -119,7 +127,7 @@ def run(
     full_refresh: FullRefresh = False,
     as_json: Json = False,
 ) -> None:
-    """Load, then build: what a scheduler calls."""
+    """Load, build, and send alerts if targets are configured: what a scheduler calls."""
     from llm_spend.dbt_process import DbtProcess
 
     settings = read_settings(destination=destination, database=database, seeds=seeds)
@@ -127,9 +135,33 @@ def run(
     with DbtProcess(settings.destination) as dbt:
         loads = _load(settings, sources, again=again, quiet=as_json)
         report = _build(settings, full_refresh, quiet=as_json, dbt=dbt)
+    alerted, alerts_code = _alert_after(settings, report, quiet=as_json)
     if as_json:
-        _print_json({"loads": loads, "build": asdict(report)})
-    raise typer.Exit(_build_code(report) or _load_code(loads))
+        _print_json({"loads": loads, "build": asdict(report), "alerts": alerted})
+    raise typer.Exit(_build_code(report) or alerts_code or _load_code(loads))
+
+
+@app.command()
+def alerts(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent; send and record nothing.")
+    ] = False,
+    prometheus: Annotated[Path | None, typer.Option(help="Write a file of metrics for Prometheus.")] = None,
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Tell each target what reached a threshold of its quota or budget and was not told yet."""
+    settings = read_settings(destination=destination, database=database, metrics_file=prometheus)
+    if not (settings.alert_urls or settings.metrics_file or dry_run):
+        raise UserError(
+            "Nobody is there to be alerted.",
+            "Name the targets in LLM_SPEND_ALERT_URLS, see docs/alerts.md; or look with --dry-run.",
+        )
+    alerted, code = _alert(settings, dry_run=dry_run, quiet=as_json)
+    if as_json:
+        _print_json(alerted)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -223,7 +255,58 @@ def demo(
     raise typer.Exit(_build_code(report))
 
 
-@app.command("export")
+@export_app.command("chargeback")
+def export_chargeback(
+    period: Period,
+    file_format: FileFormat = "xlsx",
+    output: Output = Path(),
+    mode: Annotated[Mode, typer.Option(help="To charge, with a journal to book it, or only to show.")] = "chargeback",
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write a month's statement: a summary, and a page or sheet for every cost centre."""
+    from llm_spend.export import write
+
+    where = _destination(read_settings(destination=destination, database=database))
+    _show_export(write.export_chargeback(where, _period(period), file_format, output, mode), as_json)
+
+
+@export_app.command("customer")
+def export_customer(
+    customer: Annotated[str, typer.Argument(help="The customer_id, as tags name it.")],
+    period: Period,
+    file_format: FileFormat = "xlsx",
+    output: Output = Path(),
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a customer gets for a month: its plan, tokens and charges, and nothing of others."""
+    from llm_spend.export import write
+
+    where = _destination(read_settings(destination=destination, database=database))
+    _show_export(write.export_customer(where, customer, _period(period), file_format, output), as_json)
+
+
+@export_app.command("focus")
+def export_focus(
+    period: Period,
+    file_format: Annotated[Literal["csv", "parquet"], typer.Option("--format")] = "csv",
+    output: Output = Path(),
+    version: Annotated[Literal["1.4", "1.2"], typer.Option("--focus-version", help="What its reader knows.")] = "1.4",
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write a month's charges in the columns of FOCUS, the FinOps Open Cost and Usage Specification."""
+    from llm_spend.export import focus
+
+    where = _destination(read_settings(destination=destination, database=database))
+    _show_export(focus.export_focus(where, _period(period), file_format, output, version), as_json)
+
+
+@export_app.command("raw")
 def export_raw(
     folder: ExportFolder, destination: Where = None, database: Database = None, as_json: Json = False
 ) -> None:
@@ -337,15 +420,17 @@ def prices_audit(
 
 @quotas_app.command("check")
 def quotas_check(file: Path) -> None:
-    """Check a rate-limit file of a gateway."""
-    from llm_spend.rules import check
+    """Check a rule file: of TrueFoundry, Portkey or LiteLLM, or our own (docs/quotas.md)."""
+    from llm_spend.rules import RuleFileError, read_rules
 
-    problems = check(file)
-    for problem in problems:
-        err.print(str(problem), markup=False)
-    if problems:
-        raise typer.Exit(FAILED)
-    out.print(f"{file}: in order.")
+    try:
+        rules = read_rules(file)
+    except RuleFileError as error:
+        for problem in error.problems:
+            err.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from error
+    _show_notes(rules.notes)
+    out.print(f"{file}: in order; rules: {len(rules.rules)}.", markup=False, highlight=False)
 
 
 @quotas_app.command("import")
@@ -355,15 +440,26 @@ def quotas_import(
     valid_from: Annotated[
         str | None, typer.Option(help="YYYY-MM-DD from which a change holds; today if not given.")
     ] = None,
+    evaluation: Annotated[
+        Literal["first_match", "all_match"] | None,
+        typer.Option(help="How the rules of the file count; as in its gateway if not given."),
+    ] = None,
 ) -> None:
-    """Import a rate-limit file of a gateway into the seed rules/quota_rules.csv, as dated versions."""
+    """Import a rule file into the seed rules/quota_rules.csv, as dated versions."""
     from llm_spend.rules import import_
 
-    result = import_(file, _seeds_folder(seeds), valid_from=_day(valid_from))
+    result = import_(file, _seeds_folder(seeds), valid_from=_day(valid_from), evaluation=evaluation)
+    _show_notes(result.notes)
     out.print(
         f"{result.file}: {len(result.added)} added, {len(result.changed)} changed, {len(result.closed)} closed,"
-        f" {len(result.unchanged)} unchanged."
+        f" {len(result.unchanged)} unchanged.",
+        soft_wrap=True,
     )
+
+
+def _show_notes(notes: Iterable[object]) -> None:
+    for note in notes:
+        err.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -476,6 +572,16 @@ def _moved(move: Callable[..., Any], settings: Settings, folder: Path, *, quiet:
         return move(_destination(settings), folder, lambda message: bar.update(task, description=message))
 
 
+def _show_export(report: Exported, as_json: bool) -> None:
+    """Which files were written, and what to know about them."""
+    if as_json:
+        _print_json({**asdict(report), "period": f"{report.period:%Y-%m}"})
+        return
+    amount = "amount unknown" if report.total_usd is None else f"{report.total_usd:,.2f} USD"
+    for line in (f"{report.period:%Y-%m}, {report.status}: {amount}", *report.notes, *map(str, report.files)):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProcess | None = None) -> Any:
     from llm_spend.build import build as build_tables
 
@@ -499,6 +605,52 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProce
             done = f"Nothing new since the build of {report.nothing_new_since} UTC, which passed its tests; checked"
         out.print(f"{done} in {report.seconds:.1f} s", highlight=False)
     return report
+
+
+def _alert_after(settings: Settings, build: Any, *, quiet: bool) -> tuple[dict[str, Any] | None, int]:
+    """Alerts at the end of a run, if they are configured; whatever becomes of them, the tables are built."""
+    if not (settings.alert_urls or settings.metrics_file):
+        return None, 0
+    if _build_code(build) == FAILED:
+        err.print("[yellow]warning[/yellow] No alerts: the tables were not built.", highlight=False)
+        return None, 0
+    remarks = ("A test of the tables failed: these numbers may be wrong.",) if build.failed_tests else ()
+    try:
+        return _alert(settings, remarks=remarks, quiet=quiet)
+    except UserError as error:
+        message = f"[red]alerts[/red] {escape(log.redact(f'{error.problem} {error.remedy}'))}"
+        err.print(message, highlight=False)
+        return {"problem": error.problem}, NOT_ALERTED
+
+
+def _alert(
+    settings: Settings, *, dry_run: bool = False, remarks: tuple[str, ...] = (), quiet: bool
+) -> tuple[dict[str, Any], int]:
+    """Write metrics, send alerts, and say so: what was done, and the exit code. One does not wait for the other."""
+    from llm_spend import alerts as alerting
+
+    destination = _destination(settings)
+    done: dict[str, Any] = {}
+    problems: list[str] = []
+    try:
+        if settings.metrics_file and not dry_run:
+            try:
+                left_out = alerting.write_metrics(destination, settings.metrics_file, alerting.utc_now())
+                done["metrics"] = {"file": str(settings.metrics_file), "left_out": left_out}
+            except UserError as error:
+                problems.append(str(error))
+        if settings.alert_urls or dry_run:
+            rules = alerting.Rules(timedelta(days=settings.alert_max_age_days), settings.alert_withdrawals, remarks)
+            targets = alerting.targets(settings.alert_urls, settings.alert_timeout_seconds)
+            report = alerting.send(destination, targets, rules, dry_run=dry_run)
+            done |= alerting.to_json(report)
+            problems += report.problems
+            if not quiet:
+                out.print(*alerting.render(report), sep="\n", highlight=False, markup=False, soft_wrap=True)
+    finally:
+        for problem in problems:
+            err.print(f"[red]alerts[/red] {escape(log.redact(problem))}", highlight=False)
+    return done, NOT_ALERTED if problems else 0
 
 
 def _load_code(reports: list[dict[str, Any]]) -> int:
@@ -534,6 +686,12 @@ def _day(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise UserError(f"{text!r} is no day.", "Write it as YYYY-MM-DD.") from error
+
+
+def _period(text: str) -> date:
+    month = _month(text)
+    assert month
+    return month
 
 
 def _month(text: str | None) -> date | None:

@@ -83,7 +83,7 @@ def gaps(connection: Connection, schemas: Schemas, period: date) -> list[Gap]:
 
 
 def waiting_lines(connection: Connection, schemas: Schemas, period: date) -> list[Waiting]:
-    """What of the month's bills finds nobody yet, and what nobody knows in USD."""
+    """What of the month's bills finds nobody yet, and what of them and of shared costs nobody knows in USD."""
     query = f"""
         select billed_by, count(*), sum(billed_usd) from {schemas.internal}.int_bill_allocations
         where allocation_method = 'waiting' and billing_period = date '{period}'
@@ -91,6 +91,10 @@ def waiting_lines(connection: Connection, schemas: Schemas, period: date) -> lis
         union all
         select provider, count(*), null from {schemas.public}.fct_llm_provider_costs
         where is_of_record and billed_usd is null and billing_period = date '{period}'
+        group by provider
+        union all
+        select provider, count(distinct shared_cost_id), null from {schemas.internal}.int_shared_costs
+        where shared_usd is null and billing_period = date '{period}'
         group by provider
         order by 1, 2
     """
@@ -130,7 +134,7 @@ def uncharged(lines: Iterable[Waiting]) -> Iterator[Finding]:
             yield Finding(
                 "bill-without-rate",
                 f"{each.lines:,} lines of the bill of {each.provider} are in a currency without a rate.",
-                "Add it to fx_rates, then run `llm-spend build`.",
+                "Add it to fx_rates (of a shared cost, or usd_per_unit to shared_costs), then run `llm-spend build`.",
             )
         else:
             yield Finding(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import InvalidOperation
 from pathlib import Path
@@ -20,6 +20,11 @@ _DATES = ("valid_from", "valid_to", "invoice_date")
 # Prices change at an hour of a day; who belongs to which team does not.
 _WITH_INSTANTS = "prices"
 
+
+# Columns that came after the first version of a seed: a file without them is as good, and has '' there.
+LATER_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "quota_rules.csv": ("conditions", "overrides", "time_zone", "enforcement", "alert_thresholds"),
+}
 
 _Row = TypeVar("_Row")
 
@@ -66,10 +71,14 @@ def find_seeds(folder: Path, project: Path) -> dict[Path, bytes]:
 
 
 def read_seed(path: Path, packaged: Path) -> bytes:
-    """A seed file in the column order of the packaged one. Raises UserError that names file, line and column."""
+    """A seed file with the columns of the packaged one, in its order.
+
+    Raises UserError that names file, line and column.
+    """
     columns = _rows(packaged)[0]
     header, *rows = _rows(path) or [[]]
-    if sorted(header) != sorted(columns):
+    lacking = [name for name in LATER_COLUMNS.get(packaged.name, ()) if name not in header]
+    if sorted([*header, *lacking]) != sorted(columns):
         raise UserError(f"{path} has the columns {', '.join(header)}.", f"They must be {', '.join(columns)}.")
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
@@ -84,7 +93,7 @@ def read_seed(path: Path, packaged: Path) -> bytes:
             text = values.get(name, "").strip()
             if text and not (_is_date(text) or (packaged.parent.name == _WITH_INSTANTS and _is_instant(text))):
                 raise UserError(f"{path}, line {line}: {name} is {values[name]!r}.", "Write it as YYYY-MM-DD.")
-        writer.writerow([values[name] for name in columns])
+        writer.writerow([values.get(name, "") for name in columns])
     return written.getvalue().encode()
 
 

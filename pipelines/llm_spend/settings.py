@@ -7,12 +7,19 @@ own and follow its configuration; none of them is a setting of ours.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from llm_spend.errors import UserError
 from llm_spend.schema import Schemas
@@ -49,7 +56,9 @@ class SourceSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything the commands can be told. See docs/settings.md, which is made from the descriptions below."""
 
-    model_config = SettingsConfigDict(env_prefix="LLM_SPEND_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LLM_SPEND_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     destination: Literal["duckdb", "snowflake", "bigquery"] = Field(
         "duckdb", description="Where the tables live: `duckdb`, `snowflake` or `bigquery`."
@@ -71,6 +80,32 @@ class Settings(BaseSettings):
         description="Keep the text of lines that can't be read. Off, since such a line may hold prompts.",
     )
     sources: list[SourceSettings] = Field([], description="What `load` and `run` read when no source is named.")
+    alert_urls: Annotated[list[SecretStr], NoDecode] = Field(
+        [],
+        description="Where `run` and `alerts` send what reached a threshold: URLs of apprise, in the environment"
+        " separated by spaces or commas. They hold secrets and are never shown.",
+    )
+    alert_max_age_days: int = Field(
+        2,
+        ge=1,
+        description="How long after its end a window of a day or shorter is spoken of. Of longer ones it is the"
+        " current and the previous.",
+    )
+    alert_withdrawals: bool = Field(
+        True, description="Say so when a breach that was told of proves to be none, for example because of duplicates."
+    )
+    alert_timeout_seconds: float = Field(
+        10, gt=0, le=60, description="How long a target may take to connect, and to answer."
+    )
+    metrics_file: Path | None = Field(
+        None, description="A file that `run` and `alerts` write for Prometheus; its name ends in `.prom`."
+    )
+
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        # An address can hold a comma itself, as in a list of receivers.
+        return re.split(r"[\s,]+(?=[A-Za-z][\w.+-]*://)", value.strip()) if isinstance(value, str) else value
 
     @field_validator("database")
     @classmethod

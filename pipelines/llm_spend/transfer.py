@@ -1,4 +1,4 @@
-"""Move what can't be loaded again to another destination: `llm-spend export` and `llm-spend import`.
+"""Move what can't be loaded again to another destination: `llm-spend export raw` and `llm-spend import`.
 
 An export is a folder: `manifest.json`, and a file of gzip JSON lines for every table, in which decimals and JSON
 documents are text, so that not a digit changes. It has the rows of completed loads, with their load ids. An import
@@ -100,7 +100,7 @@ def export_tables(destination: Destination, folder: Path, observe: Observer = la
     if destination.name != "duckdb":
         raise UserError(
             f"Only a DuckDB file can be exported, and this is {destination.label}.",
-            "Name the file: llm-spend export DIR --destination duckdb --database FILE.",
+            "Name the file: llm-spend export raw DIR --destination duckdb --database FILE.",
         )
     started = monotonic()
     with destination.reading() as connection:
@@ -220,7 +220,7 @@ def _read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise UserError(
             f"{folder} holds no whole export: {path} can't be read ({error.strerror}).",
-            "Give the folder that `llm-spend export` wrote. An export that was interrupted must be made again.",
+            "Give the folder that `llm-spend export raw` wrote. An export that was interrupted must be made again.",
         ) from error
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{path} is damaged: {first_line(error)}", "Export again.") from error

@@ -29,7 +29,7 @@ LATE_SHARE = 0.01
 
 _SEED, _LATE_SEED = 7, 8
 _FIRST_DAY = LAST_DAY - timedelta(days=DAYS - 1)
-_FORMAT = 2
+_FORMAT = 3
 # What is measured is requests: there are no bills, so nothing must say whose they are.
 _BILLS = ("provider_accounts", "provider_owners", "provider_invoices", "seats")
 
@@ -82,6 +82,9 @@ def prepare(folder: Path, requests: int) -> DataSet:
     windows = data.folder / "rules" / "windows.yaml"
     windows.write_text(yaml.safe_dump(window_rules(a_day), sort_keys=False), encoding="utf-8")
     import_(windows, data.seeds, evaluation="all_match")
+    budgets = data.folder / "rules" / "team-budgets.yaml"
+    budgets.write_text(yaml.safe_dump(budget_rules(a_day), sort_keys=False), encoding="utf-8")
+    import_(budgets, data.seeds)
     marker.write_text(json.dumps({"format": _FORMAT, "attempts": report.attempts}), encoding="utf-8")
     return data
 
@@ -119,6 +122,16 @@ def window_rules(daily_requests: int) -> dict[str, Any]:
             rule("team-hour", "tokens_per_hour", "team", daily_requests * 100),
             rule("user-day", "tokens_per_day", "user", daily_requests * 300),
         ],
+    }
+
+
+def budget_rules(daily_requests: int) -> dict[str, Any]:
+    """A budget of every team and month; some are overspent."""
+    limit = f"{daily_requests * 0.036:.2f} USD per month"
+    return {
+        "type": "llm-spend-quotas",
+        "name": "budgets",
+        "rules": [{"id": "team-month", "limit": limit, "per": "team", "warn_at": [50, 80, 100]}],
     }
 
 

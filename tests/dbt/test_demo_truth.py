@@ -211,17 +211,61 @@ def test_a_cause_that_is_withheld_is_unexplained(demo: Demo, tmp_path: Path) -> 
         assert reconciled(connection) == expected
 
 
+def true_periods(demo: Demo) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """(budget, subject, first day) -> what was used; periods without use are left out."""
+    budgets: dict[str, Any] = demo.truth.document["budgets"]
+    return {
+        (budget_id, period["subject"], period["start"]): period | {"limit": Decimal(budget["limit"])}
+        for budget_id, budget in budgets.items()
+        for period in budget["periods"]
+        if Decimal(period["used"]) or period["unpriced_requests"]
+    }
+
+
 def test_breaches_equal_the_truth(demo: Demo) -> None:
     rows = query(
         demo.database,
-        "select rule_id, subject, window_start, used, limit_to, breached_at from llm_spend.llm_quota_breaches",
+        "select rule_id, subject, window_start, used, limit_to from llm_spend.llm_quota_breaches",
     )
     expected = {
-        (each["rule_id"], each["window_start"][:19].replace("T", " ")): (each["used"], each["limit_to"])
+        (each["rule_id"], each["subject"], each["window_start"][:19].replace("T", " ")): (
+            each["used"],
+            each["limit_to"],
+        )
         for each in demo.truth.breaches()
     }
-    assert expected
-    assert {(row[0], str(row[2])): (int(row[3]), int(row[4])) for row in rows} == expected
+    expected |= {
+        (budget_id, subject, f"{start} 00:00:00"): (Decimal(period["used"]), period["limit"])
+        for (budget_id, subject, start), period in true_periods(demo).items()
+        if period["is_breached"]
+    }
+    assert {rule_id for rule_id, _, _ in expected} >= {"everyone-daily", "team-monthly", "company-daily"}
+    assert {(row[0], row[1], str(row[2])): (Decimal(row[3]), Decimal(row[4])) for row in rows} == expected
+
+
+def test_budgets_equal_the_truth(demo: Demo) -> None:
+    usage = query(
+        demo.database,
+        "select rule_id, subject, cast(window_start as date), cast(window_end as date), used, limit_to,"
+        " status = 'breached', unpriced_requests, unpriced_tokens from llm_spend.llm_quota_usage"
+        " where rule_set = 'northwind-budgets' and (used > 0 or unpriced_requests > 0)",
+    )
+    expected = {
+        key: (period["end"], Decimal(period["used"]), period["limit"], period["is_breached"],
+              period["unpriced_requests"], period["unpriced_tokens"])
+        for key, period in true_periods(demo).items()
+    }  # fmt: skip
+    found = {
+        (rule_id, subject, str(start)): (str(end), Decimal(used), Decimal(limit), *rest)
+        for rule_id, subject, start, end, used, limit, *rest in usage
+    }
+    assert found == expected
+    columns, is_used = "rule_id, subject, period_start, spent_usd", "spent_usd > 0 or unpriced_requests > 0"
+    spent = query(demo.database, f"select {columns} from llm_spend.llm_budget_status where {is_used}")
+    budgets = {key: period["used"] for key, period in true_periods(demo).items() if key[0] != "user-weekly-tokens"}
+    assert {(rule, who, str(start)[:10]): Decimal(usd) for rule, who, start, usd in spent} == {
+        key: Decimal(usd) for key, usd in budgets.items()
+    }
 
 
 def test_unreadable_lines_are_in_quarantine(demo: Demo) -> None:

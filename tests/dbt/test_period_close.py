@@ -59,6 +59,8 @@ class Installation:
             {"dimension": "team", "source_system": "InHouse", "metadata_key": "squad", "priority": "1"},
         )
         self.organise(("cc1", "2020-01-01", ""))
+        platform = {"shared_cost_id": "gateway", "source": "amount", "provider": "portkey", "amount": "100"}
+        self.write("shared_costs", platform | {"currency": "USD", "method": "even", "valid_from": "2026-08-01"})
 
     def load(self, rows: str) -> None:
         (self._logs / f"{len(list(self._logs.iterdir()))}.csv").write_text(HEADER + rows)
@@ -154,7 +156,7 @@ def test_c32_c33_closed_months_do_not_move_and_what_is_learned_later_is_restated
     books.close(SEP, "2026-10-04 09:00:00")
     books.build()
     closed, facts = books.closed(), books.facts()
-    assert books.bills() == {AUG: (15_000, 15_000), SEP: (10_000, 10_000)}
+    assert books.bills() == {AUG: (15_100, 15_100), SEP: (10_100, 10_100)}
     assert books.restated() == []
 
     # C32, C33: a cut is learned that holds since 21 August.
@@ -164,11 +166,11 @@ def test_c32_c33_closed_months_do_not_move_and_what_is_learned_later_is_restated
     assert (books.closed(), books.facts()) == (closed, facts), "not a byte of closed months"
     corrections = [(OCT, AUG, "price_correction", "cc1", -700), (OCT, SEP, "price_correction", "cc1", -500)]
     assert books.restated() == corrections
-    assert books.bills() == {AUG: (15_000, 14_300), SEP: (10_000, 9_500)}
+    assert books.bills() == {AUG: (15_100, 14_400), SEP: (10_100, 9_600)}
     own = "select sum(amount_usd) from llm_spend.llm_chargeback_lines where line_type = 'direct' and not is_closed"
     assert books.rows(own) == [(950,)], "the open month has today's price"
-    total = "select direct_usd, restatement_usd, total_usd from llm_spend.llm_chargeback_statements where not is_closed"
-    assert books.rows(total) == [(950, -1200, -250)]
+    total = "select direct_usd, shared_usd, restatement_usd, total_usd from llm_spend.llm_chargeback_statements"
+    assert books.rows(f"{total} where not is_closed") == [(950, 100, -1200, -150)]
 
     # October is closed with what it had to say of the months before; then nothing is left to say.
     books.close(OCT, "2026-11-04 09:00:00")
@@ -185,15 +187,17 @@ def test_c32_c33_closed_months_do_not_move_and_what_is_learned_later_is_restated
     late = (NOV, AUG, "late_data", "cc1", Decimal("10"))
     moved = [(NOV, SEP, "price_correction", "cc1", 500), (NOV, SEP, "price_correction", "cc2", -500)]
     moved += [(NOV, SEP, "reattribution", "cc1", -10_000), (NOV, SEP, "reattribution", "cc2", 10_000)]
+    moved += [(NOV, SEP, "shared_correction", "cc1", -100), (NOV, SEP, "shared_correction", "cc2", 100)]
     moved += [(NOV, OCT, "reattribution", "cc1", -950), (NOV, OCT, "reattribution", "cc2", 950)]
+    moved += [(NOV, OCT, "shared_correction", "cc1", -100), (NOV, OCT, "shared_correction", "cc2", 100)]
     assert books.restated() == [*corrections, late, *moved]
-    assert books.bills() == {AUG: (15_000, 14_310), SEP: (10_000, 9_500), OCT: (950, 950)}
+    assert books.bills() == {AUG: (15_100, 14_410), SEP: (10_100, 9_600), OCT: (1_050, 1_050)}
 
     # Opened again, October has today's owners, and books for the months before it what is known now.
     reopen(OCT, books.seeds, by="jo", reason="too early")
     books.price(("8", "2026-01-01", ""))
     books.build(test=True)
-    assert books.closed() == closed[:2]
+    assert books.closed() == closed[:4]
     assert books.rows(own) == [(800,)], "today's price, and one owner"
     restated = dict.fromkeys([(AUG, "late_data"), (AUG, "price_correction"), (SEP, "price_correction")], Decimal(0))
     for booked_in, of, why, _, usd in books.restated():
@@ -285,7 +289,8 @@ select
     null::timestamp as closed_at, null::date as original_period, null::varchar as restatement_reason
 from llm_spend_internal.int_chargeback_lines;
 """
-METHODS = ("own_usage", "bill_by_day", "bill_by_month")
+METHODS = {"own_usage": "direct", "bill_by_day": "true_up", "bill_by_month": "true_up", "even": "shared"}
+"""And the type of their lines."""
 Key = tuple[str, str, str]
 """Team, model, allocation method."""
 Usage = tuple[int, Decimal | None, Decimal | None]
@@ -337,8 +342,8 @@ def _know(books: duckdb.DuckDBPyConnection, usage: dict[date, dict[Key, Usage]])
         for key, cents in _cents(exact).items():
             tokens, _, restated = lines[key]
             team, model, method = key
-            line_type = "direct" if method == "own_usage" else "true_up"
-            line_id = f"{month}|openai|cc|{team}|{model}" + (f"|true_up|{method}" if line_type == "true_up" else "")
+            line_type = METHODS[method]
+            line_id = f"{month}|openai|cc|{team}|{model}" + ("" if line_type == "direct" else f"|{line_type}|{method}")
             values = [month, line_id, line_type, "cc", team, "openai", model, tokens, tokens, exact[key]]
             values += [cents, "list", 0 if exact[key] is not None else tokens, int(exact[key] is None), restated]
             values += [0 if restated is not None else tokens, int(restated is None)]

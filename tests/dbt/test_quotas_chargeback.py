@@ -19,6 +19,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.dbt.compiled import compiled_sql
+from tests.dbt.quota_oracle import windows
+from tests.dbt.test_quota_windows import COUNTER, Log, Quotas, costs, quota_sql, rule
+from tests.dbt_fork import run_dbt
+
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
@@ -37,6 +42,7 @@ KEPT = (
 )
 # What lies in these folders and reads more than is here.
 LEFT_OUT = (
+    "int_requests_metered_daily",
     "int_source_overlaps",
     "llm_gateway_limits",
     "llm_gateway_limit_usage",
@@ -51,6 +57,7 @@ BILLING = (
     "int_bill_allocations",
     "int_true_up_lines",
 )
+SHARED = ("stg_rules__shared_costs", "stg_rules__shared_cost_weights")
 
 # One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC. What follows an @ is the gateway.
 CASES = """\
@@ -90,6 +97,17 @@ invoiced-a@g1,1,2026-09-01 08:00:00,2026-09-02 00:00:00,anthropic,m,success,u,a,
 invoiced-b@g2,1,2026-09-02 08:00:00,2026-09-03 00:00:00,anthropic,m,success,u,b,cc,,,1,10
 mixed@g6,1,2026-10-01 08:00:00,2026-10-02 00:00:00,anthropic,m,success,u,a,cc,,,1,10
 mixed-later@g6,1,2026-10-02 08:00:00,2026-10-03 00:00:00,anthropic,m,success,u,a,cc,,,1,10
+c65-a,1,2026-11-01 08:00:00,2026-11-02 00:00:00,openai,m,success,s,a,cc,,,1,600
+c65-b,1,2026-11-01 08:00:00,2026-11-02 00:00:00,openai,m,success,s,b,cc,,,1,300
+c65-c,1,2026-11-01 08:00:00,2026-11-02 00:00:00,google,m,success,s,c,cc,,,1,100
+c66-a,1,2027-01-01 08:00:00,2027-01-02 00:00:00,openai,m,success,s,a,cc,,,1,1
+moved-a,3,2027-02-01 08:00:00,2027-02-02 00:00:00,openai,m,success,s,a,cc,,,1,310
+moved-b,1,2027-02-01 08:00:00,2027-02-02 00:00:00,anthropic,m,success,s,b,cc,,,1,30
+moved-c,1,2027-02-01 08:00:00,2027-02-02 00:00:00,openai,m,success,s,c,cc,,,9,40
+moved-d,1,2027-02-01 08:00:00,2027-02-02 00:00:00,anthropic,m,success,s,c,cc,,,9,10
+moved-e,1,2027-02-01 08:00:00,2027-02-02 00:00:00,openai,m,success,s,?,?,,,9,80
+c77,1,2027-03-04 08:00:00,2027-03-05 00:00:00,mistral,m,success,s,a,cc,,,1,7200
+c77-over,1,2027-04-04 08:00:00,2027-04-05 00:00:00,mistral,m,success,s,a,cc,,,1,11500
 """
 
 # One line is a line of a provider's bill, asked for on the date of `asked`; its key is of the gateways by ACCOUNTS.
@@ -105,6 +123,11 @@ half,openai,org,2026-06-05,2026-06-06,2026-06-05,api,Usage,true,m,,,,1
 tax,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Tax,true,,,,,59.2
 credit,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Credit,true,,,,,-500
 seat,openai,org,2026-06-01,2026-07-01,,seat,Purchase,true,,,,c,200
+c77,mistral,org,2027-03-04,2027-03-05,2027-03-06,api,Usage,true,m,,,,0
+c77-commitment,mistral,org,2027-03-01,2027-04-01,2027-04-03,invoice,Purchase,true,,,,,10000
+c77-over,mistral,org,2027-04-04,2027-04-05,2027-04-06,api,Usage,true,m,,,,1500
+c77-over-commitment,mistral,org,2027-04-01,2027-05-01,2027-05-03,invoice,Purchase,true,,,,,10000
+platform-seat,openai,org,2027-02-01,2027-03-01,,seat,Purchase,true,,,,c,200
 k1,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k1,,,12
 k8,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k8,,,1
 k9,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,unknown,k9,,,5
@@ -172,7 +195,18 @@ from (
 
 TEAMS = """
 select
-    'c' as team_id, 'cc-c' as cost_center_id, date '2026-01-01' as valid_from, date '9999-12-31' as valid_to
+    team as team_id, center as cost_center_id, date '2026-01-01' as valid_from, date '9999-12-31' as valid_to
+from (values ('a', 'cc'), ('b', 'cc'), ('c', 'cc-c')) as teams (team, center)
+"""
+
+MEMBERS = """
+select 'u' as user_id, 'a' as team_id, date '2026-01-01' as valid_from, date '9999-12-31' as valid_to where false
+"""
+
+RATES = """
+select
+    'EUR' as currency, cast(1.0850 as decimal(18, 12)) as usd_per_unit, timestamp '2026-11-01' as valid_from,
+    timestamp '9999-12-31' as valid_to
 """
 
 # The columns that the models under test read.
@@ -193,6 +227,10 @@ select
     replace(team_id, '?', '(unallocated)') as team_id,
     replace(cc, '?', '(unallocated)') as cost_center_id,
     provider as channel,
+    '(unallocated)' as feature_id,
+    '(unallocated)' as customer_id,
+    '(unallocated)' as environment,
+    cast(null as varchar) as api_key_id,
     account as virtual_account,
     json_object('env', split_part(metadata, '/', 1), 'project_id', split_part(metadata, '/', 2)) as metadata,
     true as is_final_attempt,
@@ -259,6 +297,8 @@ STAND_INS = {
     "staging/stg_mapping__provider_accounts.sql": ACCOUNTS,
     "staging/stg_mapping__provider_owners.sql": OWNERS,
     "staging/stg_mapping__org_teams.sql": TEAMS,
+    "staging/stg_mapping__org_members.sql": MEMBERS,
+    "staging/stg_prices__fx_rates.sql": RATES,
 }
 
 
@@ -268,12 +308,30 @@ def seed_yaml(name: str, csv: str) -> str:
 
 
 RULES = """
-limits,frontend-daily,1,first_match,team,frontend,,,,,requests_per_day,5000,2020-01-01,
-limits,bob-daily,2,first_match,user,Bob@X.io,,,,,requests_per_day,1,2020-01-01,
-limits,prod,3,first_match,virtualaccount,va-james,claude,env,prod,metadata.project_id,tokens_per_hour,100,2020-01-01,
-audit,nobody,1,all_match,user,u,,,,,requests_per_minute,0,2020-01-01,2026-05-01
-audit,unlimited,2,all_match,*,*,,,,,requests_per_day,,2020-01-01,
+limits,frontend-daily,1,first_match,team,frontend,,,,,,requests_per_day,5000,,,,,2020-01-01,
+limits,bob-daily,2,first_match,user,Bob@X.io,,,,,,requests_per_day,1,,,,,2020-01-01,
+limits,prod,3,first_match,virtualaccount,va-james,claude,env,prod,,metadata.project_id,tokens_per_hour,100,,,,,2020-01-01,
+audit,nobody,1,all_match,user,u,,,,,,requests_per_minute,0,,,,,2020-01-01,2026-05-01
+audit,unlimited,2,all_match,*,*,,,,,,requests_per_day,,,,,,2020-01-01,
 """
+
+SHARED_COSTS = {
+    "shared_costs": """
+gateway,,amount,Portkey,100,usd,,proportional_by_cost,2026-11-01,2026-12-01
+thirds,,amount,portkey,100,USD,,even,2027-01-01,2027-02-01
+licence,,amount,wiki,1000,EUR,,even,2026-12-01,2027-01-01
+platform,,team:c,,,,,fixed_weights,2027-02-01,
+untagged,,Unallocated,,,,,proportional_by_requests,2027-02-01,
+""",
+    "shared_cost_weights": """
+thirds,a,cc,,,
+thirds,b,cc,,,
+thirds,c,,,,
+licence,c,,,,
+platform,a,cc,75,2027-02-01,
+platform,b,cc,25,2027-02-01,
+""",
+}
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +343,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
     for path in [path for name in BILLING for path in (PROJECT / "models/intermediate/billing").glob(f"{name}.*")]:
         (project / "models/intermediate/billing").mkdir(parents=True, exist_ok=True)
         shutil.copy(path, project / "models/intermediate/billing")
+    for path in [path for name in SHARED for path in (PROJECT / "models/staging/reference").glob(f"{name}.*")]:
+        (project / "models/staging").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, project / "models/staging")
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(PROJECT / name, project / name)
     for path in [path for name in LEFT_OUT for path in project.rglob(f"{name}.*")]:
@@ -296,6 +357,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
         stand_in.write_text(sql)
     with (project / "seeds/rules/quota_rules.csv").open("a") as rules:
         rules.write(RULES.lstrip())
+    for name, rows_of_seed in SHARED_COSTS.items():
+        with (project / f"seeds/rules/{name}.csv").open("a") as shared:
+            shared.write(rows_of_seed.lstrip())
     for name, csv in (("cases", CASES), ("bills", BILLS)):
         (project / f"seeds/{name}.csv").write_text(csv)
         (project / f"seeds/{name}.yml").write_text(seed_yaml(name, csv))
@@ -309,15 +373,29 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
         text=True,
     )
     assert result.returncode == 0, result.stdout[-6000:]
+    compile_later_builds(root)
     with duckdb.connect(str(database), read_only=True) as connection:
         yield connection
+
+
+LEDGER = "int_quota_breach_ledger"
+
+
+def compile_later_builds(root: Path) -> None:
+    """The SQL by which a later build adds to what the first one kept, below the folder `later`."""
+    places = ("--profiles-dir", ".", "--target-path", str(root / "later"), "--log-path", str(root / "logs"))
+    own = {"LLM_SPEND_DATABASE": str(root / "warehouse.duckdb"), "LLM_SPEND_DESTINATION": "duckdb"}
+    (root / "later").mkdir()
+    shutil.copy(root / "target/partial_parse.msgpack", root / "later")
+    done = run_dbt("compile", "--select", LEDGER, *places, folder=root / "dbt_project", environment=os.environ | own)
+    assert done.returncode == 0, done.stdout[-6000:]
 
 
 def rows(warehouse: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     return warehouse.sql(sql).fetchall()
 
 
-def test_the_5001st_request_breaches_and_exactly_5000_do_not(warehouse: duckdb.DuckDBPyConnection) -> None:
+def test_c83_the_5001st_request_breaches_and_exactly_5000_do_not(warehouse: duckdb.DuckDBPyConnection) -> None:
     assert rows(
         warehouse,
         "select subject_type, subject, window_start, used, used_ratio, status, observed_blocks"
@@ -345,7 +423,7 @@ def test_each_metadata_value_has_its_own_counter(warehouse: duckdb.DuckDBPyConne
     ) == [("metadata.project_id", "p1", 150, "breached"), ("metadata.project_id", "p2", 100, "warning")]
 
 
-def test_limit_0_breaches_at_once_no_limit_is_no_quota_and_a_closed_version_ends(
+def test_c85_limit_0_breaches_at_once_no_limit_is_no_quota_and_a_closed_version_ends(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
     assert rows(
@@ -356,6 +434,73 @@ def test_limit_0_breaches_at_once_no_limit_is_no_quota_and_a_closed_version_ends
         ("nobody", datetime(2026, 4, 1), 3, 3, "a-00001"),
         ("nobody", datetime(2026, 4, 30, 23, 59), 1, 1, "c-00001"),
     ]
+
+
+def test_c87_a_breach_that_is_withdrawn_is_kept_with_the_time_and_stands_again_when_it_comes_back(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    quotas, later = later_quotas(tmp_path_factory)
+    rules = [
+        rule("day", "requests_per_day", "3"),
+        rule("month", "cost_per_month", "3.5", rule_order="2", time_zone="Europe/Berlin"),
+    ]
+    spike = costs(*((f"2026-03-14 10:0{minute}", "2026-03-15", "1") for minute in range(5)))
+    breaches = (
+        "rule_id, breached_at, used, breach_request_key, voided_at is not null",
+        "llm_quota_breaches order by all",
+    )
+    quotas.fill(rules, spike)
+    quotas.build()
+    found = [("day", datetime(2026, 3, 14, 10, 3), 5, "r3"), ("month", datetime(2026, 3, 14, 10, 3), 5, "r3")]
+    assert quotas.rows(*breaches) == [(*each, False) for each in found]
+
+    # The last two were the same requests once more.
+    quotas.fill(rules, spike[:3])
+    for _ in range(2):
+        quotas.build_again(later)
+        assert quotas.rows(*breaches) == [(*each, True) for each in found]
+        assert quotas.rows("count(*)", "llm_quota_usage where status = 'breached'") == [(0,)]
+    # They were not.
+    quotas.fill(rules, spike)
+    quotas.build_again(later)
+    assert quotas.rows(*breaches) == [(*each, False) for each in found]
+    # The rule is gone.
+    quotas.fill(rules[:1], spike)
+    quotas.build_again(later)
+    assert quotas.rows(*breaches) == [(*found[0], False), (*found[1], True)]
+
+
+def test_later_builds_find_the_breaches_that_a_first_one_finds(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    quotas, later = later_quotas(tmp_path_factory)
+    log = Log(5)
+    known = set()
+    for step in range(3):
+        requests = [each for each in log.requests if log.chance.random() < 0.5]
+        quotas.fill(log.rules, requests)
+        if step:
+            quotas.build_again(later)
+        else:
+            quotas.build()
+        columns = f"{COUNTER}, breached_at, breach_request_key, detected_at, used"
+        live = set(quotas.rows(columns, "llm_quota_breaches where voided_at is null"))
+        assert live == {
+            (*counter, request.started_at, request.key, detected_at, window.used)
+            for counter, window in windows(log.rules, requests).items()
+            if window.status == "breached"
+            for request, detected_at in [window.crossing()]
+        }
+        known |= {row[:4] for row in live}
+        voided = {row[:4] for row in quotas.rows(columns, "llm_quota_breaches where voided_at is not null")}
+        assert voided == known - {row[:4] for row in live}
+        assert step == 0 or len(voided) > 5
+
+
+def later_quotas(tmp_path_factory: pytest.TempPathFactory) -> tuple[Quotas, str]:
+    """The quotas as the first build makes them, and the SQL by which a later one adds to the ledger of breaches."""
+    (root,) = tmp_path_factory.getbasetemp().glob("quotas_chargeback*[0-9]")
+    return Quotas(quota_sql(root / "target")), compiled_sql(root / "later", LEDGER)
 
 
 def test_lines_are_whole_cents_that_add_up(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -435,7 +580,7 @@ def test_c65_a_bill_is_spread_by_the_finest_slice_that_it_shares_with_usage(
     assert rows(warehouse, unpriced) == [(2,)]
 
 
-def test_c78_days_with_a_bill_cost_it_others_their_usage_and_neither_tax_nor_credit_is_passed_on(
+def test_g78_g81_days_with_a_bill_cost_it_others_their_usage_and_neither_tax_nor_credit_is_passed_on(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
     billed, seats, gap, half_a_bill = Decimal("111.5") - Decimal("1.5") + 1 + 9 + 4, 200, 5, 7
@@ -444,6 +589,17 @@ def test_c78_days_with_a_bill_cost_it_others_their_usage_and_neither_tax_nor_cre
         "select sum(direct_usd), sum(true_up_usd), sum(commitment_usd), sum(credit_usd), sum(total_usd)"
         " from llm_spend.llm_chargeback_statements where billing_period = '2026-06-01'",
     ) == [(114, billed + gap + half_a_bill - 114, seats, 0, billed + gap + half_a_bill + seats)]
+
+
+def test_g77_a_commitment_is_paid_whether_used_or_not_and_what_goes_beyond_it_as_well(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    assert rows(
+        warehouse,
+        "select billing_period, sum(amount_usd) filter (line_type = 'direct'),"
+        " sum(amount_usd) filter (line_type in ('commitment', 'true_up')), sum(amount_usd)"
+        " from llm_spend.llm_chargeback_lines where provider = 'mistral' group by 1 order by 1",
+    ) == [(date(2027, 3, 1), 7_200, 2_800, 10_000), (date(2027, 4, 1), 11_500, 0, 11_500)]
 
 
 def test_what_no_gateway_saw_is_its_owners_and_half_a_bill_waits(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -477,6 +633,75 @@ def test_c66_a_bill_of_thirds_adds_up_to_the_cent(warehouse: duckdb.DuckDBPyConn
     }
     total = "select sum(amount_usd) from llm_spend.llm_chargeback_lines where billing_period = '2026-08-01'"
     assert rows(warehouse, total) == [(Decimal("100.01"),)]
+
+
+def shared_lines(warehouse: duckdb.DuckDBPyConnection, month: str) -> dict[tuple[str, ...], tuple[Decimal, Decimal]]:
+    """Exact and in cents, by provider, cost centre, team and method."""
+    found = rows(
+        warehouse,
+        "select provider, cost_center_id, team_id, allocation_method, exact_cost_usd, amount_usd"
+        f" from llm_spend.llm_chargeback_lines where billing_period = '{month}' and line_type = 'shared'",
+    )
+    return {tuple(key): (exact, amount) for *key, exact, amount in found}
+
+
+def test_f65_a_platform_is_shared_by_what_teams_cost(warehouse: duckdb.DuckDBPyConnection) -> None:
+    assert shared_lines(warehouse, "2026-11-01") == {
+        ("portkey", "cc", "a", "proportional_by_cost"): (60, 60),
+        ("portkey", "cc", "b", "proportional_by_cost"): (30, 30),
+        ("portkey", "cc", "c", "proportional_by_cost"): (10, 10),
+    }
+    assert rows(
+        warehouse,
+        "select team_id, direct_usd, shared_usd, total_usd, share_of_bill from llm_spend.llm_chargeback_statements"
+        " where billing_period = '2026-11-01' order by team_id",
+    ) == [
+        ("a", 600, 60, 660, Decimal("0.6")),
+        ("b", 300, 30, 330, Decimal("0.3")),
+        ("c", 100, 10, 110, Decimal("0.1")),
+    ]
+
+
+def test_f66_thirds_of_a_shared_cost_add_up_and_who_used_nothing_has_one(warehouse: duckdb.DuckDBPyConnection) -> None:
+    third = Decimal("33.333333333300")
+    assert shared_lines(warehouse, "2027-01-01") == {
+        ("portkey", "cc", "a", "even"): (third + Decimal("0.0000000001"), Decimal("33.34")),
+        ("portkey", "cc", "b", "even"): (third, Decimal("33.33")),
+        ("portkey", "cc-c", "c", "even"): (third, Decimal("33.33")),
+    }
+
+
+def test_g79_an_amount_is_converted_and_charged_in_a_month_that_nobody_used(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    assert shared_lines(warehouse, "2026-12-01") == {("wiki", "cc-c", "c", "even"): (1085, 1085)}
+
+
+def test_f64_what_a_team_and_nobody_cost_moves_with_seats_and_providers_months_stay_what_they_are(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    platform, untagged = "fixed_weights", "proportional_by_requests"
+    assert shared_lines(warehouse, "2027-02-01") == {
+        ("openai", "cc", "c", platform): (-40, -40),
+        ("openai", "cc-c", "c", platform): (-200, -200),
+        ("openai", "cc", "a", platform): (180, 180),
+        ("openai", "cc", "b", platform): (60, 60),
+        ("anthropic", "cc", "c", platform): (-10, -10),
+        ("anthropic", "cc", "a", platform): (Decimal("7.5"), Decimal("7.5")),
+        ("anthropic", "cc", "b", platform): (Decimal("2.5"), Decimal("2.5")),
+        # Three, one and two of six requests: whoever shares its own costs has its part of others.
+        ("openai", "(unallocated)", "(unallocated)", untagged): (-80, -80),
+        ("openai", "cc", "a", untagged): (40 + Decimal("0.00000000008"), 40),
+        ("openai", "cc", "b", untagged): (Decimal("13.33333333328"), Decimal("13.33")),
+        ("openai", "cc", "c", untagged): (Decimal("26.66666666664"), Decimal("26.67")),
+    }
+    months = "select provider, sum(amount_usd) from llm_spend.llm_chargeback_lines where"
+    assert sorted(rows(warehouse, f"{months} billing_period = '2027-02-01' group by 1")) == [
+        ("anthropic", 40),
+        ("openai", 930 + 40 + 80 + 200),
+    ]
+    of_nobody = "select unallocated_usd, shared_usd, total_usd from llm_spend.llm_chargeback_statements where"
+    assert rows(warehouse, f"{of_nobody} billing_period = '2027-02-01' and team_id = '(unallocated)'") == [(80, -80, 0)]
 
 
 def test_an_invoice_of_no_account_is_spread_over_all_and_leaves_the_rest_of_the_bill_as_it_is(

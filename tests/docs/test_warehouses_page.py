@@ -29,7 +29,7 @@ from llm_spend.sources.shared_tables import SHARED_FORMATS
 from tests.conftest import Demo
 from tests.warehouses.static.raw_types import TYPES
 
-PAGE, SCALE = Path("docs/warehouses.md"), Path("docs/scale.md")
+PAGE, SCALE, EXPORT = Path("docs/warehouses.md"), Path("docs/scale.md"), Path("docs/export.md")
 MODELS, PROFILES = Path("dbt_project/models"), Path("dbt_project/profiles.yml")
 STORAGE = Path("dbt_project/macros/cross_db/storage.sql")
 LAUNCHERS = Path("tests/warehouses/emulators")
@@ -89,6 +89,8 @@ def kept_as(path: Path) -> str:
     config = path.read_text(encoding="utf-8").partition("}}")[0]
     if "by_usage_date(" in config:
         return "by date (fact)" if "unique_key" in config else "by date"
+    if "kept_by_date_in_part(" in config:
+        return "by date in part"
     for words, macro in KEPT_BY.items():
         if f"{macro}()" in config:
             return words
@@ -112,6 +114,9 @@ def test_how_tables_are_kept() -> None:
         for words, macro in KEPT_BY.items()
     }
     expected["by date"] = [replacing[0], by_constants[0], anew[1]]
+    in_part = re.search(r"bigquery__kept_by_date_in_part\(\).*'materialized': '(\w+)'", macros)
+    assert in_part
+    expected["by date in part"] = [replacing[0], in_part[1], in_part[1]]
     expected["by date (fact)"] = [replacing[0], by_constants[0], by_key[0]]
     assert said == expected
 
@@ -182,14 +187,18 @@ def test_rights_are_given_in_every_schema() -> None:
         assert readers and not any(re.search(r"llm_spend_(raw|seeds|internal)\b", line) for line in readers)
 
 
-@pytest.mark.parametrize("page", [PAGE, SCALE], ids=["warehouses", "scale"])
+@pytest.mark.parametrize("page", [PAGE, SCALE, EXPORT], ids=["warehouses", "scale", "export"])
 def test_commands_are_those_of_the_program(page: Path) -> None:
     blocks = "\n".join(re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
     lines = [shlex.split(line[2:], comments=True) for line in blocks.splitlines() if line.startswith("$ llm-spend ")]
     assert lines
     program: Any = typer.main.get_command(app)
     for _, name, *arguments in lines:
-        program.commands[name].make_context(name, list(arguments))
+        command = program.commands[name]
+        while arguments and arguments[0] in getattr(command, "commands", {}):
+            name, *arguments = arguments
+            command = command.commands[name]
+        command.make_context(name, list(arguments))
 
 
 # What stands in scale.md

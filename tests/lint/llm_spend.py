@@ -26,9 +26,9 @@ def __getattr__(name: str) -> Any:
         return lambda *arguments: "decimal(38, 12)"
     if name == "union_distinct":
         return lambda: "union distinct"
-    if name in ("replace_by_key", "add_rows", "partition_by_date", "cluster_columns", "constant_dates"):
+    if name in ("replace_by_key", "add_rows", "partition_by_date", "cluster_columns", "constant_dates", "constants"):
         return lambda *arguments: None
-    if name == "by_usage_date":
+    if name in ("by_usage_date", "kept_by_date_in_part"):
         return lambda *arguments, **others: {}
     if name in ("is_to_build", "on_constant_dates"):
         return lambda *arguments, **others: "usage_date is not null"
@@ -54,6 +54,18 @@ def __getattr__(name: str) -> Any:
         return lambda: COST_LINE
     if name == "other_usage_quantities":
         return lambda buckets: {"inside": {count: ["web_searches"] for count in buckets}, "all": ["web_searches"]}
+    if name == "shared_cost_methods":
+        return lambda: {"even": "1", "headcount": "headcounts.people"}
+    if name == "quota_slots":
+        return lambda: 2
+    if name == "quota_attributes":
+        return lambda: {"user": "user_id", "model": "requested_model"}
+    if name == "quota_subjects":
+        return lambda relation: {"user": f"{relation}.user_id", "*": "'*'"}
+    if name == "quota_rule_versions":
+        return lambda: "select distinct * from llm_quota_rules"
+    if name in ("quota_windows", "added_up_quota_windows"):
+        return lambda windows, rules="", others=(): f"select * from {windows}" + (f", {rules}" if rules else "")
     if name == "own_lines":
         return lambda relation: f"select * from {relation}"
     if name == "restatement_lines":

@@ -58,6 +58,9 @@ create table llm_spend_internal.int_reconciliation_days (
 create table llm_spend_internal.int_bill_allocations (
     billing_period date, billed_by varchar, allocation_method varchar, billed_usd decimal(38, 12)
 );
+create table llm_spend_internal.int_shared_costs (
+    billing_period date, shared_cost_id varchar, provider varchar, shared_usd decimal(38, 12)
+);
 """
 
 COSTS = "llm_spend.fct_llm_provider_costs"
@@ -157,6 +160,11 @@ def test_what_is_not_missing_is_not_found(built: DuckDb, change: str) -> None:
         (f"update {COSTS} set is_final = false", {"bill-not-final": "1 days, 2026-10-05 to 2026-10-05"}),
         (f"update {COSTS} set is_final = false where cost_date < '2026-10-01'", {}),
         (f"update {COSTS} set billed_usd = null", {"bill-without-rate": "1 lines of the bill of google"}),
+        (
+            "insert into llm_spend_internal.int_shared_costs values ('2026-10-01', 'licence', 'wiki', null),"
+            " ('2026-10-01', 'licence', 'wiki', null), ('2026-10-01', 'x', 'y', 1), ('2026-09-01', 'z', 'z', null)",
+            {"bill-without-rate": "1 lines of the bill of wiki are in a currency without a rate"},
+        ),
         (
             "insert into llm_spend_internal.int_bill_allocations values ('2026-10-01', 'google', 'waiting', 12.5),"
             " ('2026-10-01', 'google', 'bill_by_day', 7), ('2026-09-01', 'google', 'waiting', 9)",

@@ -1,13 +1,27 @@
-"""Rate-limit files of TrueFoundry: what is read, what is refused and where, how a re-import dates it."""
+"""Rule files of TrueFoundry: what is kept, what is refused and where, how a re-import dates it."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from llm_spend.rules import QuotaRule, RuleFileError, SeedError, check, import_, import_rules, write_seed
+from llm_spend.cli import app
+from llm_spend.rules import (
+    Condition,
+    QuotaRule,
+    RuleFile,
+    RuleFileError,
+    SeedError,
+    check,
+    import_,
+    read_rules,
+    write_seed,
+)
 from llm_spend.rules.limits import limit_rows
 
 # As published in TrueFoundry's article on usage analytics.
@@ -59,20 +73,21 @@ def versions(seeds_dir: Path) -> list[tuple[str, ...]]:
 def test_the_sample_of_the_article_is_imported(rule_file: Path) -> None:
     rule_file.write_text(ARTICLE)
     assert check(rule_file) == []
-    assert import_rules(rule_file) == [
-        QuotaRule(
-            rule_set="ratelimiting-config",
-            rule_id="rule-id",
-            order=1,
-            evaluation="first_match",
-            subjects=(("team", "frontend"),),
-            models=(),
-            metadata=None,
-            applies_per=(),
-            unit="requests_per_day",
-            limit_to=5000,
-        )
-    ]
+    assert read_rules(rule_file) == RuleFile(
+        rules=(
+            QuotaRule(
+                rule_set="ratelimiting-config",
+                rule_id="rule-id",
+                order=1,
+                evaluation="first_match",
+                unit="requests_per_day",
+                limit_to=Decimal(5000),
+                subjects=(("team", "frontend"),),
+            ),
+        ),
+        rule_sets=("ratelimiting-config",),
+        notes=(),
+    )
 
 
 def test_every_field_reaches_the_seed_and_each_subject_is_a_row(rule_file: Path, tmp_path: Path) -> None:
@@ -96,9 +111,14 @@ def test_every_field_reaches_the_seed_and_each_subject_is_a_row(rule_file: Path,
         "models": "openai-main/gpt-4o|claude",
         "metadata_key": "env",
         "metadata_value": "prod",
+        "conditions": "",
         "applies_per": "user|metadata.project_id",
         "unit": "tokens_per_hour",
         "limit_to": "1500",
+        "overrides": "",
+        "time_zone": "",
+        "enforcement": "",
+        "alert_thresholds": "",
         "valid_from": "2020-01-01",
         "valid_to": "",
     }
@@ -119,7 +139,10 @@ def test_every_field_reaches_the_seed_and_each_subject_is_a_row(rule_file: Path,
         ('["team:frontend"]', "[]", 6, "rules[0].when.subjects", "leave it out"),
         ('["team:frontend"]', "team:frontend", 6, "rules[0].when.subjects", "write a list"),
         ("subjects:", "segments:", 6, "rules[0].when.segments", "subjects, models, metadata"),
-        ('subjects: ["team:frontend"]', "metadata: {a: b, c: d}", 6, "rules[0].when.metadata", "one is"),
+        ('subjects: ["team:frontend"]', "metadata: {a: b, c: d, e: f, g: h, i: j}", 6, "rules[0].when.metadata",
+         "4 conditions on metadata"),
+        ('subjects: ["team:frontend"]', "metadata: {a: b, 'c=d': e}", 6, "rules[0].when.metadata.c=d", "none of %"),
+        ('subjects: ["team:frontend"]', "metadata: {a: ''}", 6, "rules[0].when.metadata", "leave metadata out"),
         ('subjects: ["team:frontend"]', "metadata: {a: 1}", 6, "rules[0].when.metadata.a", "in quotes"),
         ('"rule-id"', '"{user}-daily"', 4, "rules[0].id", "rate_limit_applies_per"),
         ("type: gateway-rate-limiting-config", "type: gateway-otel-config", 2, "type", "gateway-budget-config"),
@@ -148,7 +171,7 @@ def test_a_problem_says_where_it_is_and_what_to_do(
 def test_all_problems_of_a_file_are_told_at_once(rule_file: Path) -> None:
     rule_file.write_text(EVERYTHING.replace("id: everyone", "id: 7").replace("tokens_per_hour", "tokens"))
     with pytest.raises(RuleFileError) as caught:
-        import_rules(rule_file)
+        read_rules(rule_file)
     assert [(problem.line, problem.field) for problem in caught.value.problems] == [
         (10, "rules[0].unit"),
         (12, "rules[1].id"),
@@ -229,13 +252,14 @@ segments:
 
 
 def shown(rule: QuotaRule) -> tuple[object, ...]:
+    assert rule.conditions == () and not rule.overrides
     counted = (rule.applies_per, rule.unit, rule.limit_to)
     return (rule.rule_set, rule.rule_id, rule.evaluation, rule.subjects, rule.models, rule.metadata, *counted)
 
 
 def test_a_budget_of_tokens_counts_for_every_rule(rule_file: Path) -> None:
     rule_file.write_text(BUDGETS)
-    (rule,) = import_rules(rule_file)
+    (rule,) = read_rules(rule_file).rules
     of_team = ((("team", "ml"),), (), None)
     per = ("user", "metadata.app")
     assert shown(rule) == ("budgets", "tokens", "all_match", *of_team, per, "tokens_per_day", 1000)
@@ -245,7 +269,7 @@ def test_a_named_rate_limit_is_a_rule_a_window(rule_file: Path) -> None:
     rule_file.write_text(NAMED)
     users, models = (("user", "ann@x.io"), ("user", "bob@x.io")), ("openai-main/gpt-4o",)
     common = ("all_match", users, models, ("env", "prod"), ("user",))
-    assert [shown(rule) for rule in import_rules(rule_file)] == [
+    assert [shown(rule) for rule in read_rules(rule_file).rules] == [
         ("rate-limit/per-user", "requests_per_minute", *common, "requests_per_minute", 10),
         ("rate-limit/per-user", "tokens_per_day", *common, "tokens_per_day", 5000),
     ]
@@ -256,7 +280,7 @@ def test_a_named_rate_limit_for_everything(rule_file: Path) -> None:
         "name: all\ntype: tenant-rate-limit-config/model\nmode: enforce\n"
         "limits: {tokens_per_hour: 7}\napplies_to: {type: metadata, metadata: app}\n"
     )
-    (rule,) = import_rules(rule_file)
+    (rule,) = read_rules(rule_file).rules
     assert shown(rule)[2:] == ("all_match", (("*", "*"),), (), None, ("metadata.app",), "tokens_per_hour", 7)
 
 
@@ -264,7 +288,7 @@ def test_segments_limit_a_minute(rule_file: Path) -> None:
     nested = "configs:\n- tenantName: acme\n  " + SEGMENTS.replace("\n", "\n  ")
     for text, rule_set in ((SEGMENTS, "segments"), (nested, "acme")):
         rule_file.write_text(text)
-        account, app = import_rules(rule_file)
+        account, app = read_rules(rule_file).rules
         model = ("my-openai/gpt-4",)
         of_account = ((("virtualaccount", "my-svc"),), model, None, (), "requests_per_minute", 100)
         assert shown(account) == (rule_set, "gpt4", "all_match", *of_account)
@@ -275,42 +299,59 @@ def test_segments_limit_a_minute(rule_file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "old", "new", "line", "field", "words"),
     [
-        (BUDGETS, "tokens_per_day", "cost_per_week", 7, "rules[0].unit", "cost_per_week can't be counted"),
-        (BUDGETS, "tokens_per_day", "tokens_per_month", 7, "rules[0].unit", "tokens_per_month can't be counted"),
         (BUDGETS, "tokens_per_day", "cost_per_year", 7, "rules[0].unit", "write 'cost_per_day'"),
         (BUDGETS, "1000.0", "1000.5", 6, "rules[0].limit_to", "whole numbers"),
         (BUDGETS, "1000.0", "true", 6, "rules[0].limit_to", "write a number, 0 or more"),
         (BUDGETS, "1000.0", "-1", 6, "rules[0].limit_to", "write a number, 0 or more"),
         (BUDGETS, "1000.0", ".inf", 6, "rules[0].limit_to", "write a number, 0 or more"),
-        (BUDGETS, "audit_mode: false", "audit_mode: true", 9, "rules[0].audit_mode", "blocks nothing"),
         (BUDGETS, "audit_mode: false", "audit_mode: maybe", 9, "rules[0].audit_mode", "write true or false"),
-        (BUDGETS, "exceed: true", "exceed: false", 10, "rules[0].block_on_budget_exceed", "blocks nothing"),
-        (BUDGETS, "audit_mode: false", "alerts: {thresholds: [50]}", 9, "rules[0].alerts", "warns at 80 %"),
+        (
+            BUDGETS,
+            "audit_mode: false",
+            "alerts: {thresholds: [0.5]}",
+            9,
+            "rules[0].alerts.thresholds",
+            "write 1 to",
+        ),
+        (BUDGETS, "1000.0", "0.0000000000001", 6, "rules[0].limit_to", "whole numbers"),
+        (TENANT_BUDGET, "10.5", "0.0000000000001", 5, "limits.cost_per_day", "12 digits"),
+        (
+            TENANT_BUDGET,
+            "cost_per_day: 20}",
+            "cost_per_day: -1}",
+            12,
+            "applies_to.overrides[0].limits.cost_per_day",
+            "0 or",
+        ),
+        (
+            TENANT_BUDGET,
+            "[apollo]",
+            "[apollo, apollo]",
+            11,
+            "applies_to.overrides[0]",
+            "'apollo' has an override before",
+        ),
+        (TENANT_BUDGET, "metadata: project", "metadata: a|b", 9, "applies_to.metadata", "none of %"),
+        (
+            NAMED,
+            "env: {in: [prod]}",
+            "env: {in: [a, b]}\n    b: {in: [c, d]}\n    c: {not_in: [e]}\n    d: {not_in: [f]}",
+            3,
+            "when",
+            "4 conditions on metadata",
+        ),
         (BUDGETS, "audit_mode: false", "alerts: {thresholds: [], at: 1}", 9, "rules[0].alerts.at", "thresholds, notif"),
         (BUDGETS, "id: tokens", 'id: "{user}-daily"', 4, "rules[0].id", "budget_applies_per"),
         (BUDGETS, "metadata.app", "app", 8, "rules[0].budget_applies_per[1]", "metadata.<key>"),
         (BUDGETS, "team:ml", "virtual-account", 5, "rules[0].when.subjects[0]", "virtualaccount:…"),
-        (NAMED, "mode: enforce", "mode: audit", 15, "mode", "blocks nothing"),
         (NAMED, "mode: enforce", "mode: soft", 15, "mode", "write 'enforce'"),
-        (NAMED, "models: {in:", "models: {not_in:", 6, "when.models.not_in", "can't exclude"),
         (NAMED, "models: {in:", "models: {is:", 6, "when.models.is", "fields are in, not_in"),
         (NAMED, 'accounts: {in: ["*"]}', "accounts: {in: [openai]}", 7, "when.provider_accounts", "list the models"),
-        (NAMED, "env: {in: [prod]}", "env: {in: [prod, dev]}", 9, "when.metadata.env.in", "one value"),
-        (NAMED, "env: {in: [prod]}", "env: {in: [prod]}\n    b: {in: [c]}", 8, "when.metadata", "has 2 keys"),
         (NAMED, "env: {in: [prod]}", "env: {at: [prod]}", 9, "when.metadata.env.at", "fields are in, not_in"),
-        (NAMED, "    users:", "    teams: {in: [ml]}\n    users:", 4, "when.subjects", "users and teams"),
         (NAMED, "tokens_per_day: 5000", "tokens_per_week: 5", 12, "limits.tokens_per_week", "requests_per_minute, "),
         (NAMED, "tokens_per_day: 5000", "tokens_per_day: 0.5", 12, "limits.tokens_per_day", "whole number"),
         (NAMED, "type: per-user", "type: per-team", 14, "applies_to.type", "write 'aggregate'"),
         (NAMED, "type: per-user", "type: metadata", 13, "applies_to", "metadata key"),
-        (
-            NAMED,
-            "type: per-user",
-            "type: per-user\n  overrides: [{users: [a], limits: {tokens_per_day: 1}}]",
-            15,
-            "applies_to.overrides",
-            "the same for everyone",
-        ),
         (
             NAMED,
             "type: per-user",
@@ -335,15 +376,116 @@ def test_what_other_forms_say_is_understood_or_refused_where_it_stands(
     assert words in problem.message
 
 
-def test_a_budget_in_money_is_refused_part_by_part(rule_file: Path) -> None:
+def test_a_budget_in_money_is_kept_with_what_it_says(rule_file: Path) -> None:
     rule_file.write_text(TENANT_BUDGET)
-    assert [(problem.line, problem.field) for problem in check(rule_file)] == [
-        (5, "limits.cost_per_day"),
-        (6, "limits.cost_per_lifetime"),
-        (13, "mode"),
-        (14, "alerts"),
-        (10, "applies_to.overrides"),
+    read = read_rules(rule_file)
+    of_all = QuotaRule(
+        rule_set="team-budget/team-spend",
+        rule_id="cost_per_day",
+        order=1,
+        evaluation="all_match",
+        unit="cost_per_day",
+        limit_to=Decimal("10.5"),
+        subjects=(("team", "ml"),),
+        applies_per=("metadata.project",),
+        overrides={"apollo": Decimal(20)},
+        enforcement="soft",
+        alert_thresholds=(75, 90),
+    )
+    # An override is instead of all periods, so it takes its members out of those that it leaves out.
+    of_others = replace(
+        of_all,
+        rule_id="cost_per_lifetime",
+        order=2,
+        unit="cost_per_lifetime",
+        limit_to=Decimal(1000),
+        conditions=(Condition("metadata.project", ("apollo",), excludes=True),),
+        overrides={},
+    )
+    assert read.rules == (of_all, of_others)
+    assert [(note.line, note.field) for note in read.notes] == [
+        (15, "alerts.thresholds"),
+        (16, "alerts.notification_target"),
     ]
+
+
+def test_a_period_that_only_an_override_has_is_for_its_members(rule_file: Path) -> None:
+    rule_file.write_text(
+        "name: n\ntype: tenant-budget-config\nmode: audit\nlimits: {cost_per_day: 5}\n"
+        "applies_to:\n  type: per-user\n  overrides:\n"
+        "  - {users: [Ann@x.io], limits: {cost_per_day: 9, cost_per_month: 50}}\n"
+        "  - {users: [bob@x.io], limits: {cost_per_month: 70.5}}\n"
+    )
+    import_(rule_file, rule_file.parent)
+    columns = ("rule_set", "subject_type", "subject", "conditions", "applies_per", "unit", "limit_to", "overrides")
+    assert [tuple(row[column] for column in columns) for row in seed_rows(rule_file.parent)] == [
+        ("budget/n", "*", "*", "user!=bob@x.io", "user", "cost_per_day", "5", "ann@x.io=9"),
+        ("budget/n", "user", "ann@x.io", "", "user", "cost_per_month", "50", "bob@x.io=70.5"),
+        ("budget/n", "user", "bob@x.io", "", "user", "cost_per_month", "50", "bob@x.io=70.5"),
+    ]
+    assert {row["enforcement"] for row in seed_rows(rule_file.parent)} == {"audit"}
+
+
+EVERY_CONDITION = """\
+name: all
+type: tenant-budget-config
+when:
+  subjects:
+    users: {not_in: [Bob@x.io]}
+    teams: {in: [ml, ads]}
+    virtual_accounts: {in: [va-1]}
+  models: {in: [main/*, "a|b"], not_in: [main/gpt-3*]}
+  metadata:
+    env: {in: [prod, dev]}
+    app: {in: [chat]}
+    tier: {not_in: ["100%;"]}
+limits: {cost_per_quarter: 1000.50}
+applies_to: {type: aggregate}
+mode: enforce
+"""
+
+
+def test_every_condition_reaches_the_seed(rule_file: Path) -> None:
+    rule_file.write_text(EVERY_CONDITION)
+    import_(rule_file, rule_file.parent)
+    rows = seed_rows(rule_file.parent)
+    assert [(row["subject_type"], row["subject"]) for row in rows] == [("team", "ml"), ("team", "ads")]
+    assert (rows[0]["metadata_key"], rows[0]["metadata_value"], rows[0]["limit_to"]) == ("app", "chat", "1000.5")
+    assert rows[0]["conditions"].split(";") == [
+        "metadata.env=dev|prod",
+        "metadata.tier!=100%25%3B",
+        "model!=main/gpt-3*",
+        "model=a%7Cb|main/*",
+        "user!=bob@x.io",
+        "virtualaccount=va-1",
+    ]
+    rule_file.write_text(EVERY_CONDITION.replace("[prod, dev]", "[dev, prod]").replace("[main/*, ", "[main/*,main/*, "))
+    assert import_(rule_file, rule_file.parent).unchanged == ("cost_per_quarter",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", ("tokens_per_day", "1000", "", "")),
+        ("tokens_per_day", "cost_per_week", ("cost_per_week", "1000", "", "")),
+        ("tokens_per_day", "tokens_per_month", ("tokens_per_month", "1000", "", "")),
+        ("audit_mode: false", "audit_mode: true", ("tokens_per_day", "1000", "audit", "")),
+        ("exceed: true", "exceed: false", ("tokens_per_day", "1000", "audit", "")),
+        ("audit_mode: false", "alerts: {thresholds: [100, 50.0, 50]}", ("tokens_per_day", "1000", "", "50|100")),
+    ],
+)
+def test_what_budgets_of_rules_say_is_kept(rule_file: Path, old: str, new: str, expected: tuple[str, ...]) -> None:
+    rule_file.write_text(BUDGETS.replace(old, new))
+    import_(rule_file, rule_file.parent)
+    [row] = seed_rows(rule_file.parent)
+    assert tuple(row[name] for name in ("unit", "limit_to", "enforcement", "alert_thresholds")) == expected
+
+
+def test_several_pairs_of_metadata_must_all_be_there(rule_file: Path) -> None:
+    rule_file.write_text(ARTICLE.replace('subjects: ["team:frontend"]', "metadata: {a: b, c: d, e: 'f*'}"))
+    [rule] = read_rules(rule_file).rules
+    assert rule.metadata == ("a", "b")
+    assert rule.conditions == (Condition("metadata.c", ("d",)), Condition("metadata.e", ("f*",)))
 
 
 def test_a_team_budget_can_not_ask_for_teams(rule_file: Path) -> None:
@@ -389,7 +531,7 @@ def test_limits_of_rules_are_recorded_whatever_they_say() -> None:
 @pytest.mark.parametrize("text", [ARTICLE, BUDGETS])
 def test_a_limit_counts_as_the_quota_that_is_made_of_it(rule_file: Path, text: str) -> None:
     rule_file.write_text(text)
-    [rule], [row] = import_rules(rule_file), limit_rows(yaml.safe_load(text))
+    [rule], [row] = read_rules(rule_file).rules, limit_rows(yaml.safe_load(text))
     assert row["evaluation"] == rule.evaluation
 
 
@@ -459,8 +601,8 @@ def test_the_same_file_again_changes_nothing(rule_file: Path, tmp_path: Path) ->
 def test_a_rule_that_is_gone_is_closed_and_can_come_back(rule_file: Path, tmp_path: Path) -> None:
     rule_file.write_text(EVERYTHING)
     import_(rule_file, tmp_path)
-    both = import_rules(rule_file)
-    assert write_seed(both[:1], tmp_path, date(2026, 2, 1)).closed == ("everyone",)
+    both = read_rules(rule_file)
+    assert write_seed(replace(both, rules=both.rules[:1]), tmp_path, date(2026, 2, 1)).closed == ("everyone",)
     write_seed(both, tmp_path, date(2026, 4, 1))
     assert [version for version in versions(tmp_path) if version[0] == "everyone"] == [
         ("everyone", "0", "2020-01-01", "2026-02-01"),
@@ -522,3 +664,47 @@ def test_an_import_into_the_shipped_seed_keeps_its_header(rule_file: Path, tmp_p
     rule_file.write_text(ARTICLE)
     import_(rule_file, tmp_path)
     assert seed.read_text().splitlines()[0] == shipped.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("text", ["{}", "name: a", "other: []"])
+def test_what_is_none_of_the_forms_is_told(rule_file: Path, text: str) -> None:
+    rule_file.write_text(text)
+    [problem] = check(rule_file)
+    assert problem.line == 1 and "llm-spend-quotas" in problem.message
+
+
+def test_the_command_tells_lines_and_notes_and_how_rules_count(rule_file: Path, tmp_path: Path) -> None:
+    def command(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["quotas", *arguments, str(rule_file)])
+        return result.exit_code, result.output
+
+    rule_file.write_text(ARTICLE.replace("limit_to: 5000", "limit_to: many"))
+    problem = f"{rule_file}:7: rules[0].limit_to: is 'many'; write a whole number, 0 or more\n"
+    assert command("check") == (1, problem)
+
+    rule_file.write_text(TENANT_BUDGET)
+    code, output = command("check")
+    assert (code, output.count("Note: ")) == (0, 2)
+    assert f"Note: {rule_file}:15: alerts.thresholds: 90.50 % is kept as 90 %" in output
+
+    options = ("--seeds", str(tmp_path), "--evaluation", "first_match", "--valid-from", "2026-03-01")
+    code, output = command("import", *options)
+    assert (code, output.count("Note: ")) == (0, 2)
+    assert "2 added, 0 changed, 0 closed, 0 unchanged." in output
+    assert {(row["evaluation"], row["valid_from"]) for row in seed_rows(tmp_path)} == {("first_match", "2026-03-01")}
+    assert command("import", "--evaluation", "some")[0] == 2
+
+
+def test_json_is_read_as_json_with_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "budget.json"
+    file.write_text(
+        '{\n\t"name": "\\ud83d\\ude80 a\\/b",\n\t"type":"tenant-budget-config", "mode": "enforce",\n'
+        '\t"limits": {"cost_per_day": 1e-06,"cost_per_week":2E+3},\n\t"applies_to": {"type": "aggregate"}\n}\n'
+    )
+    rules = read_rules(file).rules
+    assert [(rule.rule_set, rule.limit_to) for rule in rules] == [
+        ("budget/🚀 a/b", Decimal("0.000001")),
+        ("budget/🚀 a/b", Decimal(2000)),
+    ]
+    file.write_text(file.read_text().replace("aggregate", "all"))
+    assert [(problem.line, problem.field) for problem in check(file)] == [(5, "applies_to.type")]

@@ -8,7 +8,7 @@ import pytest
 
 from llm_spend.build import project_dir
 from llm_spend.errors import UserError
-from llm_spend.seeds import find_seeds
+from llm_spend.seeds import find_seeds, read_seed
 
 MEMBERS = Path("seeds/mapping/org_members.csv")
 
@@ -55,3 +55,16 @@ def test_the_date_of_an_invoice_is_a_date(tmp_path: Path) -> None:
 def test_a_file_that_is_no_seed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no seeds: members\.csv.*org_members\.csv"):
         write(tmp_path, "a\n", name="members.csv")
+
+
+def test_columns_that_came_later_may_be_missing(tmp_path: Path) -> None:
+    """A seed of an older version has '' there; a column that was always there must be there."""
+    packaged = tmp_path / "packaged/quota_rules.csv"
+    packaged.parent.mkdir()
+    packaged.write_text("rule_set,conditions,unit,overrides,time_zone,enforcement,alert_thresholds\n")
+    older = tmp_path / "quota_rules.csv"
+    older.write_text("unit,rule_set,time_zone\ncost_per_day,a,UTC\n")
+    assert read_seed(older, packaged).decode().splitlines()[1] == "a,,cost_per_day,,UTC,,"
+    older.write_text("rule_set,time_zone\na,UTC\n")
+    with pytest.raises(UserError, match="They must be rule_set, conditions"):
+        read_seed(older, packaged)

@@ -1,4 +1,4 @@
-"""`llm-spend export` and `import`: nothing changes on the way, and nothing counts before all of it has arrived."""
+"""`llm-spend export raw` and `import`: nothing changes on the way, and nothing counts before all of it has arrived."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_the_commands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    assert run(monkeypatch, "export", "out", "--database", str(exported.database), "--json") == 0
+    assert run(monkeypatch, "export", "raw", "out", "--database", str(exported.database), "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["rows"]["portkey__logs"] == 5
     assert run(monkeypatch, "import", "out", "--database", "new.duckdb") == 0

@@ -125,11 +125,18 @@ LARGE = {
     "int_requests_unioned": {"usage_date", "started_at"},
     "fct_llm_requests": {"usage_date"},
     "int_quota_matches": {"usage_date"},
+    "int_quota_sums": {"usage_date"},
     "llm_quota_usage": {"usage_date"},
 }
 # What finds the dates reads some columns of all raw rows: the one thing that grows with history (docs/scale.md).
 # Feedback of today can be about a request of any date.
-ELSE: dict[str, dict[str, set[str]]] = {"int_load_contents": {}, "int_moved_requests": {}, "llm_feedback": {}}
+# Windows that are longer than a day are added up from all their dates; a row a load, subject and date.
+ELSE: dict[str, dict[str, set[str]]] = {
+    "int_load_contents": {},
+    "int_moved_requests": {},
+    "llm_feedback": {},
+    "int_quota_breach_ledger": {"int_quota_matches": {"usage_date"}},
+}
 # One column of a summary.
 NOT_LOOKED_AT = {"accepted_values_llm_quota_usage_status__ok__warning__breached"}
 

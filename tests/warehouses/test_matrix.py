@@ -14,7 +14,7 @@ from tests.warehouses.conftest import History
 pytestmark = pytest.mark.slow
 
 # When a row arrived, and with which load, is the one thing that differs from one destination to the other.
-ARRIVAL = {"loaded_at", "load_id", "last_loaded_at", "last_listed_at", "detected_at", "date_version"}
+ARRIVAL = {"loaded_at", "load_id", "last_loaded_at", "last_listed_at", "detected_at", "voided_at", "date_version"}
 # BigQuery's are logged values, those of the others lie between two of them.
 PERCENTILES = {
     f"p{percent}_{measure}_ms": (f"{measure}_ms", percent)

@@ -26,6 +26,11 @@ case
 end
 {%- endmacro %}
 
+{# SQL condition: a line, or the restatement of one, is a share of a cost that teams share. #}
+{% macro is_shared(allocation_method) -%}
+{{ allocation_method }} in ('{{ llm_spend.shared_cost_methods() | join("', '") }}')
+{%- endmacro %}
+
 {# The columns of a line, own usage or restatement, as they are kept when its month is closed. #}
 {% macro chargeback_line_columns() %}
     {{ return([
@@ -62,7 +67,8 @@ end
     requests and tokens of the provider's month are still those that were published, or all of those of the model, with
     other owners; else late_data. What a bill adds to the usage is restated apart, by its allocation method: as a
     bill_correction where it changes what the provider's month costs, else for the reason for which the usage changed. A
-    bill has no prices that could be corrected, and where it covers a day, nor has the usage (int_chargeback_lines).
+    bill has no prices that could be corrected, and where it covers a day, nor has the usage (int_cost_lines). What is shared of
+    other lines follows them, at today's prices: a shared_correction, whatever moved them.
     A part that is nothing has no line. Cents are shared as in a month: what the
     provider's month costs now, rounded once, less what was charged for it.
 #}
@@ -70,6 +76,7 @@ end
     {%- set key_columns = ['provider', 'cost_center_id', 'team_id', 'model_id'] %}
     {%- set keys = key_columns | join(', ') %}
     {%- set is_price = "restatement_reason = 'price_correction'" %}
+    {%- set is_share = llm_spend.is_shared('allocation_method') %}
     with published_lines as (
         select
             *,
@@ -154,7 +161,8 @@ end
             sum(quantity_tokens) over (partition by original_period, provider, model_id) as model_tokens,
             sum(case when allocation_method = 'own_usage' then coalesce(usage_usd, 0) else 0 end)
                 over (partition by original_period, provider, model_id) as model_usd,
-            sum(coalesce(usage_usd, 0)) over (partition by original_period, provider) as provider_usd,
+            sum(case when {{ is_share }} then 0 else coalesce(usage_usd, 0) end)
+                over (partition by original_period, provider) as provider_usd,
             sum(attempts) over (partition by original_period, provider) as provider_attempts,
             sum(quantity_tokens) over (partition by original_period, provider) as provider_tokens
         from differences
@@ -166,6 +174,7 @@ end
             {{ keys }},
             allocation_method,
             case
+                when {{ is_share }} then 'shared_correction'
                 -- The bill gives way to what its usage costs by the price book; what is left is the bill's own.
                 when allocation_method <> 'own_usage' and provider_usd <> 0 then 'bill_correction'
                 when model_attempts = 0 and model_tokens = 0 and model_usd = 0 then 'reattribution'

@@ -47,6 +47,14 @@
 {% endmacro %}
 
 {#
+    How a table is kept whose dates are replaced, but for rows of no date that each build makes anew. BigQuery replaces
+    the partitions that it is told, whole: there it is a view of the tables below it.
+#}
+{% macro kept_by_date_in_part() %}{{ return(adapter.dispatch('kept_by_date_in_part', 'llm_spend')()) }}{% endmacro %}
+{% macro default__kept_by_date_in_part() %}{{ return(llm_spend.kept_by_date(none, none)) }}{% endmacro %}
+{% macro bigquery__kept_by_date_in_part() %}{{ return({'materialized': 'view'}) }}{% endmacro %}
+
+{#
     What `llm-spend build` asked the tables before dbt compiles this query (a list by name, see build_constants.py), where
     a warehouse skips partitions for constants only; without it the queries find the same, and read more.
 #}

@@ -49,7 +49,8 @@
 {% set quota_seeds = [
     ('quota_rules', [
         'rule_set', 'rule_id', 'rule_order', 'evaluation', 'subject_type', 'subject', 'models', 'metadata_key',
-        'metadata_value', 'applies_per', 'unit', 'limit_to', 'valid_from', 'valid_to'
+        'metadata_value', 'conditions', 'applies_per', 'unit', 'limit_to', 'overrides', 'time_zone', 'enforcement',
+        'alert_thresholds', 'valid_from', 'valid_to'
     ])
 ] %}
 {# The prices of closed months are kept, these are not. Which name means which model is in the version of a date. #}

@@ -1,6 +1,6 @@
 -- Per month of usage and provider: the lines, restatements included, add up to what the month costs now, rounded once,
 -- and carry all its tokens. A closed month costs what its days cost, and what int_restated_daily adds to that where no
--- bill covers the day; and what bills add.
+-- bill covers the day; and what bills and shared amounts add.
 {{ config(severity='error') }}
 
 with costs as (
@@ -34,6 +34,14 @@ with costs as (
         0 as quantity_tokens,
         0 as unpriced_tokens
     from {{ ref('int_true_up_lines') }}
+    union all
+    select
+        billing_period as original_period,
+        provider,
+        exact_cost_usd as cost_usd,
+        0 as quantity_tokens,
+        0 as unpriced_tokens
+    from {{ ref('int_shared_costs') }}
 ),
 
 months as (

@@ -18,6 +18,7 @@ statements as (
         coalesce(sum(total_usd), 0) as total_usd,
         coalesce(sum(direct_usd), 0) + coalesce(sum(unallocated_usd), 0) + coalesce(sum(restatement_usd), 0)
         + coalesce(sum(true_up_usd), 0) + coalesce(sum(commitment_usd), 0) + coalesce(sum(credit_usd), 0)
+        + coalesce(sum(shared_usd), 0)
             as subtotals_usd,
         sum(quantity_tokens) as quantity_tokens,
         sum(unpriced_tokens) as unpriced_tokens

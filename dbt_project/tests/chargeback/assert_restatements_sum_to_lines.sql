@@ -17,7 +17,9 @@ restatements as (
         original_period,
         coalesce(sum(cost_as_reported_usd), 0) as reported_usd,
         coalesce(sum(cost_as_restated_usd), 0) as restated_usd,
-        sum(price_correction_usd + bill_correction_usd + late_data_usd + reattribution_usd) as difference_usd,
+        sum(
+            price_correction_usd + bill_correction_usd + late_data_usd + reattribution_usd + shared_correction_usd
+        ) as difference_usd,
         sum(tokens_as_restated) as quantity_tokens
     from {{ ref('llm_chargeback_restatements') }}
     group by original_period

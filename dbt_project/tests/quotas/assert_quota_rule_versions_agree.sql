@@ -11,9 +11,14 @@ with versions as (
         models,
         metadata_key,
         metadata_value,
+        conditions,
         applies_per,
         unit,
         limit_to,
+        overrides,
+        time_zone,
+        enforcement,
+        alert_thresholds,
         valid_from,
         coalesce(valid_to, cast('9999-12-31' as date)) as valid_to
     from {{ ref('llm_quota_rules') }}

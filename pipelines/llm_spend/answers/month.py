@@ -6,7 +6,7 @@ the others, the unallocated) add up to its total.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -67,16 +67,19 @@ class Breakdown:
 
 @dataclass(frozen=True)
 class Breach:
-    """A quota that was exceeded, and the request that crossed it. `used` and `limit_to` are in `unit`."""
+    """A quota that was exceeded, and the request that crossed it.
+
+    `used`, `limit_to` and `overage` are in `unit`: whole requests or tokens, or USD.
+    """
 
     breached_at: datetime
     rule_id: str
     subject_type: str
     subject: str
     unit: str | None
-    limit_to: int
-    used: int
-    overage: int
+    limit_to: Decimal | int
+    used: Decimal | int
+    overage: Decimal | int
     observed_blocks: int | None
     request_key: str
     request_model: str | None
@@ -405,7 +408,15 @@ def _quotas(asked: _Month) -> Quotas:
         asked.start,
         asked.end,
     )[0][0]
-    return Quotas(f"{MARTS}.{_BREACHES}", rules, found, tuple(Breach(*row) for row in latest), highest)
+    return Quotas(f"{MARTS}.{_BREACHES}", rules, found, tuple(_breach(row) for row in latest), highest)
+
+
+def _breach(row: tuple[Any, ...]) -> Breach:
+    """From the columns in the order of Breach. The mart has all amounts as decimals."""
+    breach = Breach(*row)
+    if breach.unit is None or breach.unit.startswith("cost"):
+        return breach
+    return replace(breach, limit_to=int(breach.limit_to), used=int(breach.used), overage=int(breach.overage))
 
 
 def _chargeback(asked: _Month) -> Chargeback:

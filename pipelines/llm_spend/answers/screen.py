@@ -228,6 +228,10 @@ def _usage_cells(usage: Usage, share: str) -> tuple[str, ...]:
     )
 
 
+def _amount(used: Decimal | int) -> str:
+    return usd(used) if isinstance(used, Decimal) else count(used)
+
+
 def _quota_rows(quotas: Quotas, month: date) -> RenderableType:
     if not quotas.rules:
         return Text("No quota rules are loaded. Give them in quota_rules.csv, then run `llm-spend build`.")
@@ -241,10 +245,11 @@ def _quota_rows(quotas: Quotas, month: date) -> RenderableType:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for breach in quotas.latest:
-        unit = (breach.unit or "").replace("_", " ")
+        unit = (breach.unit or "").replace("_", " ").removeprefix("cost ")
         text = Text()
-        text.append(printable(f"{breach.subject_type.removeprefix('metadata.')} {breach.subject}"), style="bold")
-        text.append(f"  {count(breach.used)} of {count(breach.limit_to)} {unit}")
+        who = f"{breach.subject_type.removeprefix('metadata.')} {breach.subject}"
+        text.append("everyone" if who == "* *" else printable(who), style="bold")
+        text.append(f"  {_amount(breach.used)} of {_amount(breach.limit_to)} {unit}")
         text.append(printable(f"  {breach.rule_id}"), style="dim")
         request = Text(printable(f"crossed by {breach.request_key}"), style="dim")
         grid.add_row(moment(breach.breached_at), Group(text, request))

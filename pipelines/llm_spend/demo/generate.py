@@ -14,6 +14,9 @@ from shutil import copyfileobj, rmtree
 from llm_spend.demo import (
     bill_files,
     bills,
+    budgets,
+    chargeback,
+    customers,
     litellm,
     organisation,
     portkey,
@@ -118,6 +121,8 @@ def generate(
     rules = quotas.rules(plan.daily_mean)
     organisation.write_seeds(org, out_dir / "seeds")
     quotas.write_config(rules, out_dir / "rules" / "rate-limits.yaml")
+    budgeted = budgets.budgets(plan.daily_mean)
+    budgets.write_config(budgeted, out_dir / "rules" / "budgets.yaml")
     self_hosted.write_mapping(out_dir / "other" / "mapping.yml")
 
     halves = [(0, days)] if requests < _TWO_PROCESSES_FROM else [(0, days // 2), (days // 2, days)]
@@ -132,6 +137,11 @@ def generate(
     bill = bills.issue(result.ledger.meter, plan.days)
     bill_files.write(bill, out_dir / "bills", asked_on=date.fromordinal(until.toordinal() + 1))
     bill_files.write_seeds(bill, out_dir / "seeds")
+    plans = customers.plans(until.replace(day=1))
+    contracts = customers.contracts(org.customers, until.replace(day=1))
+    customers.write_seeds(plans, contracts, out_dir / "seeds")
+    months = sorted({day.replace(day=1) for day in plan.days})
+    chargeback.write_seeds(months[0], out_dir / "seeds")
     parameters = {
         "requests": requests,
         "seed": seed,
@@ -140,7 +150,12 @@ def generate(
         "reorganised_on": org.reorganised_on.isoformat(),
     }
     truth_path = out_dir / "truth.json"
-    document = truth.document(result.ledger, rules, parameters) | {"bills": bills.truth(bill)}
+    document = truth.document(result.ledger, rules, parameters) | {
+        "bills": bills.truth(bill),
+        "budgets": budgets.truth(budgeted, result.ledger),
+        "shared_costs": chargeback.truth(org, months),
+        "customers": customers.truth(result.ledger.members["customer"], plans, contracts),
+    }
     truth.write(document, truth_path)
     return DemoReport(
         out_dir=out_dir,

@@ -23,7 +23,8 @@ class DemoInputs:
 def write(folder: Path, requests: int, seed: int, progress: Progress | None = None) -> DemoInputs:
     """Write logs, bills, seeds, rules and truth below `folder`, replacing an earlier demo's."""
     report = generate(folder, requests=requests, seed=seed, progress=progress)
-    import_(folder / "rules" / "rate-limits.yaml", folder / "seeds")
+    for file in ("rate-limits.yaml", "budgets.yaml"):
+        import_(folder / "rules" / file, folder / "seeds")
     return DemoInputs(sources(folder), folder / "seeds", report.truth_path)
 
 

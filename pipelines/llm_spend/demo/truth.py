@@ -73,6 +73,25 @@ class ReconciledBill:
     causes: dict[str, Decimal]
 
 
+@dataclass(frozen=True)
+class CustomerMonth:
+    """What a customer used in a month, what that costs and what it pays; None is not known. Amounts are USD.
+
+    `tiers`: (tokens above the plan from which the price holds, tokens, amount).
+    """
+
+    plan_id: str | None
+    used_tokens: int
+    overage_tokens: int | None
+    fee_usd: Decimal | None
+    overage_usd: Decimal | None
+    revenue_usd: Decimal | None
+    cost_usd: Decimal | None
+    recommended_plan: str | None
+    recommended_saving_usd: Decimal | None
+    tiers: tuple[tuple[int, int, Decimal | None], ...]
+
+
 class Truth:
     """A loaded truth file. Dates are `YYYY-MM-DD` text, months `YYYY-MM`."""
 
@@ -173,6 +192,29 @@ class Truth:
             for month, providers in self.document["bills"].items()
             for provider, entry in providers.items()
         }
+
+    def shared_costs(self) -> dict[tuple[str, str, str], Decimal]:
+        """(month, cost centre, team) -> its share of the licence."""
+        return {
+            (month, center, team): Decimal(usd)
+            for month, lines in self.document["shared_costs"].items()
+            for center, team, usd in lines
+        }
+
+    def customer_months(self) -> dict[tuple[str, str], CustomerMonth]:
+        """(month, customer) -> its usage and amounts."""
+        return {
+            (month, customer): CustomerMonth(
+                **{name: _known_usd(value) if name.endswith("_usd") else value for name, value in entry.items()}
+                | {"tiers": tuple((start, count, _known_usd(amount)) for start, count, amount in entry["tiers"])}
+            )
+            for month, customers in self.document["customers"].items()
+            for customer, entry in customers.items()
+        }
+
+
+def _known_usd(amount: str | None) -> Decimal | None:
+    return None if amount is None else Decimal(amount)
 
 
 def _measures(cell: list[Any]) -> Measures:

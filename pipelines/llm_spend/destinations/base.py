@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from llm_spend.schema import Schemas
 
 Row = tuple[Any, ...]
+Statement = str | tuple[str, Sequence[Any]]
+"""SQL, or SQL with what its `%s` stand for."""
 
 
 class Connection(ABC):
@@ -70,7 +72,7 @@ class Destination(ABC):
             return connection.rows(sql, parameters)
 
     @abstractmethod
-    def execute(self, *statements: str) -> None:
+    def execute(self, *statements: Statement) -> None:
         """Run statements that give no rows, over one connection. Raises UserError when it can't be opened."""
 
     def tables(self, schema: str) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from llm_spend.destinations.base import Connection, Destination, Row
+from llm_spend.destinations.base import Connection, Destination, Row, Statement
 from llm_spend.errors import UserError, first_line
 from llm_spend.schema import Schemas
 
@@ -103,10 +103,10 @@ class DuckDb(Destination):
                     "Run `llm-spend build`.",
                 ) from error
 
-    def execute(self, *statements: str) -> None:
+    def execute(self, *statements: Statement) -> None:
         with self._open(read_only=False) as connection:
             for statement in statements:
-                connection.execute(statement)
+                connection.execute(statement if isinstance(statement, str) else _with_literals(*statement))
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         try:

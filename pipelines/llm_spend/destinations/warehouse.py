@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llm_spend.destinations.base import Connection, Destination, Row
+from llm_spend.destinations.base import Connection, Destination, Row, Statement
 from llm_spend.errors import UserError, first_line
 from llm_spend.schema import Kind, Schemas, hints
 
@@ -46,9 +46,9 @@ class Session(_WarehouseConnection):
         super().__init__(dataset.sql_client, tables_sql)
         self._dataset = dataset
 
-    def execute(self, statement: str) -> None:
-        """Run a statement that gives no rows."""
-        self._client.execute_sql(statement)
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement that gives no rows; `%s` marks a parameter."""
+        self._client.execute_sql(statement, *parameters)
 
     def has_schema(self, schema: str) -> bool:
         """Whether a schema is there, as far as this user can see."""
@@ -137,10 +137,10 @@ class Warehouse(Destination):
         with self._dataset() as dataset, dataset:
             yield Session(dataset, self._tables_sql)
 
-    def execute(self, *statements: str) -> None:
+    def execute(self, *statements: Statement) -> None:
         with self.session() as session:
             for statement in statements:
-                session.execute(statement)
+                session.execute(*((statement,) if isinstance(statement, str) else statement))
 
     @contextmanager
     def _dataset(self) -> Iterator[Any]:

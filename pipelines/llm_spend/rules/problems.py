@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from llm_spend.errors import UserError
+from llm_spend.log import redact
 from llm_spend.rules.yaml_lines import Document, YamlPath
 
 
@@ -35,7 +36,7 @@ class RuleFileError(UserError):
 
 
 def problem_at(file: Path, document: Document, path: YamlPath, message: str) -> Problem:
-    return Problem(file, document.line_of(path), field_of(path), message)
+    return Problem(file, document.line_of(path), field_of(path), redact(message))
 
 
 def invalid(file: Path, document: Document, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
@@ -84,6 +85,8 @@ def _message(model: type[BaseModel], detail: Mapping[str, Any], path: YamlPath) 
 
 def _fields_beside(model: type[BaseModel], path: YamlPath) -> list[str]:
     """The fields of the part of a file that the last part of a path is in."""
+    if issubclass(model, RootModel):
+        model = _model_in(model.model_fields["root"].annotation) or model
     for part in path[:-1]:
         field = {info.alias or name: info for name, info in model.model_fields.items()}.get(str(part))
         model = (field and _model_in(field.annotation)) or model

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
+from llm_spend.rules.quota import METADATA, is_key
+
 SUBJECT_TYPES = {
     "user": "user",
     "team": "team",
@@ -79,15 +81,7 @@ def _budget_id(value: str) -> str:
     return value
 
 
-def _model_name(value: str) -> str:
-    if "|" in value:
-        raise ValueError(f"{value!r} contains '|'; list each name on its own")
-    return value
-
-
-def _one_pair(value: dict[str, str]) -> dict[str, str]:
-    if len(value) > 1:
-        raise ValueError(f"has {len(value)} keys; one is supported, make a rule of each")
+def _pairs(value: dict[str, str]) -> dict[str, str]:
     for key, text in value.items():
         if not key.strip() or not text.strip():
             raise ValueError("has an empty key or value; write both, or leave metadata out")
@@ -95,8 +89,7 @@ def _one_pair(value: dict[str, str]) -> dict[str, str]:
 
 
 def _counter(value: str) -> str:
-    key = value.removeprefix("metadata.")
-    if value in APPLIES_PER or (value != key and key and "|" not in key):
+    if value in APPLIES_PER or (value.startswith(METADATA) and is_key(value)):
         return value
     raise ValueError(f"{value!r} is not supported; write {', '.join(APPLIES_PER)} or metadata.<key>")
 
@@ -112,8 +105,7 @@ def _amount(value: object) -> Decimal:
 
 Name = Annotated[StrictStr, AfterValidator(_not_blank)]
 Subject = Annotated[StrictStr, AfterValidator(_subject)]
-ModelName = Annotated[Name, AfterValidator(_model_name)]
-Pair = Annotated[dict[StrictStr, StrictStr], AfterValidator(_one_pair)]
+Pairs = Annotated[dict[StrictStr, StrictStr], AfterValidator(_pairs)]
 Counter = Annotated[StrictStr, AfterValidator(_counter)]
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
 
@@ -134,8 +126,8 @@ class When(Strict):
     """Conditions of a rule, all of which must hold; none = every request."""
 
     subjects: list[Subject] | None = Field(default=None, min_length=1)
-    models: list[ModelName] | None = Field(default=None, min_length=1)
-    metadata: Pair | None = None
+    models: list[Name] | None = Field(default=None, min_length=1)
+    metadata: Pairs | None = None
 
 
 class Rule(Strict):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr
 
-from llm_spend.rules.truefoundry import Manifest, ModelName, Name, Pair, Strict, Subject
+from llm_spend.rules.truefoundry import Manifest, Name, Pairs, Strict, Subject
 
 
 def _user(value: str) -> str:
@@ -21,10 +21,10 @@ class Segment(Strict):
     id: Name
     subject: Subject | None = None
     user: Annotated[StrictStr, AfterValidator(_user)] | None = None
-    model: ModelName | None = None
+    model: Name | None = None
     limit: StrictInt = Field(ge=0)
     unit: Literal["requests", "tokens"]
-    metadata: Pair | None = None
+    metadata: Pairs | None = None
 
 
 class SegmentsConfig(Manifest):

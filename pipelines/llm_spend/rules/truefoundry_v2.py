@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from llm_spend.rules.truefoundry import Alerts, Amount, Manifest, ModelName, Name, Strict
+from llm_spend.rules.truefoundry import Alerts, Amount, Manifest, Name, Strict
 
 Mode = Literal["enforce", "audit", "soft_enforce"]
 AppliesToType = Literal["aggregate", "per-user", "per-model", "per-virtual-account", "metadata"]
@@ -29,8 +29,8 @@ class InNotIn(Strict):
 
     model_config = ConfigDict(extra="forbid", validate_by_name=True)
 
-    in_: list[ModelName] | None = Field(default=None, alias="in", min_length=1)
-    not_in: list[ModelName] | None = Field(default=None, min_length=1)
+    in_: list[Name] | None = Field(default=None, alias="in", min_length=1)
+    not_in: list[Name] | None = Field(default=None, min_length=1)
 
 
 class Subjects(Strict):
@@ -98,6 +98,10 @@ class _Override(Strict):
     models: list[Name] | None = Field(default=None, min_length=1)
     virtual_accounts: list[Name] | None = Field(default=None, min_length=1)
     metadata_values: list[Name] | None = Field(default=None, min_length=1)
+
+    @property
+    def members(self) -> list[str]:
+        return self.users or self.models or self.virtual_accounts or self.metadata_values or []
 
 
 class CostOverride(_Override):

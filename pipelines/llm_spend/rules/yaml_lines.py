@@ -1,5 +1,6 @@
 """YAML with line numbers: the plain value of a document, and the line on which each part of it stands."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,30 @@ class Document:
         return self.lines.get(path, 1)
 
 
+class _Loader(yaml.SafeLoader):
+    """JSON is YAML but for numbers such as `1e-06`, which YAML takes for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?[eE][-+]?\d+$", re.ASCII), list("-0123456789")
+)
+_SURROGATES = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+
+
+def _yaml_text(file: Path) -> str:
+    """The text of a file. Tabs between the parts of JSON, and its halves of characters, are nothing to YAML."""
+    text = file.read_text(encoding="utf-8-sig")
+    if file.suffix.lower() != ".json":
+        return text
+    halves = _SURROGATES.sub(lambda found: bytes.fromhex(found[1] + found[2]).decode("utf-16-be"), text)
+    return halves.replace("\t", " ")
+
+
 def read_document(file: Path) -> Document:
     """The one YAML document of `file`. Raises YamlError; OSError when the file can't be read."""
-    loader: yaml.SafeLoader | None = None
+    loader: _Loader | None = None
     try:
-        loader = yaml.SafeLoader(file.read_text(encoding="utf-8-sig"))
+        loader = _Loader(_yaml_text(file))
         node = loader.get_single_node()
         if node is None:
             return Document(None, {})

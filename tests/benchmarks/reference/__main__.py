@@ -14,7 +14,7 @@ from time import monotonic, process_time
 import duckdb
 
 FOLDER = Path(__file__).parent
-BUILD = ("requests", "usage", "quotas", "chargeback", "health", "gateways", "providers")
+BUILD = ("requests", "usage", "quotas", "chargeback", "health", "gateways", "providers", "customers", "focus")
 
 
 def connect(database: Path) -> duckdb.DuckDBPyConnection:

@@ -1,5 +1,84 @@
+-- One cost is shared: an amount in USD, by headcount of all teams. Its provider has no usage.
 create table llm_spend.llm_chargeback_lines as
-with sums as (
+with headcounts as (
+    select
+        months.billing_period,
+        costs.provider,
+        teams.cost_center_id,
+        teams.team_id,
+        cast(cast(costs.amount as decimal(18, 2)) * 100 as hugeint) as cents,
+        count(*) as heads
+    from (select distinct date_trunc('month', usage_date) as billing_period from llm_spend.fct_llm_requests) as months
+    inner join source.llm_spend_seeds.shared_costs as costs on months.billing_period >= cast(costs.valid_from as date)
+    inner join members on last_day(months.billing_period) between members.valid_from and members.valid_to - 1
+    inner join teams
+        on
+            members.team_id = teams.team_id
+            and last_day(months.billing_period) between teams.valid_from and teams.valid_to - 1
+    group by all
+),
+
+-- In 10^-12 USD: whole parts of 10^-12, rounded half-up; what is left is the largest team's.
+parts as (
+    select
+        *,
+        (
+            cents * 10000000000 * (heads * 1000000000000 // sum(heads) over (partition by billing_period))
+            + 500000000000
+        ) // 1000000000000 as part
+    from headcounts
+),
+
+exact_parts as (
+    select
+        * exclude (part),
+        part + if(
+            row_number() over (partition by billing_period order by heads desc, cost_center_id, team_id) = 1,
+            cents * 10000000000 - sum(part) over (partition by billing_period),
+            0
+        ) as part
+    from parts
+),
+
+shared as (
+    select
+        cast(billing_period as date) as billing_period,
+        concat_ws(
+            '|', cast(billing_period as date), provider, cost_center_id, team_id, '(none)', 'shared', 'headcount'
+        ) as line_id,
+        'shared' as line_type,
+        'headcount' as allocation_method,
+        cost_center_id,
+        team_id,
+        provider,
+        '(none)' as model_id,
+        0 as quantity_tokens,
+        cast(cast(part as decimal(26, 0)) * cast(0.000000000001 as decimal(12, 12)) as decimal(38, 12))
+            as exact_cost_usd,
+        cast(
+            cast(
+                part // 10000000000
+                + if(
+                    row_number() over (
+                        partition by billing_period order by part % 10000000000 desc, cost_center_id, team_id
+                    ) <= cents - sum(part // 10000000000) over (partition by billing_period),
+                    1,
+                    0
+                ) as bigint
+            ) * cast(0.01 as decimal(3, 2)) as decimal(38, 2)
+        ) as amount_usd,
+        'shared' as cost_basis,
+        'USD' as currency,
+        cast(billing_period as date) as original_period,
+        cast(null as varchar) as restatement_reason,
+        false as is_closed,
+        0 as unpriced_tokens,
+        0 as unpriced_requests,
+        false as has_unpriced_usage
+    from exact_parts
+),
+
+sums as (
     select
         cast(date_trunc('month', usage_date) as date) as billing_period,
         coalesce(provider, '(unknown)') as provider,
@@ -24,7 +103,7 @@ floored as (
     from sums
 ),
 
-shared as (
+rounded as (
     select
         *,
         cast(round(sum(exact_cost_usd) over a_bill * 100, 0) as bigint)
@@ -66,7 +145,11 @@ select
     unpriced_tokens,
     unpriced_requests,
     unpriced_requests > 0 as has_unpriced_usage
-from shared;
+from rounded
+
+union all
+
+select * from shared;
 
 create table llm_spend.llm_chargeback_statements as
 with sums as (
@@ -81,6 +164,7 @@ with sums as (
         case
             when bool_or(line_type = 'restatement') then sum(amount_usd) filter (line_type = 'restatement') else 0
         end as restatement,
+        coalesce(sum(amount_usd) filter (line_type = 'shared'), 0) as shared,
         sum(amount_usd) as total,
         cast(sum(quantity_tokens) as bigint) as quantity_tokens,
         cast(sum(unpriced_tokens) as bigint) as unpriced_tokens,
@@ -95,6 +179,7 @@ select
     cost_center_id,
     team_id,
     cast(direct as decimal(38, 2)) as direct_usd,
+    cast(shared as decimal(38, 2)) as shared_usd,
     cast(unallocated as decimal(38, 2)) as unallocated_usd,
     cast(0 as decimal(38, 2)) as true_up_usd,
     cast(0 as decimal(38, 2)) as commitment_usd,
@@ -127,6 +212,7 @@ select
     amount_usd as bill_correction_usd,
     amount_usd as late_data_usd,
     amount_usd as reattribution_usd,
+    amount_usd as shared_correction_usd,
     currency,
     quantity_tokens as tokens_as_reported,
     quantity_tokens as tokens_as_restated,

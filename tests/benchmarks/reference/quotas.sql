@@ -10,13 +10,20 @@ select
     nullif(models, '') as models,
     nullif(metadata_key, '') as metadata_key,
     nullif(metadata_value, '') as metadata_value,
+    nullif(conditions, '') as conditions,
     nullif(applies_per, '') as applies_per,
     coalesce(nullif(applies_per, ''), subject_type) as counter_subject_type,
     if(nullif(applies_per, '') is null, subject, null) as counter_subject,
     unit,
-    if(unit like 'tokens%', 'tokens', 'requests') as measure,
+    split_part(unit, '_per_', 1) as measure,
     split_part(unit, '_per_', 2) as window_unit,
-    cast(limit_to as bigint) as limit_to,
+    cast(null as bigint) as window_days,
+    cast(limit_to as decimal(38, 12)) as limit_to,
+    nullif(overrides, '') as overrides,
+    nullif(time_zone, '') as time_zone,
+    coalesce(nullif(enforcement, ''), 'enforce') as enforcement,
+    coalesce(nullif(alert_thresholds, ''), '80') as alert_thresholds,
+    cast(if(rule_set = 'budgets', 50, 80) as bigint) as warning_at,
     cast(valid_from as date) as valid_from,
     cast(nullif(valid_to, '') as date) as valid_to
 from source.llm_spend_seeds.quota_rules;
@@ -128,6 +135,20 @@ from counted
 where subject is not null and quantity is not null
 group by rule_id, subject, if(rule_id like '%hourly', date_trunc('hour', started_at), usage_date);
 
+-- What teams spend in a month.
+create temp table months as
+select
+    team_id as subject,
+    date_trunc('month', usage_date) as window_start,
+    cast(coalesce(sum(cost_usd), 0) as decimal(38, 12)) as used,
+    count(*) filter (is_final_attempt and status = 'blocked_rate_limit') as observed_blocks,
+    count(*) filter (price_status in ('no_usage', 'unmeasured')) as unmeasured_requests,
+    count(*) filter (cost_usd is null) as unpriced_requests,
+    cast(coalesce(sum(total_tokens) filter (cost_usd is null), 0) as bigint) as unpriced_tokens
+from llm_spend.fct_llm_requests
+where team_id <> '(unallocated)'
+group by team_id, date_trunc('month', usage_date);
+
 create table llm_spend.llm_quota_usage as
 select
     rules.rule_set,
@@ -135,6 +156,9 @@ select
     rules.counter_subject_type as subject_type,
     windows.subject,
     rules.unit,
+    rules.measure,
+    rules.window_unit,
+    rules.enforcement,
     rules.limit_to,
     cast(windows.window_start as date) as usage_date,
     windows.window_start,
@@ -143,18 +167,97 @@ select
         when 'hour' then windows.window_start + interval 1 hour
         when 'day' then windows.window_start + interval 1 day
     end as window_end,
-    windows.used,
-    whole_ratio(windows.used, rules.limit_to) as used_ratio,
+    cast(windows.used as decimal(38, 12)) as used,
+    whole_ratio(windows.used, cast(rules.limit_to as bigint)) as used_ratio,
     case
         when windows.used > rules.limit_to then 'breached'
         when windows.used > 0 and windows.used * 10 >= rules.limit_to * 8 then 'warning'
         else 'ok'
     end as status,
+    cast(if(windows.used > 0 and windows.used * 10 >= rules.limit_to * 8, 80, null) as bigint) as threshold_reached,
     windows.observed_blocks,
     windows.unmeasured_requests,
+    cast(0 as bigint) as unpriced_requests,
+    cast(0 as bigint) as unpriced_tokens,
+    rules.measure = 'requests' or windows.unmeasured_requests = 0 as is_reliable,
     rules.rule_key
 from windows
-inner join llm_spend.llm_quota_rules as rules on windows.rule_id = rules.rule_id;
+inner join llm_spend.llm_quota_rules as rules on windows.rule_id = rules.rule_id
+union all by name
+select
+    rules.rule_set,
+    rules.rule_id,
+    'team' as subject_type,
+    months.subject,
+    rules.unit,
+    rules.measure,
+    rules.window_unit,
+    rules.enforcement,
+    rules.limit_to,
+    cast(months.window_start as date) as usage_date,
+    cast(months.window_start as timestamp) as window_start,
+    months.window_start + interval 1 month as window_end,
+    months.used,
+    whole_ratio(cast(months.used * 1000000000 as bigint), cast(rules.limit_to * 1000000000 as bigint)) as used_ratio,
+    case
+        when months.used > rules.limit_to then 'breached'
+        when months.used > 0 and months.used * 2 >= rules.limit_to then 'warning'
+        else 'ok'
+    end as status,
+    case
+        when months.used >= rules.limit_to then 100
+        when months.used * 10 >= rules.limit_to * 8 then 80
+        when months.used * 2 >= rules.limit_to then 50
+    end as threshold_reached,
+    months.observed_blocks,
+    months.unmeasured_requests,
+    months.unpriced_requests,
+    months.unpriced_tokens,
+    months.unpriced_requests = 0 as is_reliable,
+    rules.rule_key
+from months
+inner join llm_spend.llm_quota_rules as rules on rules.rule_id = 'team-month';
+
+create table llm_spend.llm_budget_status as
+with last_date as (
+    select max(usage_date) as as_of from llm_spend.fct_llm_requests
+)
+
+select
+    usage.rule_set,
+    usage.rule_id,
+    usage.subject_type,
+    usage.subject,
+    usage.unit,
+    usage.enforcement,
+    usage.window_start as period_start,
+    usage.window_end as period_end,
+    usage.limit_to as budget_usd,
+    usage.used as spent_usd,
+    usage.limit_to - usage.used as remaining_usd,
+    usage.used_ratio,
+    case
+        when usage.window_end <= last_date.as_of + 1 then usage.used
+        -- In units of 10^-12 USD; a day of the month with data counts as a whole one.
+        else cast(
+            cast(
+                (
+                    cast(replace(cast(usage.used as varchar), '.', '') as hugeint) * day(last_day(last_date.as_of)) * 2
+                    + day(last_date.as_of) * 10000000000
+                ) // (day(last_date.as_of) * 20000000000) as decimal(24, 0)
+            ) * cast(0.01 as decimal(3, 2)) as decimal(38, 12)
+        )
+    end as forecast_usd,
+    usage.status,
+    if(usage.unpriced_requests = 0, 'exact', 'unreliable') as reliability,
+    usage.unpriced_tokens,
+    usage.unpriced_requests,
+    last_date.as_of between usage.window_start and usage.window_end - interval 1 day as is_current,
+    last_date.as_of,
+    usage.rule_key
+from llm_spend.llm_quota_usage as usage
+cross join last_date
+where usage.rule_id = 'team-month';
 
 create temp table breached as
 select * from llm_spend.llm_quota_usage
@@ -207,7 +310,20 @@ inner join breached
         = breached.window_start
 where
     counted.quantity is not null
-    and counted.usage_date in (select cast(window_start as date) from breached where rule_set <> 'windows');
+    and counted.usage_date in (
+        select cast(window_start as date) from breached where rule_set not in ('windows', 'budgets')
+    )
+union all
+select
+    breached.rule_id, breached.subject, breached.window_start, breached.limit_to,
+    requests.started_at, requests.loaded_at, requests.request_key, requests.cost_usd
+from llm_spend.fct_llm_requests as requests
+inner join breached
+    on
+        breached.rule_id = 'team-month'
+        and requests.team_id = breached.subject
+        and date_trunc('month', requests.usage_date) = breached.window_start
+where requests.cost_usd > 0;
 
 create table llm_spend.llm_quota_breaches as
 with running as (
@@ -243,6 +359,7 @@ select
     breached.subject_type,
     breached.subject,
     breached.unit,
+    breached.enforcement,
     breached.limit_to,
     breached.usage_date,
     breached.window_start,

@@ -24,7 +24,7 @@ from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.models import JobMeta, TableFieldSchema
 from bqemulator.config import Settings
 from bqemulator.jobs import executor
-from bqemulator.sql import parameters, rules
+from bqemulator.sql import parameters, rules, translator
 from bqemulator.sql.rewriter import create_table_schema_ctas, numeric_literals
 from bqemulator.sql.rules._base import TranslationRule
 from bqemulator.sql.rules.aggregate_types import AvgDecimalRule, DivDecimalRule
@@ -57,6 +57,7 @@ def patch() -> None:
     tables_with_the_types_of_queries()
     contracts()
     expressions()
+    names_as_written()
     json_lines()
     statements_of_dlt_and_dbt()
     tokens()
@@ -151,6 +152,29 @@ class TruncatedDateStaysDate(TranslationRule):
         return exp.Anonymous(this="cast_to_type", expressions=[node.copy(), node.this.copy()])
 
 
+class MidnightInZone(TranslationRule):
+    """TIMESTAMP(date, zone) takes any date and zone; the emulator's takes a zone that is written out."""
+
+    def applies_to(self, node: exp.Expression) -> bool:
+        return isinstance(node, exp.Timestamp) and bool(node.args.get("zone"))
+
+    def rewrite(self, node: exp.Expression) -> exp.Expression:
+        moment = exp.cast(node.this.copy(), exp.DType.TIMESTAMP)
+        return exp.Anonymous(this="timezone", expressions=[node.args["zone"].copy(), moment])
+
+
+class DateInZone(TranslationRule):
+    """DATE(timestamp, zone) takes any zone; the emulator's takes one that is written out."""
+
+    def applies_to(self, node: exp.Expression) -> bool:
+        return isinstance(node, exp.Date) and bool(node.args.get("zone"))
+
+    def rewrite(self, node: exp.Expression) -> exp.Expression:
+        moment = exp.cast(node.this.copy(), exp.DType.TIMESTAMPTZ)
+        local = exp.Anonymous(this="timezone", expressions=[node.args["zone"].copy(), moment])
+        return exp.cast(local, exp.DType.DATE)
+
+
 def expressions() -> None:
     """Rewrite expressions that DuckDB evaluates to something else than BigQuery.
 
@@ -164,8 +188,23 @@ def expressions() -> None:
     original = DuckDBEngine._register_builtin_udfs
     DuckDBEngine._register_builtin_udfs = create_functions
     kept = [rule for rule in rules._REGISTRY if rule not in (AvgDecimalRule, DivDecimalRule, UpperUnicodeRule)]
-    rules._REGISTRY[:] = [*kept, ExactDivision, TruncatedDateStaysDate]
+    rules._REGISTRY[:] = [*kept, ExactDivision, TruncatedDateStaysDate, MidnightInZone, DateInZone]
     executor._translator = SQLTranslator()
+
+
+def names_as_written() -> None:
+    """A column is called as it was written; the emulator writes it in lower case where it looks types up."""
+
+    def qualify(tree: exp.Expression, **options: Any) -> exp.Expression:
+        names = {node.name for node in tree.find_all(exp.Identifier)}
+        written = {name.lower(): name for name in names if name != name.lower()}
+        qualified = original(tree, **options)
+        for node in qualified.find_all(exp.Identifier):
+            node.set("this", written.get(node.name, node.name))
+        return qualified
+
+    original = translator.qualify
+    translator.qualify = qualify
 
 
 def json_lines() -> None:

@@ -66,7 +66,8 @@ def statements(command: str) -> list[str]:
     """The statements of a request; a request without any is one."""
     if ";" not in command:
         return [command]
-    ends = [token.start for token in sqlglot.tokenize(command, read="snowflake") if token.text == ";"]
+    tokens = sqlglot.tokenize(command, read="snowflake")
+    ends = [token.start for token in tokens if token.token_type == sqlglot.TokenType.SEMICOLON]
     starts = [0, *(end + 1 for end in ends)]
     found = [command[start:end] for start, end in zip(starts, [*ends, len(command)], strict=True)]
     return [statement for statement in found if statement.strip()] or [command]

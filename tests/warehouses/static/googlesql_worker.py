@@ -135,7 +135,7 @@ def _output_columns(answer: bytes) -> dict[str, TypeProto]:
     if not response.resolved_statement.HasField(select.name):
         raise ValueError("This is no SELECT.")
     columns = response.resolved_statement.resolved_query_stmt_node.output_column_list
-    return {column.name: column.column.type for column in columns}
+    return {column.name.lower(): column.column.type for column in columns}
 
 
 def without_field(message: bytes, path: list[int]) -> bytes:

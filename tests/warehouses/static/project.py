@@ -129,7 +129,8 @@ def _statement(node: Mapping[str, Any]) -> Statement:
         sql=node.get("compiled_code") or "",
         relation=_relation(node) if is_model else None,
         parents=frozenset(_parents(node)),
-        contract={name: column.get("data_type") or "" for name, column in node["columns"].items()}
+        # Unquoted names have no case, so it is no difference.
+        contract={name.lower(): column.get("data_type") or "" for name, column in node["columns"].items()}
         if enforced
         else None,
         header=_header(node),

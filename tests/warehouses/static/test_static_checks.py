@@ -58,6 +58,7 @@ DAYS = """
     from {requests}
 """
 RIGHT = {
+    "names with capitals": Case("select id as ResourceId from {requests}", contract={"ResourceId": "string"}),
     "aggregates": Case("""
         select usage_date, sum(cost_usd) as cost_usd, count(*) as requests, cast(max(tokens) as bigint) as most
         from {days}

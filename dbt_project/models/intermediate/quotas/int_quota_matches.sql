@@ -3,12 +3,16 @@
 {#-
     Each kind of subject is one equality join on a small rule table; '*' joins on a constant. A kind without rules costs nothing.
 -#}
-{%- set subject_columns = {
-    'user': 'requests.user_id',
-    'team': 'requests.team_id',
-    'virtualaccount': 'requests.virtual_account',
-    '*': "'*'",
-} -%}
+{%- set subjects = llm_spend.quota_subjects('requests') -%}
+{%- set columns = [
+    'request_key', 'usage_date', 'started_at', 'loaded_at', 'is_final_attempt', 'status', 'price_status', 'model_id',
+    'metadata', 'is_gateway_cache_hit', 'input_tokens', 'output_tokens', 'total_tokens', 'cost_usd'
+] + llm_spend.quota_attributes().values() | list -%}
+{%- set rule_columns = [
+    'rule_key', 'rule_set', 'rule_order', 'evaluation', 'listed_models', 'metadata_key', 'metadata_value', 'conditions',
+    'counter_subject_type', 'counter_subject', 'counter_1', 'counter_2', 'counted_measure', 'window_unit', 'window_days',
+    'time_zone', 'is_by_load', 'valid_from', 'valid_to'
+] -%}
 {%- set parts = {'alone': 'not is_contested', 'contested': 'is_contested'} -%}
 
 with dates_to_build as (
@@ -22,19 +26,37 @@ requests as (
 
 rules as (
     select
-        llm_quota_rules.*,
+        rule_key,
+        rule_set,
+        rule_order,
+        evaluation,
+        subject_type,
+        subject,
+        case when models is not null then {{ llm_spend.quota_listed('models') }} end as listed_models,
+        metadata_key,
+        metadata_value,
+        case when conditions is not null then {{ llm_spend.quota_conditions('conditions') }} end as conditions,
+        counter_subject_type,
+        counter_subject,
         nullif({{ dbt.split_part('applies_per', "'|'", 1) }}, '') as counter_1,
         nullif({{ dbt.split_part('applies_per', "'|'", 2) }}, '') as counter_2,
+        case when limit_to is not null or overrides is not null then measure end as counted_measure,
+        window_unit,
+        window_days,
+        time_zone,
+        measure = 'cost' or time_zone is not null or window_unit not in ('minute', 'hour', 'day') as is_by_load,
+        valid_from,
+        valid_to,
         -- Several rows of the rules may match one request and only the first counts; most rules stand alone.
         case evaluation
             when 'first_match' then count(*) over (partition by rule_set)
             else count(*) over (partition by rule_key)
         end > 1 as is_contested
-    from {{ ref('llm_quota_rules') }} as llm_quota_rules
+    from {{ ref('llm_quota_rules') }}
 ),
 
 {% for part, condition in parts.items() -%}
-{% for subject_type, subject_column in subject_columns.items() -%}
+{% for subject_type in subjects -%}
 {{ part }}_rules_{{ loop.index }} as (
     select * from rules
     where subject_type = '{{ subject_type }}' and {{ condition }}
@@ -42,55 +64,95 @@ rules as (
 
 {% endfor -%}
 
-{{ part }} as (
-    {% for subject_type, subject_column in subject_columns.items() -%}
+{{ part }}_pairs as (
+    {% for subject in subjects.values() -%}
     select
-        requests.usage_date,
-        requests.request_key,
-        requests.started_at,
-        requests.loaded_at,
-        rules.rule_key,
-        rules.rule_set,
-        rules.rule_order,
-        rules.evaluation,
-        rules.window_unit,
-        rules.counter_subject_type,
-        case
-            when rules.counter_1 is null then rules.counter_subject
-            when rules.counter_2 is null then {{ llm_spend.quota_counter('rules.counter_1') }}
-            else
-                {{ llm_spend.quota_counter('rules.counter_1') }}
-                || '|' || {{ llm_spend.quota_counter('rules.counter_2') }}
-        end as counter_subject,
-        case
-            when rules.limit_to is null then null
-            when rules.measure = 'requests' and requests.is_final_attempt then 1
-            when rules.measure = 'tokens' and not coalesce(requests.is_gateway_cache_hit, false)
-                then coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0)
-        end as quantity,
-        requests.is_final_attempt and requests.status = 'blocked_rate_limit' as is_blocked,
-        requests.price_status in ('no_usage', 'unmeasured') as is_unmeasured
+        {{ llm_spend.columns_of('requests', columns) }},
+        {{ llm_spend.columns_of('rules', rule_columns) }}
     from requests
     inner join {{ part }}_rules_{{ loop.index }} as rules
-        on {{ subject_column }} = rules.subject
-    where
-        requests.usage_date >= rules.valid_from
-        and (rules.valid_to is null or requests.usage_date < rules.valid_to)
-        and (
-            rules.models is null
-            or {{ dbt.position("'|' || requests.requested_model || '|'", "'|' || rules.models || '|'") }} > 0
-            or {{ dbt.position("'|' || requests.model_id || '|'", "'|' || rules.models || '|'") }} > 0
-        )
-        and case
-            when rules.metadata_key is null then true
-            else
-                {{ llm_spend.map_value(llm_spend.metadata_map('requests.metadata'), 'rules.metadata_key') }}
-                = rules.metadata_value
-        end
+        on {{ subject }} = rules.subject
     {% if not loop.last -%}
     union all
     {% endif -%}
     {% endfor %}
+),
+
+{{ part }}_days as (
+    select
+        pairs.*,
+        {{ llm_spend.quota_condition_texts('pairs') }},
+        {{ llm_spend.quota_day('pairs.started_at', 'pairs.usage_date', 'pairs.time_zone') }} as rule_day
+    from {{ part }}_pairs as pairs
+),
+
+{{ part }}_conditions as (
+    select
+        days.*,
+        {{ llm_spend.quota_condition_parts('days') }}
+    from {{ part }}_days as days
+),
+
+{{ part }} as (
+    select
+        pairs.usage_date,
+        pairs.request_key,
+        pairs.started_at,
+        pairs.loaded_at,
+        pairs.rule_key,
+        pairs.rule_set,
+        pairs.rule_order,
+        pairs.evaluation,
+        pairs.counter_subject_type,
+        case
+            when pairs.counter_1 is null then pairs.counter_subject
+            when pairs.counter_2 is null then {{ llm_spend.quota_attribute('pairs', 'pairs.counter_1') }}
+            else
+                {{ llm_spend.quota_member(llm_spend.quota_attribute('pairs', 'pairs.counter_1')) }}
+                || '|' || {{ llm_spend.quota_member(llm_spend.quota_attribute('pairs', 'pairs.counter_2')) }}
+        end as counter_subject,
+        case
+            {%- for unit in ['minute', 'hour'] %}
+            when pairs.window_unit = '{{ unit }}'
+                then cast({{ dbt.date_trunc(unit, 'pairs.started_at') }} as {{ llm_spend.type_timestamp() }})
+            {%- endfor %}
+            when pairs.window_unit = 'day' and pairs.time_zone is null
+                then cast(pairs.usage_date as {{ llm_spend.type_timestamp() }})
+            else {{ llm_spend.quota_midnight(llm_spend.quota_first_day('pairs.rule_day', 'pairs'), 'pairs.time_zone') }}
+        end as window_start,
+        case
+            when pairs.counted_measure = 'requests' and pairs.is_final_attempt then 1
+            when pairs.counted_measure = 'tokens' and not coalesce(pairs.is_gateway_cache_hit, false)
+                then coalesce(pairs.input_tokens, 0) + coalesce(pairs.output_tokens, 0)
+            when pairs.counted_measure = 'cost' then 0
+        end as quantity,
+        case when pairs.counted_measure = 'cost' then pairs.cost_usd end as cost_usd,
+        case
+            when pairs.counted_measure = 'cost' and pairs.cost_usd is null then coalesce(pairs.total_tokens, 0)
+        end as unpriced_tokens,
+        pairs.is_final_attempt and pairs.status = 'blocked_rate_limit' as is_blocked,
+        pairs.price_status in ('no_usage', 'unmeasured') as is_unmeasured,
+        pairs.is_by_load
+    from {{ part }}_conditions as pairs
+    where
+        pairs.rule_day >= pairs.valid_from
+        and (pairs.valid_to is null or pairs.rule_day < pairs.valid_to)
+        and case
+            when pairs.listed_models is null then true
+            else
+                coalesce({{ llm_spend.quota_is_listed('pairs.requested_model', 'pairs.listed_models') }}, false)
+                or coalesce({{ llm_spend.quota_is_listed('pairs.model_id', 'pairs.listed_models') }}, false)
+        end
+        and case
+            when pairs.metadata_key is null then true
+            else
+                {{ llm_spend.map_value(llm_spend.metadata_map('pairs.metadata'), 'pairs.metadata_key') }}
+                = pairs.metadata_value
+        end
+        and case
+            when pairs.conditions is null then true
+            else {{ llm_spend.quota_is_fulfilled('pairs') }}
+        end
 ),
 
 {% endfor -%}
@@ -100,8 +162,8 @@ numbered as (
     select
         *,
         row_number() over (
-            partition by request_key, rule_set, case when evaluation = 'all_match' then rule_order end
-            order by rule_order
+            partition by request_key, rule_set, case when evaluation = 'all_match' then rule_key end
+            order by rule_order, rule_key
         ) as match_number
     from contested
 ),
@@ -122,17 +184,16 @@ final as (
         rule_key,
         counter_subject_type,
         counter_subject,
-        case window_unit
-            when 'minute' then cast({{ dbt.date_trunc('minute', 'started_at') }} as {{ llm_spend.type_timestamp() }})
-            when 'hour' then cast({{ dbt.date_trunc('hour', 'started_at') }} as {{ llm_spend.type_timestamp() }})
-            when 'day' then cast({{ dbt.date_trunc('day', 'started_at') }} as {{ llm_spend.type_timestamp() }})
-        end as window_start,
+        window_start,
         request_key,
         started_at,
         loaded_at,
         quantity,
+        cost_usd,
+        unpriced_tokens,
         is_blocked,
         is_unmeasured,
+        is_by_load,
         dates_to_build.date_version
     from counted
     inner join dates_to_build on counted.usage_date = dates_to_build.usage_date

@@ -6,7 +6,7 @@ closed_periods as (
     select * from {{ ref('int_closed_periods') }}
 ),
 
-{% set reasons = ['price_correction', 'bill_correction', 'late_data', 'reattribution'] -%}
+{% set reasons = ['price_correction', 'bill_correction', 'late_data', 'reattribution', 'shared_correction'] -%}
 costs as (
     select
         lines.original_period,

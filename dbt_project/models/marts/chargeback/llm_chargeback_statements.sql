@@ -1,4 +1,4 @@
-{% set line_types = ['direct', 'unallocated', 'true_up', 'commitment', 'credit', 'restatement'] %}
+{% set line_types = ['direct', 'shared', 'unallocated', 'true_up', 'commitment', 'credit', 'restatement'] %}
 
 with lines as (
     select * from {{ ref('llm_chargeback_lines') }}

@@ -1,0 +1,83 @@
+"""SQL that runs on every destination: names of tables and columns, and which windows are recent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from llm_spend.destinations.base import Destination
+
+LEDGER_TABLE, TURN_TABLE = "llm_spend__alerts", "llm_spend__alerts_turn"
+USAGE, BREACHES, BUDGETS, RULES = "llm_quota_usage", "llm_quota_breaches", "llm_budget_status", "llm_quota_rules"
+
+COUNTER = ("rule_set", "rule_id", "subject_type", "subject", "unit", "window_start")
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A piece of SQL and what its `%s` stand for."""
+
+    text: str
+    parameters: Sequence[Any] = ()
+
+
+@dataclass(frozen=True)
+class Names:
+    """What tables are called in a destination, and its type of a naive UTC timestamp."""
+
+    ledger: str
+    turn: str
+    usage: str
+    breaches: str
+    budgets: str
+    rules: str
+    timestamp: str
+
+    @classmethod
+    def of(cls, destination: Destination) -> Names:
+        """Those of a destination."""
+        raw, public = destination.schemas.raw, destination.schemas.public
+        return cls(
+            ledger=f"{raw}.{LEDGER_TABLE}",
+            turn=f"{raw}.{TURN_TABLE}",
+            usage=f"{public}.{USAGE}",
+            breaches=f"{public}.{BREACHES}",
+            budgets=f"{public}.{BUDGETS}",
+            rules=f"{public}.{RULES}",
+            timestamp="timestamp_ntz" if destination.name == "snowflake" else "timestamp",
+        )
+
+
+def text_of(moment: datetime | None) -> str:
+    """A naive UTC time as the text that queries cast, which also sorts by time; '' for none."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S.%f}"
+
+
+def columns(alias: str) -> str:
+    """The columns that tell a counter, of a table."""
+    return ", ".join(f"{alias}.{name}" for name in COUNTER)
+
+
+def same_counter(left: str, right: str) -> str:
+    """The condition that two tables speak of the same counter."""
+    return " and ".join(f"{left}.{name} = {right}.{name}" for name in COUNTER)
+
+
+def is_recent(alias: str, cutoffs: Mapping[str, datetime], timestamp: str) -> Sql:
+    """The condition that the window of a row is recent; never NULL. See recency.cutoffs."""
+    if not cutoffs:
+        return Sql("1 = 0")
+    units: dict[datetime, list[str]] = {}
+    for unit, cutoff in sorted(cutoffs.items()):
+        units.setdefault(cutoff, []).append(unit)
+    ends = f"coalesce({alias}.window_end, cast('9999-01-01 00:00:00' as {timestamp}))"
+    conditions = [
+        f"{alias}.unit in ({', '.join(['%s'] * len(named))}) and {ends} > cast(%s as {timestamp})"
+        for named in units.values()
+    ]
+    return Sql(
+        f"(({') or ('.join(conditions)}))",
+        [value for cutoff, named in units.items() for value in (*named, text_of(cutoff))],
+    )
