@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_RELATION = re.compile(r'(?:"[^"]+"\.)?"[^"]+"\."([^"]+)"')
+_RELATION = re.compile(r'"[^"]+"\."[^"]+"\."([^"]+)"')
 
 
 def compiled_sql(target: Path, model: str, names: Mapping[str, str] | None = None) -> str:

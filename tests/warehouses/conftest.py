@@ -145,7 +145,7 @@ def steps(organisation: Organisation) -> dict[str, Step]:
                 load_listed(destination, organisation.seeds.parent / "listed", portkey.instance, _some_record(portkey))
             if is_last:
                 # The tables that a full refresh keeps; this is what it is like to begin.
-                for kept in ("int_closed_price_book", "int_closed_chargeback_lines"):
+                for kept in ("int_closed_price_book", "int_closed_chargeback_lines", "int_quota_breach_ledger"):
                     destination.execute(f"drop table llm_spend_internal.{kept}")
             report = build(destination, seeds=seeds, full_refresh=is_last, test=is_last)
             assert report.ok, (report.failures, report.failed_tests)

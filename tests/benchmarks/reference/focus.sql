@@ -191,7 +191,7 @@ select
     unpriced_requests as x_UnpricedRequests
 from shared_charges;
 
-create view llm_spend.focus_cost_and_usage_1_2 as
+create table llm_spend.focus_cost_and_usage_1_2 as
 select
     * exclude (
         ServiceProviderName, HostProviderName, AllocatedMethodId, AllocatedMethodDetails, AllocatedResourceId,

@@ -1,9 +1,7 @@
 -- Columns have the names that FOCUS writes, unquoted, as their readers expect them.
 -- noqa: disable=CP02
-{{ config(materialized='view') }}
-
 with charges as (
-    select * from {{ in_view(ref('focus_cost_and_usage')) }}
+    select * from {{ ref('focus_cost_and_usage') }}
 ),
 
 final as (
