@@ -433,6 +433,7 @@ def test_cells_that_cannot_be_read_are_named(quotas: Quotas) -> None:
     rules = [right | {"rule_id": f"{number}", column: text} for number, (column, text) in enumerate(cells)]
     others = {
         "conditions (user ids are lower case)": {"conditions": "team=A;user=Ann@x.org"},
+        "overrides (user ids are lower case)": {"overrides": "b=1|Ann@x.org=0.5"},
         "limit_to or overrides (requests and tokens are whole)": {"unit": "tokens_per_day", "overrides": "b=0.5"},
         "conditions or overrides (% is written %25)": {"conditions": "user=50%"},
     }

@@ -45,9 +45,10 @@ SECRET = "hunter2-of-the-webhook"
 TABLES = """
 create schema llm_spend_raw; create schema llm_spend_internal; create schema llm_spend;
 create table llm_spend.llm_quota_rules as
-    select 'gateway' as rule_set, 'fair' as rule_id, 'tokens_per_day' as unit
-    union all select 'gateway', 'burst', 'requests_per_minute'
-    union all select 'budgets', 'search', 'cost_per_month';
+    select 'gateway' as rule_set, 'fair' as rule_id, 'tokens_per_day' as unit, date '2026-01-01' as valid_from,
+        null::date as valid_to, 'gateway|fair|2026-01-01' as rule_key
+    union all select 'gateway', 'burst', 'requests_per_minute', '2026-01-01', null, 'gateway|burst|2026-01-01'
+    union all select 'budgets', 'search', 'cost_per_month', '2026-01-01', null, 'budgets|search|2026-01-01';
 create table llm_spend.llm_quota_usage (
     rule_set varchar, rule_id varchar, subject_type varchar, subject varchar, unit varchar, measure varchar,
     window_unit varchar, enforcement varchar, limit_to decimal(38, 12), window_start timestamp, window_end timestamp,
@@ -163,7 +164,7 @@ def use(
         insert into llm_spend.llm_quota_usage values (
             'gateway', '{rule}', 'user', '{subject}', 'tokens_per_day', 'tokens', 'day', 'enforce', 100, '{start}',
             timestamp '{start}' + interval 1 day, {used}, {used} / 100.0, '{"breached" if breached else "warning"}',
-            {threshold or "null"}, 0, 0, true, 'v1'
+            {threshold or "null"}, 0, 0, true, 'gateway|{rule}|2026-01-01'
         )
         """,
     )
@@ -174,7 +175,7 @@ def use(
             insert into llm_spend.llm_quota_breaches values (
                 'gateway', '{rule}', 'user', '{subject}', 'tokens_per_day', '{start}',
                 timestamp '{start}' + interval 1 day, timestamp '{start}' + interval 9 hour,
-                timestamp '{start}' + interval 10 hour, null, 2, 'v1'
+                timestamp '{start}' + interval 10 hour, null, 2, 'gateway|{rule}|2026-01-01'
             )
             """,
         )
@@ -285,9 +286,11 @@ def test_a_breach_that_a_new_version_of_the_rule_has_too_is_not_withdrawn(built:
     told(built, receiver)
     breaches = "llm_spend.llm_quota_breaches"
     built.execute(
-        f"insert into {breaches} select * replace ('v2' as rule_key) from {breaches}",
-        f"update {breaches} set voided_at = timestamp '2026-11-22 13:00:00' where rule_key = 'v1'",
-        "update llm_spend.llm_quota_usage set rule_key = 'v2'",
+        f"insert into {breaches} select * replace ('gateway|fair|2026-11-20' as rule_key) from {breaches}",
+        f"update {breaches} set voided_at = timestamp '2026-11-22 13:00:00' where rule_key like '%2026-01-01'",
+        "update llm_spend.llm_quota_usage set rule_key = 'gateway|fair|2026-11-20'",
+        "update llm_spend.llm_quota_rules set rule_key = 'gateway|fair|2026-11-20', valid_from = '2026-11-20'"
+        " where rule_id = 'fair'",
     )
     told(built, receiver, at=NOW + HOUR)
     told(built, receiver, at=NOW + 20 * DAY)
@@ -316,6 +319,106 @@ def test_a_target_that_fails_is_tried_again_and_the_others_are_not(
     assert "- * 80% reached" in other.messages[1] and "may be a repeat" in other.messages[1]
     told(built, receiver, other, at=NOW + 10 * DAY)
     assert (len(receiver.posts), len(other.posts)) == (1, 2)
+
+
+def test_what_rose_while_a_target_was_down_is_told_however_old(
+    built: DuckDb, receiver: Receiver, other: Receiver
+) -> None:
+    use(built, 101, 100)
+    other.status = 500
+    told(built, receiver, other)
+    use(built, 130, 120)
+    for days in (3, 4):
+        told(built, other, at=NOW + days * DAY)
+    other.status = 200
+    told(built, other, at=NOW + 5 * DAY)
+    told(built, other, at=NOW + 6 * DAY)
+    assert len(other.posts) == 4 and "used 130 of 100" in other.messages[3]
+    assert [row[1:3] for row in ledger(built) if row[2] != "not_sent"] == [("breached", "sent"), ("120", "sent")]
+
+
+def spend(built: DuckDb, spent: int, budget: int, threshold: int | None, version: str) -> None:
+    """What the team search spent of a budget for November, USD, since the version of 1 or 15 November began."""
+    key, breached = f"budgets|search|{version}", spent > budget
+    values = "'budgets', 'search', 'team', 'search', 'cost_per_month'"
+    built.execute(
+        f"delete from llm_spend.llm_quota_usage where rule_key = '{key}'",
+        f"""
+        insert into llm_spend.llm_quota_usage values (
+            {values}, 'cost', 'month', 'enforce', {budget}, '2026-11-01', '2026-12-01', {spent}, {spent} / {budget},
+            '{"breached" if breached else "warning"}', {threshold or "null"}, 0, 0, true, '{key}'
+        )
+        """,
+    )
+    if breached:
+        built.execute(
+            f"""
+            insert into llm_spend.llm_quota_breaches values (
+                {values}, '2026-11-01', '2026-12-01', '{version}', '{version}', null, 0, '{key}'
+            )
+            """
+        )
+
+
+def raise_budget(built: DuckDb) -> None:
+    """From 15 November on another version of the rule holds."""
+    rules = "llm_spend.llm_quota_rules"
+    built.execute(
+        f"update {rules} set valid_from = '2026-11-01', valid_to = '2026-11-15', rule_key = 'budgets|search|2026-11-01'"
+        " where rule_id = 'search'",
+        f"insert into {rules} values"
+        " ('budgets', 'search', 'cost_per_month', '2026-11-15', null, 'budgets|search|2026-11-15')",
+    )
+
+
+def test_a_budget_that_was_raised_is_told_anew_at_each_level(built: DuckDb, receiver: Receiver) -> None:
+    spend(built, 1100, 1000, 100, "2026-11-01")
+    told(built, receiver, at=datetime(2026, 11, 12))
+    raise_budget(built)
+    told(built, receiver, at=datetime(2026, 11, 15))
+    for hours, (spent, threshold) in enumerate([(900, None), (4100, 80), (5000, 100), (5001, 100)]):
+        spend(built, spent, 5000, threshold, "2026-11-15")
+        for _ in range(2):
+            told(built, receiver, at=datetime(2026, 11, 20) + hours * HOUR)
+    assert [message.splitlines()[1].split(" (")[0] for message in receiver.messages] == [
+        "- OVER THE LIMIT: team search used 1,100.00 of 1,000.00 USD",
+        "- 80% reached: team search used 4,100.00 of 5,000.00 USD",
+        "- 100% reached: team search used 5,000.00 of 5,000.00 USD",
+        "- OVER THE LIMIT: team search used 5,001.00 of 5,000.00 USD",
+    ]
+
+
+def test_a_breach_of_an_ended_version_is_withdrawn_though_the_next_one_has_its_own(
+    built: DuckDb, receiver: Receiver
+) -> None:
+    raise_budget(built)
+    spend(built, 1100, 1000, 100, "2026-11-01")
+    spend(built, 5001, 5000, 100, "2026-11-15")
+    told(built, receiver)
+    built.execute(
+        "update llm_spend.llm_quota_breaches set voided_at = '2026-11-22' where rule_key = 'budgets|search|2026-11-01'"
+    )
+    spend(built, 700, 1000, None, "2026-11-01")
+    told(built, receiver, at=NOW + HOUR)
+    told(built, receiver, at=NOW + 2 * HOUR)
+    assert [post["title"] for post in receiver.posts] == ["LLM quotas: 2 over the limit", "LLM quotas: 1 withdrawn"]
+
+
+def test_gauges_are_those_of_the_version_that_holds(built: DuckDb) -> None:
+    raise_budget(built)
+    spend(built, 1100, 1000, 100, "2026-11-01")
+    spend(built, 500, 5000, None, "2026-11-15")
+
+    def gauges(now: datetime) -> dict[str, list[float]]:
+        with built.reading() as connection:
+            found = metrics_module.quota_gauges(built, connection, now)
+        return {gauge.name: [float(value) for _, value in gauge.series] for gauge in found}
+
+    before, after = gauges(datetime(2026, 11, 14)), gauges(datetime(2026, 11, 22))
+    assert (before["llm_spend_quota_used_ratio"], before["llm_spend_breaches"]) == ([1.1], [1])
+    assert (after["llm_spend_quota_used_ratio"], after["llm_spend_breaches"]) == ([0.1], [])
+    built.execute("delete from llm_spend.llm_quota_usage where rule_key like '%2026-11-15'")
+    assert gauges(datetime(2026, 11, 22))["llm_spend_quota_used_ratio"] == [], "nothing was used since it changed"
 
 
 class Killed(BaseException):
@@ -425,7 +528,8 @@ def test_a_first_run_does_not_send_history(built: DuckDb, receiver: Receiver) ->
             f"""
             insert into llm_spend.llm_quota_usage select 'gateway', 'fair', 'user', 'jo', 'tokens_per_day', 'tokens',
                 'day', 'enforce', 100, timestamp '2026-11-22' - interval {days} day,
-                timestamp '2026-11-23' - interval {days} day, 130, 1.3, 'breached', 80, 0, 0, true, 'v1'
+                timestamp '2026-11-23' - interval {days} day, 130, 1.3, 'breached', 80, 0, 0, true,
+                'gateway|fair|2025-01-01'
             """
         ) if days % 100 == 0 else None
     use(built, 130, 120, start="2026-11-19")
@@ -472,7 +576,7 @@ def test_the_previous_month_is_recent_all_through_this_one() -> None:
 def standing(percent: int, **changes: Any) -> Standing:
     level = Level.of(percent, is_breached=percent > 100)
     assert level
-    counter = Counter("gateway", "fair", "user", "jo", "tokens_per_day", datetime(2026, 11, 22))
+    counter = Counter("gateway", "fair", "user", "jo", "tokens_per_day", *[datetime(2026, 11, 22)] * 2)
     ratio = Decimal(percent) / 100
     found = Standing(counter, datetime(2026, 11, 23), level, Decimal(percent), Decimal(100), ratio, "enforce", True, 0)
     return replace(found, **changes)
@@ -522,7 +626,7 @@ def test_the_message_is_bounded_grouped_and_worst_first() -> None:
 def test_one_line_speaks_of_all_windows_of_a_subject() -> None:
     def alert(minute: int, percent: int) -> Alert:
         start = datetime(2026, 11, 22, 9, minute)
-        counter = replace(standing(80).counter, unit="requests_per_minute", window_start=start)
+        counter = replace(standing(80).counter, unit="requests_per_minute", window_start=start, counted_from=start)
         about = standing(percent, counter=counter, window_end=start + timedelta(minutes=1))
         return Alert(about, 0, may_repeat=minute == 7)
 
@@ -534,7 +638,7 @@ def test_one_line_speaks_of_all_windows_of_a_subject() -> None:
 
 
 def test_a_budget_says_its_currency_its_forecast_and_whether_it_can_be_relied_on() -> None:
-    month = Counter("budgets", "search", "team", "search", "cost_per_month", datetime(2026, 11, 1))
+    month = Counter("budgets", "search", "team", "search", "cost_per_month", *[datetime(2026, 11, 1)] * 2)
     about = standing(
         130, counter=month, window_end=datetime(2026, 12, 1), used=Decimal("1300.5"), limit_to=Decimal(1000),
         used_ratio=Decimal("1.3005"), is_reliable=False, unpriced_requests=7, forecast_usd=Decimal("1900"),

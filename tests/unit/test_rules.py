@@ -331,6 +331,8 @@ def test_segments_limit_a_minute(rule_file: Path) -> None:
             "applies_to.overrides[0]",
             "'apollo' has an override before",
         ),
+        (TENANT_BUDGET, "[apollo]", "[apollo*]", 11, "applies_to.overrides[0]", "'apollo*' would stand for itself"),
+        (TENANT_BUDGET, "10.5", "9000000000", 5, "limits.cost_per_day", "leave it out"),
         (TENANT_BUDGET, "metadata: project", "metadata: a|b", 9, "applies_to.metadata", "none of %"),
         (
             NAMED,
@@ -362,6 +364,7 @@ def test_segments_limit_a_minute(rule_file: Path) -> None:
         ),
         (SEGMENTS, "serviceaccount:my-svc", "my-svc", 3, "segments[0].subject", "virtualaccount:…"),
         (SEGMENTS, "Ann@x.io", "dev-team", 8, "segments[1].user", "subject: team:…"),
+        (SEGMENTS, "limit: 100", "limit: 9000000000000000000", 5, "segments[0].limit", "leave it out"),
         (SEGMENTS, "id: app", "id: gpt4", 7, "segments[1].id", "line 2"),
         (SEGMENTS, "unit: tokens", "unit: cost", 10, "segments[1].unit", "write 'requests' or 'tokens'"),
     ],

@@ -84,7 +84,8 @@ def test_every_limit_of_every_row_is_a_rule(tmp_path: Path) -> None:
          "US/Eastern"),
         ("litellm/teams", "Search max_budget", "Search", "", "", "", "cost_per_month", "50", "US/Eastern"),
         ("litellm/teams", "Search tpm_limit", "Search", "", "", "", "tokens_per_minute", "1000", ""),
-        ("litellm/teams", "Search team_member_budget", "Search", "", "", "user", "cost_per_week", "5", "US/Eastern"),
+        ("litellm/teams", "Search team_member_budget", "Search", "", "user!=bob", "user", "cost_per_week", "5",
+         "US/Eastern"),
         ("litellm/teams", "Search team_member_rpm_limit", "Search", "", "", "user", "requests_per_minute", "3", ""),
         ("litellm/teams", "ads soft_budget", "ads", "", "", "", "cost_per_lifetime", "12", "US/Eastern"),
         ("litellm/users", "Ann@x.io max_budget", "ann@x.io", "", "", "", "cost_per_week", "100", "US/Eastern"),
@@ -109,6 +110,7 @@ def test_what_is_left_out_of_rows_is_told(tmp_path: Path) -> None:
     assert notes(tmp_path, ROWS) == [
         (4, "budgets[1]"),
         (13, "keys[0].max_parallel_requests"),
+        (22, "users"),
         (12, "keys[0].tpd_limit"),
         (15, "keys[0].budget_limits[1]"),
     ]
@@ -116,6 +118,52 @@ def test_what_is_left_out_of_rows_is_told(tmp_path: Path) -> None:
         4,
         "litellm_settings.max_budget",
     )
+
+
+def test_members_of_a_team_that_is_not_listed_are_told(tmp_path: Path) -> None:
+    member = "team_memberships: [{user_id: a, team_id: t, max_budget: 1}, {user_id: b, team_id: t}]\n"
+    assert notes(tmp_path, member) == [(1, "team_memberships[0]")]
+    assert notes(tmp_path, f"{member}teams: [{{team_id: t}}]\n") == []
+
+
+def test_what_members_have_of_their_own_is_not_that_of_every_member(tmp_path: Path) -> None:
+    rows = seed_rows(
+        tmp_path,
+        "budgets: [{budget_id: gold, rpm_limit: 9}]\n"
+        "teams:\n"
+        "- {team_id: t, team_member_budget: 5, team_member_rpm_limit: 3, team_member_tpm_limit: 7}\n"
+        "- {team_id: other, team_member_budget: 6}\n"
+        "team_memberships:\n"
+        "- {user_id: Ann, team_id: t, max_budget: 1}\n"
+        "- {user_id: bob, team_id: t, litellm_budget_table: {max_budget: 0}}\n"
+        "- {user_id: cy, team_id: t, budget_id: gold}\n",
+    )
+    assert {row["rule_id"]: row.get("conditions") for row in rows if row["rule_set"] == "litellm/teams"} == {
+        "t team_member_budget": "user!=ann|bob",
+        "t team_member_rpm_limit": "user!=cy",
+        "t team_member_tpm_limit": None,
+        "other team_member_budget": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "field", "words"),
+    [
+        ("total_count: 2, current_page: 1, total_pages: 1", "", "(1 rows of 2)"),
+        ("total: 2", "", "get all pages first"),
+        ("total_pages: 2", "", "get all pages first"),
+        ("user_id: a, user_info: {max_budget: 5}", "user_info", "one user's answer"),
+        ("team_id: a", "team_id", "/team/list"),
+    ],
+)
+def test_a_part_of_a_list_is_not_taken_for_all(tmp_path: Path, answer: str, field: str, words: str) -> None:
+    [(_, path, message)] = problems(tmp_path, f"{{keys: [{{token: a, max_budget: 1}}], {answer}}}")
+    assert path == field and words in message
+
+
+def test_the_only_page_of_a_list_is_all_of_it(tmp_path: Path) -> None:
+    text = "{keys: [{token: a, max_budget: 1}], total_count: 1, current_page: 1, total_pages: 1, user_id: null}"
+    assert problems(tmp_path, text) == []
 
 
 def test_a_list_closes_what_it_lacks_of_its_kind_only(tmp_path: Path) -> None:

@@ -155,6 +155,11 @@ def test_a_list_closes_the_policies_of_its_kind_that_it_lacks(tmp_path: Path) ->
         ({"conditions": [{"key": "prompt", "value": "p"}]}, ".conditions[0].key", "can't be told from a request"),
         ({"conditions": [{"key": "team", "value": "p"}]}, ".conditions[0].key", "or metadata.<key>"),
         ({"conditions": [{"key": "api_key"}]}, ".conditions[0].value", "is missing"),
+        ({"conditions": [{"key": "api_key", "value": ["a", "sk-1234567890"]}]}, ".conditions[0].value",
+         "write its hash"),
+        ({"conditions": [{"key": "api_key", "value": "*", "excludes": "sk-1234567890"}]}, ".conditions[0].excludes",
+         "write its hash"),
+        ({"value": 9_000_000_000_000_000_000}, ".value", "leave it out"),
         ({"conditions": [{"key": "api_key", "value": []}]}, ".conditions[0].value", "fill it"),
         ({"conditions": [{"key": "api_key", "val": "a", "value": "b"}]}, ".conditions[0].val", "key, value, excludes"),
         ({"conditions": [{"key": "metadata.a;b", "value": "p"}]}, ".conditions[0].key", "none of %"),
@@ -173,6 +178,7 @@ def test_what_is_wrong_in_a_policy_is_told_where_it_stands(
     found = problems(tmp_path, text)
     assert [(line, path) for line, path, _ in found] == [(2, f"[1]{field}")]
     assert words in found[0][2]
+    assert "1234567890" not in found[0][2]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,7 @@ def test_what_is_wrong_in_a_policy_is_told_where_it_stands(
         ({"periodic_reset": "weekly", "periodic_reset_days": 5}, "", "leave one of them out"),
         ({"periodic_reset_days": 400}, ".periodic_reset_days", "365"),
         ({"credit_limit": -1}, ".credit_limit", "0 or more"),
+        ({"credit_limit": 9_000_000_000}, ".credit_limit", "below 9,000,000,000 USD"),
         ({"credit_limit": 0.0000000000001}, ".credit_limit", "12 digits"),
     ],
 )
@@ -198,6 +205,13 @@ def test_policies_of_two_workspaces_or_of_one_name_are_not_one_rule_set(tmp_path
     assert field == "[1].workspace_id" and "a and b" in message
     found = problems(tmp_path, json.dumps([RATE, RATE]))
     assert [message for *_, message in found] == ["'per team' is there twice; give each policy its own name"] * 2
+
+
+@pytest.mark.parametrize("answer", [{"total": 2}, {"has_more": True}, {"total": 1, "has_more": True}])
+def test_a_page_is_not_taken_for_all(tmp_path: Path, answer: dict[str, object]) -> None:
+    [(_, _, message)] = problems(tmp_path, json.dumps({"data": [RATE], **answer}))
+    assert "get all pages first" in message
+    assert problems(tmp_path, json.dumps({"data": [RATE], "total": 1, "has_more": False})) == []
 
 
 def test_a_list_of_something_else_is_not_taken_for_policies(tmp_path: Path) -> None:

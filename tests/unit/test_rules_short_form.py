@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from llm_spend.rules import SeedError, import_
-from llm_spend.rules.seed import COLUMNS
+from llm_spend.rules.seed import COLUMNS, read_rows
 from tests.unit.rule_files import problems, seed_rows
 
 EVERYTHING = """\
@@ -147,6 +148,15 @@ def test_limits_in_words(tmp_path: Path, limit: str, unit: str, amount: str) -> 
         ("limit: 5 USD per 0 days", ".limit", "write an amount"),
         ("limit: 0.5 requests per day", ".limit", "whole numbers"),
         ("limit: 0.0000000000001 USD per day", ".limit", "12 digits"),
+        ("limit: 9_000_000_000 USD in total", ".limit", "write `none`"),
+        ("limit: 9_000_000_000_000_000_000 tokens in total", ".limit", "below 9,000,000,000,000,000,000 tokens"),
+        ("limit: 0.00000099 USD per day", ".limit", "write 0"),
+        ("limit: 1 USD per day, per: user, overrides: {a: 9000000000}", ".overrides.a", "leave it out"),
+        ("limit: 1 USD per day, per: user, overrides: {'*@x.io': 5}", ".overrides", "'*@x.io' would stand for itself"),
+        ("limit: none, api_key: sk-1234567890", ".api_key[0]", "write its hash"),
+        ("limit: none, not: {api_key: [a, sk-1234567890]}", ".not.api_key[1]", "write its hash"),
+        ("limit: none, any_of: ['user:a', 'api_key: sk-1234567890']", ".any_of[1]", "write its hash"),
+        ("limit: 1 USD per day, per: api_key, overrides: {sk-1234567890: 5}", "", "write its hash"),
         ("team: a", ".limit", "is missing"),
         ("limit: none, teams: a", ".teams", "user, team, virtualaccount"),
         ("limit: none, team: []", ".team", "fill it"),
@@ -184,6 +194,27 @@ def test_what_is_wrong_is_told_where_it_stands(tmp_path: Path, rule: str, field:
     found = problems(tmp_path, text)
     assert [(line, path) for line, path, _ in found] == [(4, f"rules[1]{field}")]
     assert words in found[0][2]
+    assert "1234567890" not in found[0][2]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "8_999_999_999.99 USD in total",
+        "8_999_999_999_999_999_999 tokens in total",
+        "0.000001 USD per day",
+        "0 USD per day",
+    ],
+)
+def test_the_most_and_the_least_that_can_be_computed(tmp_path: Path, limit: str) -> None:
+    assert problems(tmp_path, f"type: llm-spend-quotas\nrules: [{{id: a, limit: {limit}}}]") == []
+
+
+def test_a_key_is_not_told_where_its_limit_is_wrong(tmp_path: Path) -> None:
+    key = "sk-" + "a1B2" * 8
+    rule = f"{{id: a, limit: 1 USD per day, per: api_key, overrides: {{{key}: many}}}}"
+    [(_, field, message)] = problems(tmp_path, f"type: llm-spend-quotas\nrules: [{rule}]")
+    assert "write a number" in message and key not in field
 
 
 def test_what_is_wrong_at_the_top(tmp_path: Path) -> None:
@@ -230,6 +261,24 @@ def test_a_change_that_says_when_it_begins_ends_what_was_before(imported: Import
     )  # fmt: skip
     with pytest.raises(SeedError, match="until 2026-03-15; import with a date on or after it"):
         imported("id: a, limit: 7 USD per month, from: 2026-02-01", changed[1])
+
+
+def test_warnings_and_enforcement_change_in_place_so_that_the_count_goes_on(imported: Imported, tmp_path: Path) -> None:
+    rule = "id: a, limit: 5 USD in total, any_of: [user:a, team:b]"
+    first = imported(f"{rule}, warn_at: [80]", valid_from=date(2026, 1, 1))
+    file = tmp_path / "rules.yaml"
+    file.write_text(f"type: llm-spend-quotas\nrules:\n  - {{{rule}, warn_at: [50, 90], enforcement: audit}}\n")
+    result = import_(file, tmp_path, valid_from=date(2026, 3, 15))
+    assert (result.changed, result.unchanged) == (("a",), ())
+    rows = read_rows(tmp_path / "rules/quota_rules.csv")
+    names = ("alert_thresholds", "enforcement", "valid_from", "valid_to")
+    assert [tuple(row[name] for name in names) for row in rows] == [("50|90", "audit", "2026-01-01", "")] * 2
+    assert import_(file, tmp_path).unchanged == ("a",)
+    # A date that is said is that of another version.
+    assert imported(f"{rule}, warn_at: [60], from: 2026-04-01") == [
+        *[(*version[:-1], "2026-04-01") for version in first],
+        *[(*version[:-2], "2026-04-01", "") for version in first],
+    ]
 
 
 def test_a_rule_that_ends_can_be_imported_again_and_can_come_back(imported: Imported) -> None:

@@ -27,7 +27,13 @@
         limited.window_start,
         limited.window_end,
         limited.used,
+        -- What 64 bits can't hold has no ratio; it has a status all the same.
         case
+            when
+                greatest(limited.used, limited.limit_to)
+                >= case when limited.measure = 'cost' then 9000000000 else 9000000000000000000 end
+                then null
+            when limited.measure = 'cost' and limited.used >= limited.limit_to * 1000000000 then null
             when limited.measure = 'cost' then {{ llm_spend.whole_ratio(
                 'cast(limited.used * 1000000000 as ' ~ dbt.type_bigint() ~ ')',
                 'cast(limited.limit_to * 1000000000 as ' ~ dbt.type_bigint() ~ ')'

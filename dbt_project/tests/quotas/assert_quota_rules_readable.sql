@@ -41,6 +41,10 @@
     'overrides': "nullif(overrides, '') is not null and (nullif(applies_per, '') is null or not " ~ llm_spend.regex_found(
         'overrides', "'^[^=;|]+=" ~ number ~ '([|][^=;|]+=' ~ number ~ ")*$'"
     ) ~ ')',
+    'overrides (user ids are lower case)':
+        "coalesce(applies_per, '') like 'user%' and " ~ llm_spend.regex_found(
+            "'|' || " ~ llm_spend.quota_decoded("coalesce(overrides, '')"), "'[|][^=]*[A-Z][^=]*='"
+        ),
     'conditions or overrides (% is written %25)':
         dbt.position("'%'", "replace(replace(replace(replace(" ~ encoded ~ ", '%25', ''), '%3B', ''), '%7C', ''), '%3D', '')") ~ ' > 0',
     'time_zone': "nullif(time_zone, '') is not null and not " ~ llm_spend.regex_found(

@@ -21,7 +21,11 @@ EVERY_TARGET = ""
 
 @dataclass(frozen=True, order=True)
 class Counter:
-    """What a quota rule counts for one subject in one window, which starts at a naive UTC time."""
+    """What a version of a quota rule counts for one subject in one window. Times are naive UTC.
+
+    `counted_from` is the start of the window, or of the version where it begins within the window. A version that takes
+    the place of another from the same start has the same counter.
+    """
 
     rule_set: str
     rule_id: str
@@ -29,6 +33,7 @@ class Counter:
     subject: str
     unit: str
     window_start: datetime
+    counted_from: datetime
 
 
 @total_ordering

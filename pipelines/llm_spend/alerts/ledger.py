@@ -19,7 +19,7 @@ from llm_spend.alerts.tables import COUNTER, Names, Sql, columns, is_recent, sam
 from llm_spend.destinations.base import Connection, Destination
 from llm_spend.errors import UserError
 
-_TIMES = ("window_start", "window_end", "claimed_at", "sent_at")
+_TIMES = ("window_start", "counted_from", "window_end", "claimed_at", "sent_at")
 _WRITTEN = (
     *COUNTER, "window_end", "alert_level", "episode", "target", "state", "reason", "run_id", "claimed_at",
 )  # fmt: skip
@@ -121,7 +121,7 @@ class Ledger:
         now: datetime,
     ) -> list[Any]:
         key = [counter.rule_set, counter.rule_id, counter.subject_type, counter.subject, counter.unit]
-        times = [text_of(counter.window_start), text_of(window_end)]
+        times = [text_of(counter.window_start), text_of(counter.counted_from), text_of(window_end)]
         return [*key, *times, level, episode, target, state, reason, self.run_id, text_of(now)]
 
     def _insert(self, rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
@@ -148,7 +148,11 @@ def ledger_rows(names: Names, *, has_ledger: bool) -> str:
 
 
 def too_old(names: Names, cutoffs: Mapping[str, datetime], *, has_ledger: bool) -> Sql:
-    """Levels that were reached in windows that are not recent, and that the ledger does not know."""
+    """Levels that were reached in windows that are not recent, and that the ledger does not know.
+
+    Not those of a counter that has a claim: what was to be sent is sent, at the level that it has by then.
+    """
+    ledger = ledger_rows(names, has_ledger=has_ledger)
     recent = is_recent("usage_rows", cutoffs, names.timestamp)
     reached = f"""
         select {columns("usage_rows")}, max(usage_rows.window_end) as window_end,
@@ -169,8 +173,9 @@ def too_old(names: Names, cutoffs: Mapping[str, datetime], *, has_ledger: bool) 
     text = f"""
         select levels.*
         from ({levels}) as levels
-        left join {ledger_rows(names, has_ledger=has_ledger)} as known
-            on {same_counter("levels", "known")} and levels.alert_level = known.alert_level
+        left join {ledger} as known
+            on {same_counter("levels", "known")}
+                and (levels.alert_level = known.alert_level or known.state = 'claimed')
         where known.rule_id is null
     """
     return Sql(text, recent.parameters)

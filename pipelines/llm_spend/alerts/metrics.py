@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llm_spend.alerts.tables import BREACHES, BUDGETS, USAGE, Names, text_of
+from llm_spend.alerts.tables import BREACHES, BUDGETS, RULES, USAGE, Names, text_of
 from llm_spend.answers.sources import Status, status
 from llm_spend.build_record import RECORD_TABLE
 from llm_spend.destinations.base import Connection, Destination
@@ -84,7 +84,7 @@ def exposition(gauges: Sequence[Gauge]) -> tuple[bytes, int]:
 def read_gauges(destination: Destination, now: datetime) -> list[Gauge]:
     """Those of the windows and budgets that are current at a naive UTC time, highest first, and of the sources."""
     with destination.reading() as connection:
-        missing = {USAGE, BREACHES, BUDGETS} - connection.tables(destination.schemas.public)
+        missing = {USAGE, BREACHES, BUDGETS, RULES} - connection.tables(destination.schemas.public)
         if missing:
             raise UserError(f"{destination.label} lacks {', '.join(sorted(missing))}.", "Run `llm-spend build` first.")
         found = quota_gauges(destination, connection, now)
@@ -102,21 +102,30 @@ def quota_gauges(destination: Destination, connection: Connection, now: datetime
     ]
 
 
+def _versions(names: Names) -> str:
+    """Versions of rules, and when each ends."""
+    ends_at = f"cast(coalesce(valid_to, cast('9999-01-01' as date)) as {names.timestamp})"
+    return f"(select distinct rule_key, {ends_at} as ends_at from {names.rules})"
+
+
 def _quotas(connection: Connection, names: Names, now: datetime) -> Iterator[Gauge]:
     moment = f"cast(%s as {names.timestamp})"
     rows = connection.rows(
         f"""
-        select rule_set, rule_id, subject_type, subject, unit, max(used_ratio)
-        from {names.usage}
-        where window_start <= {moment} and (window_end > {moment} or window_end is null) and used_ratio is not null
-        group by rule_set, rule_id, subject_type, subject, unit
+        select usage_rows.rule_set, usage_rows.rule_id, usage_rows.subject_type, usage_rows.subject, usage_rows.unit,
+            usage_rows.used_ratio
+        from {names.usage} as usage_rows
+        inner join {_versions(names)} as versions on usage_rows.rule_key = versions.rule_key
+        where usage_rows.counted_from <= {moment} and versions.ends_at > {moment}
+            and (usage_rows.window_end > {moment} or usage_rows.window_end is null)
+            and usage_rows.used_ratio is not null
         order by 6 desc, 1, 2, 3, 4, 5
         """,
-        [text_of(now)] * 2,
+        [text_of(now)] * 3,
     )
     yield Gauge(
         "llm_spend_quota_used_ratio",
-        "Used part of a quota in its current window; 1 is the limit.",
+        "Used part of a quota in its current window, by the version of the rule that holds; 1 is the limit.",
         (*_COUNTER, "unit"),
         [(tuple(labels), ratio) for *labels, ratio in rows],
     )
@@ -132,12 +141,11 @@ _BUDGET_METRICS: Mapping[str, str] = {
 
 def _budgets(connection: Connection, names: Names) -> Iterator[Gauge]:
     rows = connection.rows(f"""
-        select rule_set, rule_id, subject_type, subject, max(spent_usd), max(budget_usd), max(forecast_usd),
-            min(case when reliability = 'exact' then 1 else 0 end)
+        select rule_set, rule_id, subject_type, subject, spent_usd, budget_usd, forecast_usd,
+            case when reliability = 'exact' then 1 else 0 end
         from {names.budgets}
         where is_current
-        group by rule_set, rule_id, subject_type, subject
-        order by max(used_ratio) desc, 1, 2, 3, 4
+        order by used_ratio desc, 1, 2, 3, 4
     """)
     for index, (name, meaning) in enumerate(_BUDGET_METRICS.items(), start=len(_COUNTER)):
         series = [(tuple(row[: len(_COUNTER)]), row[index]) for row in rows if row[index] is not None]
@@ -145,19 +153,22 @@ def _budgets(connection: Connection, names: Names) -> Iterator[Gauge]:
 
 
 def _breaches(connection: Connection, names: Names, now: datetime) -> Gauge:
+    moment = f"cast(%s as {names.timestamp})"
     rows = connection.rows(
         f"""
-        select rule_set, rule_id, count(*)
-        from {names.breaches}
-        where voided_at is null and (window_end > cast(%s as {names.timestamp}) or window_end is null)
-        group by rule_set, rule_id
+        select breaches.rule_set, breaches.rule_id, count(*)
+        from {names.breaches} as breaches
+        inner join {_versions(names)} as versions on breaches.rule_key = versions.rule_key
+        where breaches.voided_at is null and versions.ends_at > {moment}
+            and (breaches.window_end > {moment} or breaches.window_end is null)
+        group by breaches.rule_set, breaches.rule_id
         order by 3 desc, 1, 2
         """,
-        [text_of(now - _DAY)],
+        [text_of(now - _DAY)] * 2,
     )
     return Gauge(
         "llm_spend_breaches",
-        "Breaches that stand, of windows that have not ended or did in the last 24 hours.",
+        "Breaches that stand, of windows and rule versions that have not ended or did in the last 24 hours.",
         ("rule_set", "rule"),
         [((rule_set, rule), count) for rule_set, rule, count in rows],
     )

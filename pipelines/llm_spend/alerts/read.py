@@ -78,14 +78,17 @@ def _standings_sql(names: Names, ledger: str, recent: Mapping[str, datetime]) ->
 def _voided_sql(names: Names, ledger: str) -> Sql:
     """Withdrawn breaches that somebody was told of, or may have been.
 
-    Not those that another version of the rule has, nor those of rules that are gone: these were breaches all the same.
+    Not those that a version from the same start has too, nor those of versions that are gone: these were breaches all
+    the same.
     """
     return Sql(f"""
         select {columns("breaches")}, max(breaches.window_end), max(breaches.voided_at)
         from {names.breaches} as breaches
         inner join {ledger} as ledger on {same_counter("breaches", "ledger")}
-        inner join (select distinct rule_set, rule_id from {names.rules}) as rules
+        inner join {names.rules} as rules
             on breaches.rule_set = rules.rule_set and breaches.rule_id = rules.rule_id
+                and breaches.counted_from
+                    = greatest(breaches.window_start, cast(rules.valid_from as {names.timestamp}))
         left join {names.breaches} as standing
             on {same_counter("breaches", "standing")} and standing.voided_at is null
         where breaches.voided_at is not null and standing.rule_id is null and ledger.state in ('claimed', 'sent')
@@ -139,7 +142,7 @@ def _standing(row: Row) -> Standing:
 
 
 def _worst(standings: Iterable[Standing]) -> tuple[Standing, ...]:
-    """One of each counter: a window in which the rule changed has a row for each version."""
+    """One of each counter, whatever versions of the rule share it."""
     found: dict[Counter, Standing] = {}
     for standing in standings:
         known = found.get(standing.counter)

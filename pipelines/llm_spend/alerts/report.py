@@ -52,6 +52,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "subject": counter.subject,
         "unit": counter.unit,
         "window_start": counter.window_start.isoformat(),
+        "counted_from": counter.counted_from.isoformat(),
         "level": alert.level,
         "may_repeat": alert.may_repeat,
     }

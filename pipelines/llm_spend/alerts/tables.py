@@ -12,7 +12,7 @@ from llm_spend.destinations.base import Destination
 LEDGER_TABLE, TURN_TABLE = "llm_spend__alerts", "llm_spend__alerts_turn"
 USAGE, BREACHES, BUDGETS, RULES = "llm_quota_usage", "llm_quota_breaches", "llm_budget_status", "llm_quota_rules"
 
-COUNTER = ("rule_set", "rule_id", "subject_type", "subject", "unit", "window_start")
+COUNTER = ("rule_set", "rule_id", "subject_type", "subject", "unit", "window_start", "counted_from")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,10 @@ class Sql:
 
 @dataclass(frozen=True)
 class Names:
-    """What tables are called in a destination, and its type of a naive UTC timestamp."""
+    """What tables are called in a destination, and its type of a naive UTC timestamp.
+
+    `usage` and `breaches` are the tables with `counted_from`: see facts.Counter.
+    """
 
     ledger: str
     turn: str
@@ -39,15 +42,22 @@ class Names:
     def of(cls, destination: Destination) -> Names:
         """Those of a destination."""
         raw, public = destination.schemas.raw, destination.schemas.public
+        timestamp = "timestamp_ntz" if destination.name == "snowflake" else "timestamp"
         return cls(
             ledger=f"{raw}.{LEDGER_TABLE}",
             turn=f"{raw}.{TURN_TABLE}",
-            usage=f"{public}.{USAGE}",
-            breaches=f"{public}.{BREACHES}",
+            usage=_with_start(f"{public}.{USAGE}", timestamp),
+            breaches=_with_start(f"{public}.{BREACHES}", timestamp),
             budgets=f"{public}.{BUDGETS}",
             rules=f"{public}.{RULES}",
-            timestamp="timestamp_ntz" if destination.name == "snowflake" else "timestamp",
+            timestamp=timestamp,
         )
+
+
+def _with_start(table: str, timestamp: str) -> str:
+    """A table with when each counter begins: a rule_key ends with the first date of its version."""
+    version_start = f"cast(right(rule_key, 10) as {timestamp})"
+    return f"(select *, greatest(window_start, {version_start}) as counted_from from {table})"
 
 
 def text_of(moment: datetime | None) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from hashlib import sha256
+from unicodedata import normalize
 from urllib.parse import quote
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection), in either width.
 _FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
 # Controls, what turns the direction of writing, and what XML does not allow.
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+# Where another separator of lists is set, a spreadsheet cuts there, and a cell of its own begins.
+_INNER_FORMULA = re.compile(r"(;\s*|(?<=\S)[\t\r\n]\s*)(?=[=+\-@＝＋－＠])")
 _NOT_IN_SHEET_NAMES = re.compile(r"[\[\]:*?/\\]")
 _SHEET_NAME_UNITS = 31
 _LONGEST_SLUG = 120  # bytes
@@ -23,7 +26,8 @@ def is_like_a_formula(text: str) -> bool:
 
 def as_csv_text(text: str) -> str:
     """Text that stays text when a spreadsheet opens the file."""
-    return f"'{text}" if is_like_a_formula(text) else text
+    inside = _INNER_FORMULA.sub(r"\1'", text)
+    return f"'{inside}" if is_like_a_formula(text) else inside
 
 
 def shown(text: str) -> str:
@@ -48,9 +52,9 @@ def sheet_names(names: Iterable[str]) -> list[str]:
 
 
 def file_slug(name: str) -> str:
-    """The name as a part of a file's name; two names never have the same."""
+    """The name as a part of a file's name; two names never have the same, also where a disk does not tell capitals."""
     slug = "".join(each if each.isalnum() or each in " ._-" else quote(each, safe="") for each in name)
-    if len(slug.encode()) <= _LONGEST_SLUG:
+    if len(slug.encode()) <= _LONGEST_SLUG and name == normalize("NFC", name).casefold():
         return slug
     return f"{slug.encode()[:_LONGEST_SLUG].decode(errors='ignore')}-{sha256(name.encode()).hexdigest()[:16]}"
 

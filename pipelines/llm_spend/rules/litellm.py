@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 
-from llm_spend.rules.quota import time_zone
+from llm_spend.rules.quota import not_secret, time_zone
 from llm_spend.rules.truefoundry import Manifest, Name, Strict
 from llm_spend.rules.yaml_lines import YamlPath
 
@@ -36,12 +36,6 @@ def _money(value: object) -> Decimal | None:
     if isinstance(value, bool) or not amount.is_finite() or amount < 0:
         raise ValueError(f"is {value!r}; write a number, 0 or more")
     return amount
-
-
-def _hash(value: str) -> str:
-    if value.startswith("sk-"):
-        raise ValueError("is a key; write its hash, which is what logs have (`token` in the answer of /key/list)")
-    return value
 
 
 def _terms(value: object) -> object:
@@ -106,7 +100,7 @@ class Owner(Terms):
 
 
 class Key(Owner):
-    token: Annotated[Name, AfterValidator(_hash)]
+    token: Annotated[Name, AfterValidator(not_secret)]
     key_alias: StrictStr | None = None
 
 
@@ -154,7 +148,10 @@ class RouterSettings(BaseModel):
 
 
 class LiteLLMFile(Manifest):
-    """The proxy's config, or lists of rows by kind, or both."""
+    """The proxy's config, or lists of rows by kind, or both.
+
+    Answers of the API have besides how many rows and pages there are, and whose they are if they are one's.
+    """
 
     litellm_settings: Settings = Settings()
     router_settings: RouterSettings = RouterSettings()
@@ -168,6 +165,13 @@ class LiteLLMFile(Manifest):
     projects: list[Terms] = Field(default_factory=list)
     tags: list[Terms] = Field(default_factory=list)
     agents: list[Terms] = Field(default_factory=list)
+    total: Any = None
+    total_count: Any = None
+    total_pages: Any = None
+    user_id: Any = None
+    user_info: Any = None
+    team_id: Any = None
+    team_info: Any = None
 
 
 def is_litellm(value: Mapping[str, Any]) -> bool:

@@ -10,12 +10,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from llm_spend.rules import remarks
-from llm_spend.rules.litellm import KINDS, OTHER_KINDS, UNCOUNTED, Budget, LiteLLMFile, ModelTerms, Owner, Team, Terms
+from llm_spend.rules.litellm import (
+    KINDS,
+    OTHER_KINDS,
+    UNCOUNTED,
+    Budget,
+    LiteLLMFile,
+    Membership,
+    ModelTerms,
+    Owner,
+    Team,
+    Terms,
+)
 from llm_spend.rules.quota import Condition, Enforcement, Evaluation, QuotaRule, narrowed, zone_of_windows
 from llm_spend.rules.remarks import Note, Remark, Unkept
 from llm_spend.rules.yaml_lines import YamlPath
@@ -121,16 +132,21 @@ def _limits(file: LiteLLMFile) -> Iterator[_Limit]:
     for holder in _holders(file):
         yield from _limits_of(holder, shared)
         if isinstance(holder.row, Team):
-            yield from _limits_of_members(holder, holder.row)
+            yield from _limits_of_members(holder, holder.row, file.team_memberships, shared)
+
+
+def _term(row: Owner, shared: Mapping[str, Budget], name: str) -> Any:
+    """What a row says itself, or else the budget that it has."""
+    sources = [row, row.litellm_budget_table, shared.get(row.budget_id or "")]
+    values = (getattr(source, name) for source in sources if source is not None)
+    return next((value for value in values if value is not None), None)
 
 
 def _limits_of(holder: _Holder, shared: Mapping[str, Budget]) -> Iterator[_Limit]:
     row = holder.row
-    sources = [row, row.litellm_budget_table, shared.get(row.budget_id or "")]
 
     def term(name: str) -> Any:
-        values = (getattr(source, name) for source in sources if source is not None)
-        return next((value for value in values if value is not None), None)
+        return _term(row, shared, name)
 
     most, soft, duration = term("max_budget"), term("soft_budget"), term("budget_duration")
     if most is not None:
@@ -159,16 +175,24 @@ def _limits_of_model(holder: _Holder, model: str, terms: ModelTerms) -> Iterator
             yield _Limit(holder, (*path, name), name, unit, Decimal(rate), model=model)
 
 
-def _limits_of_members(holder: _Holder, team: Team) -> Iterator[_Limit]:
-    """What each member of a team may use in it."""
-    each = holder._replace(per=("user",))
+def _limits_of_members(
+    holder: _Holder, team: Team, memberships: Sequence[Membership], shared: Mapping[str, Budget]
+) -> Iterator[_Limit]:
+    """What each member of a team may use in it who has no such limit of his own."""
+
+    def each(name: str) -> _Holder:
+        of_team = [row for row in memberships if row.team_id == team.team_id]
+        own = tuple(row.user_id for row in of_team if _term(row, shared, name) is not None)
+        others = (Condition("user", own, excludes=True),) if own else ()
+        return holder._replace(who=(*holder.who, *others), per=("user",))
+
     if team.team_member_budget is not None:
         duration = team.team_member_budget_duration
-        path = (*holder.path, "team_member_budget")
-        yield _budget(each, "team_member_budget", team.team_member_budget, duration, path=path)
+        name = "team_member_budget"
+        yield _budget(each("max_budget"), name, team.team_member_budget, duration)
     for name, unit in _RATES[:2]:
         if (rate := getattr(team, f"team_member_{name}")) is not None:
-            yield _Limit(each, (*holder.path, f"team_member_{name}"), f"team_member_{name}", unit, Decimal(rate))
+            yield _Limit(each(name), (*holder.path, f"team_member_{name}"), f"team_member_{name}", unit, Decimal(rate))
 
 
 def _budget(
@@ -195,7 +219,9 @@ def _window(duration: str | None) -> str | None:
 def said(file: LiteLLMFile) -> Iterator[Remark]:
     limits = list(_limits(file))
     yield from _said_of_settings(file)
+    yield from _said_of_answer(file)
     yield from _said_of_rows(file)
+    yield from _said_of_people(file, limits)
     seen: set[tuple[str, str]] = set()
     for limit in limits:
         yield from _said_of_limit(limit)
@@ -238,6 +264,41 @@ def _said_of_settings(file: LiteLLMFile) -> Iterator[Remark]:
             if name in _NOT_COUNTED_SETTINGS and value:
                 message = "can't be told from a request; leave it out to import the rest"
                 yield Unkept((part, name), message)
+
+
+def _said_of_answer(file: LiteLLMFile) -> Iterator[Remark]:
+    """Of lists that are not the whole of their kind."""
+    longest = max(len(getattr(file, kind)) for kind in (*KINDS, *OTHER_KINDS, "budgets"))
+    total = file.total if file.total_count is None else file.total_count
+    yield from remarks.of_pages(longest, total, file.total_pages)
+    for name in ("user_info", "team_info", "user_id", "team_id"):
+        if getattr(file, name) is not None:
+            message = (
+                f"is one {name[:4]}'s answer, which has only what is theirs: export the whole lists"
+                " (/key/list?return_full_object=true, /team/list, /user/list)"
+            )
+            yield Unkept((name,), message)
+            return
+
+
+def _said_of_people(file: LiteLLMFile, limits: Sequence[_Limit]) -> Iterator[Remark]:
+    """Of limits whose people requests may name otherwise."""
+    kinds = {limit.holder.kind for limit in limits}
+    if "users" in kinds:
+        yield Note(
+            ("users",),
+            "are counted by the `user` of a request, which is the end user where the log has one; the proxy counts the"
+            " owner of the key, and not for keys of a team",
+        )
+    teams = {team.team_id for team in file.teams}
+    places = {limit.holder.path: limit.holder.row for limit in limits}
+    for path, row in places.items():
+        if isinstance(row, Membership) and row.team_id not in teams:
+            message = (
+                f"its team {row.team_id!r} is not among `teams`: where the team has an alias, requests have that,"
+                " and this matches nothing; list the team as well"
+            )
+            yield Note(path, message)
 
 
 def _said_of_rows(file: LiteLLMFile) -> Iterator[Remark]:

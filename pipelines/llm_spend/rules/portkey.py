@@ -11,12 +11,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, RootModel, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from llm_spend.rules import remarks
-from llm_spend.rules.quota import METADATA, Condition, Evaluation, QuotaRule, narrowed
+from llm_spend.rules.quota import METADATA, Condition, Evaluation, QuotaRule, narrowed, not_secret
 from llm_spend.rules.remarks import Note, Remark, Unkept
 from llm_spend.rules.truefoundry import Amount, Manifest, Name, Strict
 from llm_spend.rules.yaml_lines import YamlPath
@@ -51,6 +60,11 @@ class _Keyed(Strict):
 class PolicyCondition(_Keyed):
     value: list[Name] = Field(min_length=1)
     excludes: list[Name] = Field(default_factory=list)
+
+    @field_validator("value", "excludes")
+    @classmethod
+    def _has_no_secret(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        return list(map(not_secret, value)) if info.data.get("key") == "api_key" else value
 
     @field_validator("value", "excludes", mode="before")
     @classmethod
@@ -126,6 +140,8 @@ class PolicyList(Manifest):
     """A list of policies, as the API answers it."""
 
     data: list[Policy] = Field(min_length=1)
+    total: Any = None
+    has_more: Any = None
 
 
 PortkeyFile = Policy | Policies | PolicyList
@@ -208,6 +224,8 @@ def _percents(policy: Policy) -> list[Decimal]:
 
 def said(config: PortkeyFile) -> Iterator[Remark]:
     policies = _policies(config)
+    if isinstance(config, PolicyList):
+        yield from remarks.of_pages(len(policies), config.total, has_more=config.has_more)
     repeated = Counter((policy.is_usage_limit, policy.id or policy.name) for _, policy in policies)
     for path, policy in policies:
         if policy.is_archived:

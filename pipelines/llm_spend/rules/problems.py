@@ -36,7 +36,7 @@ class RuleFileError(UserError):
 
 
 def problem_at(file: Path, document: Document, path: YamlPath, message: str) -> Problem:
-    return Problem(file, document.line_of(path), field_of(path), redact(message))
+    return Problem(file, document.line_of(path), redact(field_of(path)), redact(message))
 
 
 def invalid(file: Path, document: Document, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:

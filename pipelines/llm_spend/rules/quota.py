@@ -72,6 +72,15 @@ def is_key(text: str) -> bool:
     return text in DIMENSIONS or (name != text and bool(name) and not re.search(r"[%;|=!]", name))
 
 
+def not_secret(value: str) -> str:
+    """The id or hash of a key. Raises ValueError when it is the key itself."""
+    if value.strip().startswith("sk-"):
+        raise ValueError(
+            "is a key; write its hash or id, which is what logs have (of LiteLLM `token` in the answer of /key/list)"
+        )
+    return value
+
+
 def plain(key: str, value: str) -> str:
     """A value as the warehouse has it: users are in lower case."""
     if key.startswith(METADATA):

@@ -17,7 +17,11 @@ from llm_spend.rules.quota import (
 )
 from llm_spend.rules.yaml_lines import YamlPath
 
-_DIGITS, _SCALE = 26, 12
+_SCALE = 12
+# What the models can compute with: nanodollars, or requests and tokens, in whole numbers of 64 bits, and what is used
+# as a share of the limit.
+_MOST_COST, _MOST_COUNT = Decimal(9_000_000_000), Decimal(9_000_000_000_000_000_000)
+_LEAST_COST = Decimal("0.000001")
 
 
 class Unkept(NamedTuple):
@@ -37,16 +41,39 @@ class Note(NamedTuple):
 Remark = Unkept | Note
 
 
+def of_pages(rows: int, total: object = None, pages: object = None, *, has_more: object = False) -> Iterator[Remark]:
+    """Of an answer that is only a part of a list: what it lacks would end."""
+    if (isinstance(total, int) and total > rows) or (isinstance(pages, int) and pages > 1) or (has_more is True):
+        of_all = f" of {total}" if isinstance(total, int) else ""
+        message = f"is one page of several ({rows} rows{of_all}), and rules that a list lacks end: get all pages first"
+        yield Unkept((), f"{message}, and import one list of all their rows")
+
+
+def of_overridden(path: YamlPath, members: Iterable[str]) -> Iterator[Remark]:
+    """Of members with limits of their own: they are names, and no patterns."""
+    for member in members:
+        if "*" in member:
+            yield Unkept(path, f"{member!r} would stand for itself: name each member, or write a rule of its own")
+
+
 def of_amount(path: YamlPath, unit: str, amount: Decimal | None) -> Iterator[Remark]:
-    """Of a limit that is no amount of its unit."""
+    """Of a limit that is no amount of its unit, or with which nothing can be computed."""
     if amount is None:
         return
-    _, digits, exponent = amount.normalize().as_tuple()
+    _, _, exponent = amount.normalize().as_tuple()
     scale = -exponent if isinstance(exponent, int) else 0
-    if scale > 0 and not unit.startswith("cost"):
-        yield Unkept(path, f"is {amount}; {unit.partition('_')[0]} are counted in whole numbers")
-    elif scale > _SCALE or len(digits) - scale > _DIGITS:
-        yield Unkept(path, f"is {amount}; {_DIGITS} digits are kept, and {_SCALE} digits of a dollar after the point")
+    measure = unit.partition("_")[0]
+    most = _MOST_COST if measure == "cost" else _MOST_COUNT
+    if scale > 0 and measure != "cost":
+        yield Unkept(path, f"is {amount}; {measure} are counted in whole numbers")
+    elif amount >= most:
+        named = f"{most:,} {'USD' if measure == 'cost' else measure}"
+        yield Unkept(path, f"is {amount}; limits are below {named}: leave it out, or write `none` in our own form")
+    elif scale > _SCALE:
+        yield Unkept(path, f"is {amount}; {_SCALE} digits of a dollar are kept after the point")
+    elif 0 < amount < _LEAST_COST:
+        message = f"is {amount:f}; the least is {_LEAST_COST} USD: write 0, if nothing may be used, or leave it out"
+        yield Unkept(path, message)
 
 
 def of_thresholds(path: YamlPath, thresholds: Iterable[Decimal]) -> Iterator[Remark]:

@@ -35,6 +35,8 @@ COLUMNS = (
     "valid_to",
 )
 _LATER = LATER_COLUMNS[SEED.name]
+# What is done about a limit, and not what is counted.
+_UNCOUNTED = ("enforcement", "alert_thresholds")
 # A rule set that is imported for the first time is taken to have held for all usage that can be loaded.
 FIRST_VALID_FROM = date(2020, 1, 1)
 
@@ -116,7 +118,8 @@ def _with(result: ImportResult, one: Merge, begins: date) -> ImportResult:
 def merge(current: list[Row], rule_set: str, rules: Sequence[QuotaRule], begins: date) -> tuple[list[Row], Merge]:
     """The seed after an import of a rule set, and what changed. Other rule sets, and what ended, stay as they are.
 
-    A rule that says when it begins begins then, every other one on `begins`.
+    A rule that says when it begins begins then, every other one on `begins`. One that counts as it did is changed in
+    place: its count must not begin anew.
     """
     starts = {rule.rule_id: (rule.valid_from or begins).isoformat() for rule in rules}
     running: dict[str, list[Row]] = {}
@@ -132,14 +135,20 @@ def merge(current: list[Row], rule_set: str, rules: Sequence[QuotaRule], begins:
     unchanged = [rule for rule, rows in wanted.items() if rule in running and _same(rows, _last(running[rule]))]
     added = [rule for rule in wanted if rule not in running]
     changed = [rule for rule in wanted if rule in running and rule not in unchanged]
+    recounted = [rule for rule in changed if not _same(wanted[rule], _last(running[rule]), beside=_UNCOUNTED)]
     closed = [rule for rule in running if rule not in wanted]
 
     for rule in unchanged:
         kept += running[rule]
-    for rule in changed + closed:
+    for rule in changed:
+        if rule not in recounted:
+            said = {column: wanted[rule][0][column] for column in _UNCOUNTED}
+            latest = _last(running[rule])
+            kept += [{**row, **said} if row in latest else row for row in running[rule]]
+    for rule in recounted + closed:
         _refuse_several(running[rule])
         kept += _close(running[rule], starts.get(rule, begins.isoformat()))
-    for rule in added + changed:
+    for rule in added + recounted:
         order = _free_order(kept, wanted[rule][0], starts[rule])
         kept += [{**row, "rule_order": order, "valid_from": starts[rule]} for row in wanted[rule]]
 
@@ -200,12 +209,15 @@ def read_rows(file: Path) -> list[Row]:
         return rows
 
 
-def _same(wanted: Sequence[Row], running: Sequence[Row]) -> bool:
-    """Whether the version that runs says what is wanted. A rule that does not say when it begins began whenever it did.
+def _same(wanted: Sequence[Row], running: Sequence[Row], beside: Iterable[str] = ()) -> bool:
+    """Whether the version that runs says what is wanted, `beside` some columns.
 
-    Where every rule that matches counts its place among them means nothing.
+    A rule that does not say when it begins began whenever it did. Where every rule that matches counts its place among
+    them means nothing.
     """
-    unsaid = {"valid_from"} if not wanted[0]["valid_from"] else set()
+    unsaid = set(beside)
+    if not wanted[0]["valid_from"]:
+        unsaid.add("valid_from")
     if wanted[0]["evaluation"] == "all_match":
         unsaid.add("rule_order")
 

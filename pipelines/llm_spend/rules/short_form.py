@@ -23,6 +23,7 @@ from llm_spend.rules.quota import (
     QuotaRule,
     is_key,
     narrowed,
+    not_secret,
     plain,
     time_zone,
     zone_of_windows,
@@ -89,10 +90,13 @@ def _subject(value: str) -> str:
     kind, colon, name = value.partition(":")
     if kind.strip() not in SUBJECT_KINDS or not colon or not name.strip() or "*" in name:
         raise ValueError(f"{value!r} names no subject; write user:…, team:… or another of {', '.join(SUBJECT_KINDS)}")
+    if kind.strip() == "api_key":
+        not_secret(name)
     return value
 
 
 Values = Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)]
+Keys = Annotated[list[Annotated[Name, AfterValidator(not_secret)]], BeforeValidator(_listed), Field(min_length=1)]
 Counters = Annotated[
     list[Annotated[StrictStr, AfterValidator(_counter)]], BeforeValidator(_listed), Field(min_length=1, max_length=2)
 ]
@@ -106,7 +110,7 @@ class Who(Strict):
     user: Values | None = None
     team: Values | None = None
     virtualaccount: Values | None = None
-    api_key: Values | None = None
+    api_key: Keys | None = None
     customer: Values | None = None
     feature: Values | None = None
     cost_center: Values | None = None
@@ -146,6 +150,9 @@ class ShortRule(Who):
             self.overrides or ()
         ):
             raise ValueError("has two overrides of one member; leave one of them out")
+        if self.per and self.per[0] == "api_key":
+            for member in self.overrides or ():
+                not_secret(member)
         if self.until and not self.from_:
             raise ValueError("has an end; write from: as well, so that the version that ends is clear")
         if self.until and self.from_ and self.until <= self.from_:
@@ -208,6 +215,7 @@ def said(file: ShortFile) -> Iterator[Remark]:
         yield from remarks.of_amount((*path, "limit"), rule.limit.unit, rule.limit.amount)
         for member, amount in (rule.overrides or {}).items():
             yield from remarks.of_amount((*path, "overrides", member), rule.limit.unit, amount)
+        yield from remarks.of_overridden((*path, "overrides"), rule.overrides or ())
         yield from remarks.of_thresholds((*path, "warn_at"), map(Decimal, rule.warn_at or ()))
         yield from remarks.of_metadata_keys((*path, "metadata"), rule.metadata or ())
         yield from remarks.of_metadata_keys((*path, "not", "metadata"), (rule.not_ and rule.not_.metadata) or ())

@@ -186,6 +186,7 @@ def remarks_of_named(config: NamedLimit) -> Iterator[Remark]:
         path: YamlPath = ("applies_to", "overrides", index)
         for unit, limit in override.limits.given.items():
             yield from remarks.of_amount((*path, "limits", unit), unit, Decimal(limit))
+        yield from remarks.of_overridden(path, override.members)
         for member in override.members:
             if plain(_counter(config), member) in seen:
                 yield Unkept(path, f"{member!r} has an override before it; leave one of them out")
@@ -226,7 +227,9 @@ def remarks_of_segments(config: SegmentsConfig | TenantsConfig) -> Iterator[Rema
     is_nested = isinstance(config, TenantsConfig)
     found = config.configs[0].segments if isinstance(config, TenantsConfig) else config.segments
     for index, segment in enumerate(found):
-        path: YamlPath = (*(("configs", 0) if is_nested else ()), "segments", index, "metadata")
+        place: YamlPath = (*(("configs", 0) if is_nested else ()), "segments", index)
+        yield from remarks.of_amount((*place, "limit"), segment.unit, Decimal(segment.limit))
+        path: YamlPath = (*place, "metadata")
         yield from remarks.of_metadata_keys(path, segment.metadata or ())
         yield from remarks.of_conditions(path, _segment("", 1, "all_match", segment).conditions)
 

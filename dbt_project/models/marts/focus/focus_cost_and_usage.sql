@@ -37,6 +37,7 @@ shared_costs as (
         *,
         case when weight is not null then {{ llm_spend.whole_ratio('weight', 'total_weight') }} end as ratio
     from {{ ref('int_shared_costs') }}
+    where exact_cost_usd is not null
 ),
 
 ratios as (
