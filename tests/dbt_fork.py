@@ -189,7 +189,8 @@ def _dbt(arguments: list[str]) -> None:
     result = dbtRunner().invoke(arguments)
     if result.exception:
         print(result.exception)
-    print(f"\n{0 if result.success else 2 if result.exception else 1}", end="")
+    # Flushed here: what libraries do at the end of a process may end it.
+    print(f"\n{0 if result.success else 2 if result.exception else 1}", end="", flush=True)
 
 
 def _share_what_is_parsed(folder: Path) -> None:

@@ -136,8 +136,8 @@ def steps(organisation: Organisation) -> dict[str, Step]:
 
     def run(sources: list[SourceSettings], *, is_first: bool = False, is_last: bool = False) -> Step:
         def step(destination: Destination) -> None:
-            # That all prices can be seeded is proved once; the other emulator takes minutes for them.
-            all_prices = is_last and destination.name == "snowflake"
+            # The emulators take long to seed thousands of prices.
+            all_prices = is_last and destination.name == "snowflake" and LONG_TESTS
             seeds = organisation.seeds if all_prices else organisation.few_prices
             load_sources(sources, destination)
             if is_first:
