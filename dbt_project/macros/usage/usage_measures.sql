@@ -52,9 +52,10 @@
 
 {#
     A usage mart: one row per usage date and member. keys: the fact's columns that name the member; unknown: for a key
-    that can be NULL, the text that stands for it, so that BI tools get no empty member.
+    that can be NULL, the text that stands for it, so that BI tools get no empty member; parts: measures that are shown
+    beside the averages made of them.
 #}
-{% macro usage_by(keys, unknown={}) %}
+{% macro usage_by(keys, unknown={}, parts=[]) %}
 with dates_to_build as (
     {{ dates_to_build() }}
 ),
@@ -85,6 +86,9 @@ final as (
         measured.usage_date,
         {{ keys | join(',\n        ') }},
 {{ usage_columns() }},
+        {%- for part in parts %}
+        {{ part }},
+        {%- endfor %}
         dates_to_build.date_version
     from measured
     inner join dates_to_build on measured.usage_date = dates_to_build.usage_date

@@ -1,7 +1,10 @@
 -- Per day and provider, what statements and health are made of adds up to the fact, to the last digit.
 {{ config(severity='error') }}
 
-{% set measures = ['attempts', 'total_tokens', 'cost_usd', 'unpriced_requests', 'unpriced_tokens'] %}
+{% set measures = [
+    'attempts', 'total_tokens', 'uncached_input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'output_tokens',
+    'list_cost_usd', 'cost_usd', 'unpriced_requests', 'unpriced_tokens'
+] %}
 
 with facts as (
     select
@@ -9,6 +12,12 @@ with facts as (
         coalesce(provider, '(unknown)') as provider,
         count(*) as attempts,
         coalesce(sum(case when is_gateway_cache_hit then 0 else total_tokens end), 0) as total_tokens,
+        {% for meter in ['uncached_input_tokens', 'cache_read_tokens', 'output_tokens'] -%}
+        coalesce(sum(case when is_gateway_cache_hit then 0 else {{ meter }} end), 0) as {{ meter }},
+        {% endfor -%}
+        coalesce(sum(case when is_gateway_cache_hit then 0 else cache_write_5m_tokens end), 0)
+        + coalesce(sum(case when is_gateway_cache_hit then 0 else cache_write_1h_tokens end), 0) as cache_write_tokens,
+        coalesce(sum(list_cost_usd), 0) as list_cost_usd,
         coalesce(sum(cost_usd), 0) as cost_usd,
         count(*) - count(cost_usd) as unpriced_requests,
         coalesce(sum(case when cost_usd is null then total_tokens end), 0) as unpriced_tokens

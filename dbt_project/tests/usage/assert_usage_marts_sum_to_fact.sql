@@ -6,7 +6,10 @@
     'attempts', 'requests', 'errors', 'blocked_requests', 'cache_hits', 'input_tokens', 'output_tokens',
     'cache_read_tokens', 'total_tokens', 'cost_usd', 'gateway_reported_usd', 'unpriced_requests', 'unpriced_tokens'
 ] %}
-{% set marts = ['user', 'team', 'feature', 'customer', 'model'] %}
+{% set marts = [
+    'llm_usage_daily', 'llm_usage_by_user_daily', 'llm_usage_by_team_daily', 'llm_usage_by_feature_daily',
+    'llm_usage_by_customer_daily', 'llm_usage_by_model_daily'
+] %}
 
 with facts as (
     select
@@ -38,12 +41,12 @@ with facts as (
 marts as (
     {% for mart in marts -%}
     select
-        'llm_usage_by_{{ mart }}_daily' as mart,
+        '{{ mart }}' as mart,
         usage_date,
         {%- for measure in measures %}
         coalesce(sum({{ measure }}), 0) as {{ measure }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ ref('llm_usage_by_' ~ mart ~ '_daily') }}
+    from {{ ref(mart) }}
     where {{ recently_built() }}
     group by usage_date
     {{ 'union all' if not loop.last }}
@@ -58,7 +61,7 @@ dates as (
     from facts
     cross join (
         {%- for mart in marts %}
-        select 'llm_usage_by_{{ mart }}_daily' as mart{{ ' union all' if not loop.last }}
+        select '{{ mart }}' as mart{{ ' union all' if not loop.last }}
         {%- endfor %}
     ) as names
 ),

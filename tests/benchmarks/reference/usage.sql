@@ -1,4 +1,4 @@
--- Five marts share their measures: one pass over the requests, one set of groups for each.
+-- These marts share their measures: one pass over the requests, one set of groups for each.
 create temp table usage as
 with counted as (
     select
@@ -12,6 +12,7 @@ with counted as (
         provider,
         model_id,
         resolved_model,
+        environment,
         count(*) filter (is_final_attempt) as requests,
         count(*) as attempts,
         count(*) filter (is_final_attempt and status = 'error') as errors,
@@ -41,7 +42,11 @@ with counted as (
         (usage_date, team_id, cost_center_id),
         (usage_date, feature_id),
         (usage_date, customer_id),
-        (usage_date, provider, model_id, resolved_model)
+        (usage_date, provider, model_id, resolved_model),
+        (
+            usage_date, provider, model_id, resolved_model, user_id, team_id, cost_center_id, feature_id, customer_id,
+            environment
+        )
     )
 )
 
@@ -53,28 +58,35 @@ select
     cast(0 as bigint) as requests_with_feedback
 from counted;
 
+create table llm_spend.llm_usage_daily as
+select
+    * exclude (marts),
+    cast(null as decimal(38, 6)) as feedback_score_sum
+from usage
+where marts = 0;
+
 create table llm_spend.llm_usage_by_user_daily as
-select * exclude (marts, team_id, cost_center_id, feature_id, customer_id, provider, model_id, resolved_model)
+select * exclude (marts, environment, team_id, cost_center_id, feature_id, customer_id, provider, model_id, resolved_model)
 from usage
 where marts = 15;
 
 create table llm_spend.llm_usage_by_team_daily as
-select * exclude (marts, user_id, feature_id, customer_id, provider, model_id, resolved_model)
+select * exclude (marts, environment, user_id, feature_id, customer_id, provider, model_id, resolved_model)
 from usage
 where marts = 23;
 
 create table llm_spend.llm_usage_by_feature_daily as
-select * exclude (marts, user_id, team_id, cost_center_id, customer_id, provider, model_id, resolved_model)
+select * exclude (marts, environment, user_id, team_id, cost_center_id, customer_id, provider, model_id, resolved_model)
 from usage
 where marts = 27;
 
 create table llm_spend.llm_usage_by_customer_daily as
-select * exclude (marts, user_id, team_id, cost_center_id, feature_id, provider, model_id, resolved_model)
+select * exclude (marts, environment, user_id, team_id, cost_center_id, feature_id, provider, model_id, resolved_model)
 from usage
 where marts = 29;
 
 create table llm_spend.llm_usage_by_model_daily as
-select * exclude (marts, user_id, team_id, cost_center_id, feature_id, customer_id)
+select * exclude (marts, environment, user_id, team_id, cost_center_id, feature_id, customer_id)
 from usage
 where marts = 30;
 
