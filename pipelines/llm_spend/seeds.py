@@ -23,6 +23,7 @@ _WITH_INSTANTS = "prices"
 
 # Columns that came after the first version of a seed: a file without them is as good, and has '' there.
 LATER_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "provider_invoices.csv": ("cost_type",),
     "quota_rules.csv": ("conditions", "overrides", "time_zone", "enforcement", "alert_thresholds"),
 }
 

@@ -141,6 +141,14 @@ def period(window: Window, counter: Counter) -> tuple[datetime, datetime | None]
     return max(counter.window_start, start), min(ends, default=None)
 
 
+def known(requests: Sequence[Request]) -> tuple[date, datetime]:
+    """The last date with requests, and up to when usage is known: neither is after the newest load."""
+    newest = max(request.loaded_at for request in requests)
+    dates = (request.started_at.date() for request in requests)
+    as_of = max((each for each in dates if each <= newest.date()), default=newest.date())
+    return as_of, min(datetime.combine(as_of + DAY, time()), newest)
+
+
 def forecast(window: Window, counter: Counter, known_to: datetime) -> Fraction | None:
     """What a period will have cost, USD."""
     start, end = period(window, counter)

@@ -35,6 +35,7 @@ MODELS = (
     "llm_chargeback_lines",
     "llm_chargeback_statements",
     "llm_chargeback_restatements",
+    "llm_chargeback_current_view",
 )
 CHECKS = (
     "assert_shared_costs_add_up",
@@ -42,6 +43,7 @@ CHECKS = (
     "assert_chargeback_lines_within_a_cent",
     "assert_chargeback_statements_sum_to_lines",
     "assert_restatements_sum_to_lines",
+    "assert_current_view_sums_to_statements",
 )
 SEED_CHECK, OPEN_CHECK = "assert_shared_cost_seeds_make_sense", "warn_shared_costs_open"
 SEEDS = MODELS[:2]
@@ -69,7 +71,7 @@ TABLES: dict[str, dict[str, str]] = {
     "shared_cost_weights": dict.fromkeys(
         ("shared_cost_id", "team_id", "cost_center_id", "weight", "valid_from", "valid_to"), "varchar"
     ),
-    "stg_mapping__org_teams": VALIDITY | {"team_id": "varchar", "cost_center_id": "varchar"},
+    "stg_mapping__org_teams": VALIDITY | dict.fromkeys(("team_id", "team_name", "cost_center_id"), "varchar"),
     "stg_mapping__org_members": VALIDITY | {"user_id": "varchar", "team_id": "varchar"},
     "stg_prices__fx_rates": {
         "currency": "varchar", "usd_per_unit": "decimal(18, 12)", "valid_from": "timestamp", "valid_to": "timestamp"
@@ -164,7 +166,7 @@ create table int_closed_chargeback_lines (
     billing_period date, line_id varchar, line_type varchar, cost_center_id varchar, team_id varchar, provider varchar,
     model_id varchar, attempts bigint, quantity_tokens bigint, exact_cost_usd {MONEY}, amount_usd decimal(38, 2),
     cost_basis varchar, original_period date, restatement_reason varchar, unpriced_tokens bigint,
-    unpriced_requests bigint, closed_at timestamp
+    unpriced_requests bigint, has_unknown_share boolean, closed_at timestamp
 )
 """
 
@@ -403,9 +405,75 @@ def test_what_nobody_shares_stays_and_an_amount_is_unallocated(books: Books) -> 
     rules = [shared("g", "amount", "proportional_by_cost"), shared("rest", "unallocated", "headcount")]
     books.build(World(usage, costs=rules))
     assert books.shares() == {(SEP, "portkey", NOBODY, NOBODY, "proportional_by_cost"): 100}
-    assert books.failures(OPEN_CHECK) == [(SEP, "g", "portkey", "nobody shares it")]
+    problem = "nobody shares it"
+    assert sorted(books.failures(OPEN_CHECK)) == [(SEP, "g", "portkey", problem), (SEP, "rest", "openai", problem)]
     statement = "select unallocated_usd, shared_usd, total_usd from llm_chargeback_statements where team_id = '{}'"
     assert books.rows(statement.format(NOBODY)) == [(80, 100, 180)]
+
+
+def test_what_a_team_or_nobody_costs_and_nobody_shares_is_named(books: Books) -> None:
+    usage = [used(SEP, "platform", 5), used(SEP, NOBODY, 80, provider="google"), used(SEP, "idle", None)]
+    rules = [shared("p", "team:platform", "headcount"), shared("rest", "unallocated", "fixed_weights")]
+    rules += [
+        shared("free", "team:idle", "headcount"),
+        shared("later", "team:platform", "even", valid_from="2026-10-01"),
+    ]
+    books.build(World(usage, costs=rules))
+    assert books.shares() == {}
+    open_costs = [(SEP, "p", "openai", "nobody shares it"), (SEP, "rest", "google", "nobody shares it")]
+    assert sorted(books.failures(OPEN_CHECK)) == open_costs
+    books.build(World(usage, costs=rules, weights=[sharer("rest", "a", "1")], teams=[team("a")]))
+    assert sorted(books.failures(OPEN_CHECK)) == open_costs[:1], "a has no members"
+
+
+def test_one_absurd_time_hides_no_month_and_charges_no_other(books: Books) -> None:
+    """Log lines of the years 1 and 2999: the licence is charged in the months that are real, and between them."""
+    first, last = date(1, 1, 1), date(2999, 1, 1)
+    usage = [used(month, "a", 1) for month in (first, SEP, NOV, last)]
+    books.build(World(usage, costs=[shared("g", "amount", "even", valid_to="2999-01-01")], teams=[team("a")]))
+    assert {month: usd for (month, *_), usd in books.shares().items()} == {SEP: 100, OCT: 100, NOV: 100}
+    # A year without anything is no gap to fill; all but a year is.
+    for later, months in ((date(2027, 9, 1), 13), (date(2027, 10, 1), 2)):
+        books.build(
+            World([used(SEP, "a", 1), used(later, "a", 1)], costs=[shared("g", "amount", "proportional_by_cost")])
+        )
+        assert len(books.shares()) == months
+    for check in CHECKS:
+        assert books.failures(check) == [], check
+
+
+def test_an_unknown_share_beside_known_ones_is_told_on_the_line(books: Books) -> None:
+    rules = [shared("g", "amount", "even"), shared("x", "amount", "even", currency="XXX")]
+    usage, teams = [used(SEP, "a", 1), used(OCT, "a", 1)], [team("a"), team("b")]
+    books.build(World(usage, costs=[rules[0], rules[1] | {"valid_to": "2026-10-01"}], teams=teams))
+    told = "select billing_period, team_id, amount_usd, has_unknown_share from llm_chargeback_lines"
+    assert books.rows(f"{told} where line_type = 'shared' order by all") == [
+        (SEP, "a", 50, True), (SEP, "b", 50, True), (OCT, "a", 50, False), (OCT, "b", 50, False)
+    ]  # fmt: skip
+    statements = (
+        "select billing_period, bool_or(has_unknown_share) from llm_chargeback_statements group by 1 order by 1"
+    )
+    assert books.rows(statements) == [(SEP, True), (OCT, False)]
+    assert books.rows("select count(*) from llm_chargeback_lines where has_unknown_share and line_type = 'direct'") == [
+        (0,)
+    ]
+    # Closed like that it stays so; what the rate makes of it is restated, and known.
+    books.close(SEP)
+    books.build(World(usage, costs=[rules[0], rules[1] | {"currency": "EUR", "valid_to": "2026-10-01"}], teams=teams))
+    of_september = books.rows(f"{told} where original_period = '{SEP}' and allocation_method = 'even' order by all")
+    assert of_september[:2] == [(SEP, "a", 50, True), (SEP, "b", 50, True)]
+    assert of_september[2:] == [(OCT, name, Decimal("54.25"), False) for name in "ab"]
+
+
+def test_the_current_view_moves_cost_centres_and_no_cent(books: Books) -> None:
+    teams = [team("a", "old", end=OCT), team("a", "new", OCT), team("b", "old", end=NOV)]
+    books.build(
+        World([used(SEP, name, 10, cost_center_id="old") for name in "ab"] + [used(SEP, NOBODY, 1)], teams=teams)
+    )
+    assert books.rows(
+        "select team_id, reported_cost_center_id, current_cost_center_id, is_moved, amount_usd"
+        " from llm_chargeback_current_view order by team_id"
+    ) == [(NOBODY, NOBODY, NOBODY, False, 1), ("a", "old", "new", True, 10), ("b", "old", NOBODY, True, 10)]
 
 
 def test_an_amount_without_a_rate_is_unknown_and_named(books: Books) -> None:

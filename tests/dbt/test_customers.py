@@ -77,7 +77,13 @@ class Books:
     """The models of customers over made-up seeds and usage."""
 
     def __init__(
-        self, sql: dict[str, str], plans: str = "", contracts: str = "", usage: Iterable[Use] = (), rates: str = ""
+        self,
+        sql: dict[str, str],
+        plans: str = "",
+        contracts: str = "",
+        usage: Iterable[Use] = (),
+        rates: str = "",
+        loaded: str = "day + interval 1 day",
     ) -> None:
         self.sql = sql
         self.connection = duckdb.connect()
@@ -100,6 +106,10 @@ class Books:
             self.connection.executemany("insert into used values (?, ?, ?, ?, ?)", lines)
         self.connection.execute(f"create view llm_usage_by_customer_daily as {DAYS}")
         self.connection.execute(f"create view int_customer_models_daily as {MODEL_DAYS}")
+        # Loaded at the end of the last day that is used, unless said otherwise.
+        self.connection.execute(
+            f"create view int_requests_daily as select day as usage_date, {loaded} as last_loaded_at from used"
+        )
         for model in MODELS:
             self.connection.execute(f"create view {model} as {sql[model]}")
 
@@ -270,6 +280,28 @@ def test_nothing_used_costs_the_fee_and_nothing_is_unknown(sql: dict[str, str]) 
         ("fee", None, None, None, Decimal("29.00")),
         ("included", None, None, 0, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("last", "loaded", "is_whole"),
+    [
+        ("2026-10-31", "2026-11-01 00:00", True),
+        ("2026-10-31", "2026-10-31 23:59", False),
+        # Nobody used anything on the last day, which shows when there is usage after it.
+        ("2026-10-30", "2026-11-09 08:00", False),
+        ("2026-11-02", "2026-11-09 08:00", True),
+        # A clock that is wrong ends no month.
+        ("2031-01-01", "2026-10-30 08:00", False),
+    ],
+)
+def test_a_month_is_whole_when_usage_is_known_to_its_end(
+    sql: dict[str, str], last: str, loaded: str, is_whole: bool
+) -> None:
+    usage: list[Use] = [(day, "acme", "m", 5, "1") for day in ("2026-10-30", last)]
+    books = Books(sql, STANDARD, "acme,Acme,standard,,,\n", usage, loaded=f"timestamp '{loaded}'")
+    for table in ("llm_customer_plan_usage", "llm_customer_statements"):
+        found = books.rows(f"select distinct is_whole_month from {table} where billing_period = '2026-10-01'")
+        assert found == [(is_whole,)]
 
 
 def test_a_free_plan_has_a_price_of_nothing_and_above_it_none(sql: dict[str, str]) -> None:

@@ -246,7 +246,9 @@ SHARE = {
     "total_weight": 3,
     "exact_cost_usd": "10",
 }
+CLOSED = {"billing_period": "2026-10-01", "closed_at": "2026-11-05", "line_id": "", "attempts": 3}
 TYPES = {
+    "closed_at": "timestamp",
     "weight": "bigint",
     "total_weight": "bigint",
     "billing_period": "date",
@@ -277,8 +279,10 @@ class Books:
         self._sql = sql
         self._connection = duckdb.connect()
         self._create("llm_chargeback_lines", {"line_id": "", **LINE})
-        self._create("int_requests_metered_daily", USAGE)
+        self._create("int_requests_daily", USAGE)
         self._create("int_shared_costs", SHARE)
+        self._create("int_closed_chargeback_lines", CLOSED)
+        self._create("int_closed_periods", {name: CLOSED[name] for name in ("billing_period", "closed_at")})
 
     def _create(self, table: str, columns: dict[str, Any]) -> None:
         defined = ", ".join(f"{name} {TYPES.get(name, 'varchar')}" for name in columns)
@@ -288,7 +292,15 @@ class Books:
         self._add("llm_chargeback_lines", {"line_id": line_id, **LINE, **changes})
 
     def usage(self, **changes: Any) -> None:
-        self._add("int_requests_metered_daily", {**USAGE, **changes})
+        self._add("int_requests_daily", {**USAGE, **changes})
+
+    def closed(self, line_id: str, attempts: int | None, **changes: Any) -> None:
+        """A line of a month that was closed on 5 November, kept then and at a closing that was undone."""
+        self.line(line_id, is_closed=True, **changes)
+        kept = {**CLOSED, "line_id": line_id, "attempts": attempts}
+        self._add("int_closed_periods", {name: CLOSED[name] for name in ("billing_period", "closed_at")})
+        self._add("int_closed_chargeback_lines", kept)
+        self._add("int_closed_chargeback_lines", kept | {"closed_at": "2026-11-02", "attempts": 99})
 
     def share(self, line: bool = True, **changes: Any) -> None:
         """A part of a shared cost and, unless it has none, its line."""
@@ -482,7 +494,45 @@ def test_usage_without_tokens_is_counted_in_requests(books: Books) -> None:
     assert (charge["ConsumedQuantity"], charge["ConsumedUnit"]) == (3, "Requests")
 
 
-@pytest.mark.parametrize("team", ["search", 'the "best"', "back\\slash", "two\nlines\there\r", "{}", "größe"])
+@pytest.mark.parametrize(("kept", "requests", "shown"), [(3, 3, 3), (3, 5, None), (None, 5, 5)])
+def test_a_closed_month_keeps_the_requests_of_usage_without_tokens(
+    books: Books, kept: int | None, requests: int, shown: int | None
+) -> None:
+    books.closed("speech", kept, quantity_tokens=0)
+    nothing = {name: 0 for name in USAGE if name.endswith("_tokens")}
+    books.usage(attempts=requests, **nothing)
+    charge = books.charges()["speech"]
+    quantity = kept or requests
+    assert (charge["PricingQuantity"], charge["ConsumedQuantity"]) == (quantity, quantity)
+    assert (charge["ConsumedUnit"], charge["x_Requests"]) == ("Requests", shown)
+
+
+def test_late_usage_of_a_model_that_has_no_line_is_listed_with_its_first_correction(books: Books) -> None:
+    late: dict[str, Any] = {"line_type": "restatement", "original_period": "2026-08-01", "model_id": "new"}
+    late |= {"restatement_reason": "late_data", "quantity_tokens": 50}
+    books.line("first", billing_period="2026-09-01", is_closed=True, exact_cost_usd="0.6", amount_usd="0.60", **late)
+    books.line("second", billing_period="2026-10-01", exact_cost_usd="0.3", amount_usd="0.30", **late)
+    books.line("unknown", billing_period="2026-08-01", amount_usd=None, exact_cost_usd=None, model_id="new")
+    books.usage(usage_date="2026-08-31", model_id="new", list_cost_usd="1", cost_usd="0.9")
+    listed = {line: charge["ListCost"] for line, charge in books.charges().items()}
+    assert listed == {"first": Decimal("0.7"), "second": Decimal("0.3")}
+
+
+def test_what_is_left_of_a_commitment_is_a_purchase_and_so_is_its_correction(books: Books) -> None:
+    unused: dict[str, Any] = {"allocation_method": "unused_commitment", "quantity_tokens": 0, "model_id": "(none)"}
+    books.line("unused", line_type="commitment", **unused)
+    books.line("restated", line_type="restatement", restatement_reason="bill_correction", **unused)
+    charges = books.charges()
+    assert {charge["ChargeCategory"] for charge in charges.values()} == {"Purchase"}
+    assert charges["unused"]["ChargeDescription"] == "Unused part of commitments"
+
+
+CONTROLS = "".join(map(chr, range(1, 32)))
+
+
+@pytest.mark.parametrize(
+    "team", ["search", 'the "best"', "back\\slash", "two\nlines\there\r", "{}", "größe", f"a{CONTROLS}b\x7f", "\\u0007"]
+)
 def test_tags_are_json_whatever_a_team_is_called(books: Books, team: str) -> None:
     books.line("usage", team_id=team)
     charge = books.charges()["usage"]

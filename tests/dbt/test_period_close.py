@@ -281,7 +281,8 @@ create table llm_spend_internal.int_chargeback_lines (
     billing_period date, line_id varchar, line_type varchar, cost_center_id varchar, team_id varchar, provider varchar,
     model_id varchar, attempts bigint, quantity_tokens bigint, exact_cost_usd decimal(38, 12),
     amount_usd decimal(38, 2), cost_basis varchar, unpriced_tokens bigint, unpriced_requests bigint,
-    restated_cost_usd decimal(38, 12), restated_unpriced_tokens bigint, restated_unpriced_requests bigint
+    restated_cost_usd decimal(38, 12), restated_unpriced_tokens bigint, restated_unpriced_requests bigint,
+    has_unknown_share boolean
 );
 create table llm_spend_internal.int_closed_chargeback_lines as
 select
@@ -346,8 +347,8 @@ def _know(books: duckdb.DuckDBPyConnection, usage: dict[date, dict[Key, Usage]])
             line_id = f"{month}|openai|cc|{team}|{model}" + ("" if line_type == "direct" else f"|{line_type}|{method}")
             values = [month, line_id, line_type, "cc", team, "openai", model, tokens, tokens, exact[key]]
             values += [cents, "list", 0 if exact[key] is not None else tokens, int(exact[key] is None), restated]
-            values += [0 if restated is not None else tokens, int(restated is None)]
-            books.execute(f"insert into llm_spend_internal.int_chargeback_lines values ({', '.join('?' * 17)})", values)
+            values += [0 if restated is not None else tokens, int(restated is None), False]
+            books.execute(f"insert into llm_spend_internal.int_chargeback_lines values ({', '.join('?' * 18)})", values)
 
 
 def _cents(exact: dict[Key, Decimal | None]) -> dict[Key, Decimal | None]:

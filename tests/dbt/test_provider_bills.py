@@ -258,10 +258,10 @@ def seeds(folder: Path) -> Path:
     )
     (folder / "provider_invoices.csv").write_text(
         "billing_period,provider,provider_instance,invoice_id,invoice_date,charge_category,description,amount,currency,"
-        "usd_per_unit\n"
-        "2026-10-01,mistral,acme,1,2026-11-01,Usage,,1250,USD,\n"
-        "2026-10-01,mistral,acme,1,2026-11-01,Purchase,support,70,USD,\n"
-        "2026-10-01,x-ai,,2,2026-11-02,Usage,,100,EUR,\n"
+        "usd_per_unit,cost_type\n"
+        "2026-10-01,mistral,acme,1,2026-11-01,Usage,,1250,USD,,\n"
+        "2026-10-01,mistral,acme,1,2026-11-01,Purchase,minimum,70,USD,,Commitment\n"
+        "2026-10-01,x-ai,,2,2026-11-02,Usage,,100,EUR,,\n"
     )
     (folder / "seats.csv").write_text(
         "provider,provider_instance,product,seats,price_per_seat,currency,team_id,cost_center_id,valid_from,valid_to\n"
@@ -413,13 +413,13 @@ def test_controls_are_compared_with_the_sum_of_the_groups(built: Built) -> None:
 
 def test_an_invoice_makes_a_month_equal_to_it_or_is_its_cost(built: Built) -> None:
     query = """
-        select provider, charge_category, origin, cost_date::varchar, billed_usd, team_id
+        select provider, charge_category, origin, cost_date::varchar, billed_usd, coalesce(team_id, cost_type)
         from llm_spend.fct_llm_provider_costs
         where is_of_record and origin in ('invoice', 'invoice_difference', 'seat') order by all
     """
     assert built.sql(query) == [
         ("cursor", "Purchase", "seat", "2026-10-01", 120, "search"),
-        ("mistral", "Purchase", "invoice", "2026-10-31", 70, None),
+        ("mistral", "Purchase", "invoice", "2026-10-31", 70, "commitment"),
         ("mistral", "Usage", "invoice_difference", "2026-10-31", 6, None),
         ("x-ai", "Usage", "invoice", "2026-10-31", Decimal("108.50"), None),
     ]
@@ -435,7 +435,7 @@ def test_a_part_that_is_written_again_alone_is_warned_of(built: Built) -> None:
     assert built.tests["warn_bill_parts_left_behind"] == "warn"
 
 
-def test_lines_of_seeds_that_are_alike_fail_a_test(built: Built, tmp_path: Path) -> None:
+def test_lines_of_seeds_that_are_alike_or_say_what_is_not_fail_a_test(built: Built, tmp_path: Path) -> None:
     copy = tmp_path / "bills.duckdb"
     (database,) = built.sql("select path from duckdb_databases() where database_name = 'bills'")[0]
     shutil.copyfile(database, copy)
@@ -447,9 +447,19 @@ def test_lines_of_seeds_that_are_alike_fail_a_test(built: Built, tmp_path: Path)
             connection.execute(
                 f"insert into {schema}.{seed} select * from {schema}.{seed} where provider in ('x-ai', 'cursor')"
             )
+            if seed == "provider_invoices":
+                connection.execute(
+                    f"update {schema}.{seed} set cost_type = 'unused' where charge_category = 'Purchase'"
+                )
+                connection.execute(
+                    f"update {schema}.{seed} set cost_type = 'commitment' where provider = 'mistral' and"
+                    " charge_category = 'Usage'"
+                )
         sql = built.test_sql("assert_bill_seeds_make_sense")
         found = connection.execute(f"select seed, problem from ({sql}) order by all").fetchall()
     assert found == [
+        ("provider_invoices", "cost_type is none of commitment, unused_commitment"),
+        ("provider_invoices", "cost_type is of a Purchase only: leave it empty"),
         ("provider_invoices", "two lines of an invoice are alike: describe them, or leave one out"),
         ("seats", "two rows of one product and owner begin at the same time"),
     ]

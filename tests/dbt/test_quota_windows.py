@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from llm_spend.destinations.duckdb import DuckDb
 from tests.conftest import Demo
 from tests.dbt.compiled import compiled_sql
-from tests.dbt.quota_oracle import Request, Rule, Window, forecast, period, windows
+from tests.dbt.quota_oracle import Request, Rule, Window, forecast, known, period, windows
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ FIRST, DAYS = datetime(2026, 3, 26), 9
 """A change to summer time, a month and a quarter begin in these days."""
 UNITS = ("minute", "hour", "day", "day", "week", "month", "quarter", "lifetime", "3d", "1d")
 LIMITS = {"requests": ["0", "1", "3", "8"], "tokens": ["0", "9", "40"], "cost": ["0", "0.5", "1.25", "4"]}
-ZONES = ("", "", "", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC")
+ZONES = ("", "", "", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Atlantic/Azores", "UTC")
 
 
 def quota_sql(target: Path) -> dict[str, str]:
@@ -91,7 +91,8 @@ class Log:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        loads = [FIRST + timedelta(days=day, hours=5) for day in (2, 5, DAYS + 1)]
+        # The last load may be of a day that runs, and some of its requests dated ahead.
+        loads = [FIRST + timedelta(days=day, hours=5) for day in (2, 5, self.chance.choice([DAYS + 1, DAYS - 2]))]
         self.rules = [row for number in range(4) for row in self._rule_set(number)]
         self.requests = [self._request(number, loads) for number in range(120)]
 
@@ -148,7 +149,7 @@ class Log:
     def _request(self, number: int, loads: Sequence[datetime]) -> Request:
         step = self.chance.choice([timedelta(minutes=1), timedelta(minutes=30), timedelta(hours=7)])
         started = FIRST + (self.chance.randrange(timedelta(days=DAYS) // step) * step)
-        later = [each for each in loads if each > started]
+        later = [each for each in loads if each > started] or loads[-1:]
         who = {name: self.chance.choice(values) for name, values in MEMBERS.items() if self.chance.random() < 0.8}
         some_cost = Decimal(self.chance.randrange(10**12)).scaleb(-12)
         is_hit, is_measured = self.chance.random() < 0.1, self.chance.random() < 0.8
@@ -216,6 +217,10 @@ class Quotas:
             )
             group by usage_date, rules
             """
+        )
+        self.database.execute(
+            "create view int_requests_daily as"
+            " select usage_date, max(loaded_at) as last_loaded_at from fct_llm_requests group by usage_date"
         )
 
     def fill(self, rules: Sequence[Rule], requests: Sequence[Request]) -> None:
@@ -306,8 +311,7 @@ def _usage(window: Window) -> tuple[Any, ...]:
 
 
 def _check_budgets(quotas: Quotas, log: Log, expected: dict[Any, Window]) -> None:
-    last = max(request.started_at for request in log.requests).date()
-    known_to = datetime(last.year, last.month, last.day) + timedelta(days=1)
+    as_of, known_to = known(log.requests)
     budgets = {
         tuple(counter): (counter, window)
         for counter, window in expected.items()
@@ -315,14 +319,14 @@ def _check_budgets(quotas: Quotas, log: Log, expected: dict[Any, Window]) -> Non
     }
     found = quotas.rows(
         "rule_key, subject_type, subject, period_start, period_end, budget_usd, spent_usd, remaining_usd, status,"
-        " reliability, is_current, as_of, forecast_usd",
+        " reliability, is_current, as_of, known_to, forecast_usd",
         "llm_budget_status",
     )
     assert {tuple(row[:4]) for row in found} == set(budgets)
     for row in found:
         counter, window = budgets[tuple(row[:4])]
         start, end = period(window, counter)
-        assert row[4:12] == (
+        assert row[4:13] == (
             window.end,
             window.limit,
             window.used,
@@ -330,12 +334,13 @@ def _check_budgets(quotas: Quotas, log: Log, expected: dict[Any, Window]) -> Non
             window.status,
             "exact" if not window.unpriced else "unreliable",
             start < known_to and (end is None or end >= known_to),
-            last,
+            as_of,
+            known_to,
         ), counter
         exact = forecast(window, counter, known_to)
-        assert (row[12] is None) == (exact is None), counter
+        assert (row[13] is None) == (exact is None), counter
         if exact is not None:
-            assert abs(Fraction(row[12]) - exact) <= Fraction(51, 10_000), counter
+            assert abs(Fraction(row[13]) - exact) <= Fraction(51, 10_000), counter
 
 
 def rule(rule_id: str, unit: str, limit: str, **others: str) -> Rule:
@@ -374,6 +379,50 @@ def test_c84_a_monthly_budget_begins_with_the_month_and_one_of_30_days_with_its_
         ("month", datetime(2026, 3, 1), datetime(2026, 4, 1), 2),
         ("month", datetime(2026, 4, 1), datetime(2026, 5, 1), 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("loaded", "ahead", "as_of", "known_to", "forecast"),
+    [
+        ("2026-03-16 00:00", None, "2026-03-15", "2026-03-16 00:00", "310.00"),
+        ("2026-04-05 08:00", None, "2026-03-15", "2026-03-16 00:00", "310.00"),
+        ("2026-03-15 12:00", None, "2026-03-15", "2026-03-15 12:00", "320.69"),
+        ("2026-03-15 12:00", "2026-03-30 00:00", "2026-03-15", "2026-03-15 12:00", "320.69"),
+        ("2026-03-15 12:00", "2031-01-01 00:00", "2026-03-15", "2026-03-15 12:00", "320.69"),
+    ],
+)
+def test_a_forecast_knows_no_more_than_was_loaded(
+    quotas: Quotas, loaded: str, ahead: str | None, as_of: str, known_to: str, forecast: str
+) -> None:
+    usd = [("2026-03-01 09:00", loaded, "100"), ("2026-03-15 09:00", loaded, "50")]
+    quotas.fill([rule("m", "cost_per_month", "999")], costs(*usd, *([(ahead, loaded, "0")] if ahead else [])))
+    quotas.build()
+    found = quotas.rows(
+        "as_of, known_to, forecast_usd, is_current", "llm_budget_status where period_start = '2026-03-01'"
+    )
+    assert found == [(date.fromisoformat(as_of), datetime.fromisoformat(known_to), Decimal(forecast), True)]
+    assert quotas.rows("count(*)", "llm_budget_status where is_current") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        ("Atlantic/Azores", "2026-10-25 00:00", "2026-10-26 01:00"),
+        ("Atlantic/Azores", "2026-03-29 01:00", "2026-03-30 00:00"),
+        ("America/Havana", "2026-11-01 04:00", "2026-11-02 05:00"),
+        ("America/Nuuk", "2026-03-29 01:00", "2026-03-30 01:00"),
+    ],
+)
+def test_a_day_begins_with_the_first_of_two_midnights_and_where_there_is_none(
+    quotas: Quotas, zone: str, start: str, end: str
+) -> None:
+    hours = [datetime.fromisoformat(start) + timedelta(hours=hour) for hour in range(-1, 26)]
+    in_day = [at for at in hours if datetime.fromisoformat(start) <= at < datetime.fromisoformat(end)]
+    requests = costs(*((f"{at:%Y-%m-%d %H:%M}", "2027-01-01", "1") for at in hours))
+    quotas.fill([rule("d", "cost_per_day", "99", time_zone=zone)], requests)
+    quotas.build()
+    (found,) = quotas.rows("window_start, window_end, used", f"llm_quota_usage where window_start = '{start}'")
+    assert found == (datetime.fromisoformat(start), datetime.fromisoformat(end), len(in_day))
 
 
 def test_c86_a_breach_that_is_found_late_has_the_time_of_its_request(quotas: Quotas) -> None:

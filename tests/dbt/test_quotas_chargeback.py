@@ -42,7 +42,6 @@ KEPT = (
 )
 # What lies in these folders and reads more than is here.
 LEFT_OUT = (
-    "int_requests_metered_daily",
     "int_source_overlaps",
     "llm_gateway_limits",
     "llm_gateway_limit_usage",
@@ -108,6 +107,12 @@ moved-d,1,2027-02-01 08:00:00,2027-02-02 00:00:00,anthropic,m,success,s,c,cc,,,9
 moved-e,1,2027-02-01 08:00:00,2027-02-02 00:00:00,openai,m,success,s,?,?,,,9,80
 c77,1,2027-03-04 08:00:00,2027-03-05 00:00:00,mistral,m,success,s,a,cc,,,1,7200
 c77-over,1,2027-04-04 08:00:00,2027-04-05 00:00:00,mistral,m,success,s,a,cc,,,1,11500
+c77-told,1,2027-05-04 08:00:00,2027-05-05 00:00:00,mistral,m,success,s,a,cc,,,1,7200
+c77-thirds-a,1,2027-06-04 08:00:00,2027-06-05 00:00:00,mistral,m,success,s,a,cc,,,1,1
+c77-thirds-b,1,2027-06-04 08:00:00,2027-06-05 00:00:00,mistral,m,success,s,b,cc,,,1,1
+c77-thirds-c,1,2027-06-04 08:00:00,2027-06-05 00:00:00,mistral,m,success,s,c,cc,,,1,1
+c77-idle-a,1,2027-07-04 08:00:00,2027-07-05 00:00:00,mistral,m,success,s,a,cc,,,1,1
+c77-idle-b,1,2027-07-04 08:00:00,2027-07-05 00:00:00,mistral,m,success,s,b,cc,,,1,3
 """
 
 # One line is a line of a provider's bill, asked for on the date of `asked`; its key is of the gateways by ACCOUNTS.
@@ -123,10 +128,17 @@ half,openai,org,2026-06-05,2026-06-06,2026-06-05,api,Usage,true,m,,,,1
 tax,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Tax,true,,,,,59.2
 credit,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Credit,true,,,,,-500
 seat,openai,org,2026-06-01,2026-07-01,,seat,Purchase,true,,,,c,200
-c77,mistral,org,2027-03-04,2027-03-05,2027-03-06,api,Usage,true,m,,,,0
+c77,mistral,org,2027-03-01,2027-04-01,2027-04-03,invoice,Usage,true,,,,,0
 c77-commitment,mistral,org,2027-03-01,2027-04-01,2027-04-03,invoice,Purchase,true,,,,,10000
 c77-over,mistral,org,2027-04-04,2027-04-05,2027-04-06,api,Usage,true,m,,,,1500
 c77-over-commitment,mistral,org,2027-04-01,2027-05-01,2027-05-03,invoice,Purchase,true,,,,,10000
+c77-told,mistral,org,2027-05-04,2027-05-05,2027-05-06,api,Usage,true,m,,,,7200
+c77-told-unused,mistral,org,2027-05-01,2027-06-01,2027-06-03,invoice,Purchase,true,,,,,2800
+c77-thirds,mistral,org,2027-06-04,2027-06-05,2027-06-06,api,Usage,true,m,,,,1
+c77-thirds-commitment,mistral,org,2027-06-01,2027-07-01,2027-07-03,invoice,Purchase,true,,,,,100
+c77-idle,mistral,org,2027-07-04,2027-07-05,2027-07-06,api,Usage,true,m,,,,4
+c77-idle-commitment,mistral,org,2027-07-01,2027-08-01,2027-08-03,invoice,Purchase,true,,,,,0.000000000004
+c77-thirds-licence,mistral,org,2027-06-01,2027-07-01,2027-07-03,invoice,Purchase,true,,,,,30
 platform-seat,openai,org,2027-02-01,2027-03-01,,seat,Purchase,true,,,,c,200
 k1,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k1,,,12
 k8,anthropic,one,2026-07-01,2026-07-02,2026-07-03,api,Usage,true,m,k8,,,1
@@ -158,7 +170,9 @@ select
     case when origin = 'api' and provider = 'anthropic' then 'api_key_id,model,project_id' else '' end as grouping,
     "user" as user_id,
     case when length(model) = 1 then model end as model_id, model as resolved_model, team as team_id,
-    null::varchar as cost_center_id, usd::decimal(38, 12) as billed_usd
+    null::varchar as cost_center_id, usd::decimal(38, 12) as billed_usd,
+    case when name like 'c77%commitment' then 'Commitment' when name like 'c77%unused' then 'unused_commitment' end
+        as cost_type
 from {{ ref('bills') }}
 """
 
@@ -195,7 +209,8 @@ from (
 
 TEAMS = """
 select
-    team as team_id, center as cost_center_id, date '2026-01-01' as valid_from, date '9999-12-31' as valid_to
+    team as team_id, upper(team) as team_name, center as cost_center_id, date '2026-01-01' as valid_from,
+    date '9999-12-31' as valid_to
 from (values ('a', 'cc'), ('b', 'cc'), ('c', 'cc-c')) as teams (team, center)
 """
 
@@ -239,6 +254,11 @@ select
     cast(tokens as bigint) as input_tokens,
     cast(tokens as bigint) * 0 as output_tokens,
     cast(tokens as bigint) as total_tokens,
+    cast(tokens as bigint) as uncached_input_tokens,
+    cast(0 as bigint) as cache_read_tokens,
+    cast(0 as bigint) as cache_write_5m_tokens,
+    cast(0 as bigint) as cache_write_1h_tokens,
+    cast(cost_usd as decimal(38, 12)) as list_cost_usd,
     cast(cost_usd as decimal(38, 12)) as cost_usd,
     cast(null as decimal(38, 12)) as gateway_reported_usd,
     'ok' as token_quality,
@@ -594,12 +614,55 @@ def test_g78_g81_days_with_a_bill_cost_it_others_their_usage_and_neither_tax_nor
 def test_g77_a_commitment_is_paid_whether_used_or_not_and_what_goes_beyond_it_as_well(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
-    assert rows(
+    used, unused = "bill_by_month", "unused_commitment"
+    lines = rows(
         warehouse,
-        "select billing_period, sum(amount_usd) filter (line_type = 'direct'),"
-        " sum(amount_usd) filter (line_type in ('commitment', 'true_up')), sum(amount_usd)"
-        " from llm_spend.llm_chargeback_lines where provider = 'mistral' group by 1 order by 1",
-    ) == [(date(2027, 3, 1), 7_200, 2_800, 10_000), (date(2027, 4, 1), 11_500, 0, 11_500)]
+        "select month(billing_period), line_type, allocation_method, sum(amount_usd)"
+        " from llm_spend.llm_chargeback_lines where provider = 'mistral' and billing_period < '2027-06-01'"
+        " group by all order by all",
+    )
+    assert lines == [
+        (3, "commitment", used, 7_200),
+        (3, "commitment", unused, 2_800),
+        (3, "direct", "own_usage", 7_200),
+        (3, "true_up", used, -7_200),
+        (4, "commitment", used, 10_000),
+        (4, "direct", "own_usage", 11_500),
+        (4, "true_up", "bill_by_day_and_model", -10_000),
+        # The invoice says it itself.
+        (5, "commitment", unused, 2_800),
+        (5, "direct", "own_usage", 7_200),
+        (5, "true_up", "bill_by_day_and_model", 0),
+    ]
+    statements = rows(
+        warehouse,
+        "select month(billing_period), sum(direct_usd), sum(commitment_usd), sum(unused_commitment_usd), sum(total_usd)"
+        " from llm_spend.llm_chargeback_statements where billing_period >= '2027-03-01' group by all order by all",
+    )
+    assert statements[:3] == [
+        (3, 7_200, 10_000, 2_800, 10_000),
+        (4, 11_500, 10_000, 0, 11_500),
+        (5, 7_200, 2_800, 2_800, 10_000),
+    ]
+
+
+def test_g77_what_is_left_of_a_commitment_is_shared_as_it_is_and_adds_up(warehouse: duckdb.DuckDBPyConnection) -> None:
+    # $3 were used and $1 was billed: $2 of $100 are used up, and a licence has no unused part.
+    third = Decimal("32.666666666634")
+    found = bill_lines(warehouse, "2027-06-01")
+    unused = {team: usd for (_, team, _, method), usd in found.items() if method == "unused_commitment"}
+    assert unused == {"a": third + Decimal("0.000000000098"), "b": third, "c": third}
+    assert sum(unused.values()) == 98
+    used = [usd for (_, _, _, method), usd in found.items() if method == "bill_by_month"]
+    assert sum(used) == 100 - 98 + 30
+    # Where all of it is left, all that is charged for it is unused, to the last digit.
+    idle = bill_lines(warehouse, "2027-07-01")
+    assert {(team, method): usd for (_, team, _, method), usd in idle.items() if usd} == {
+        ("a", "unused_commitment"): Decimal("0.000000000001"),
+        ("b", "unused_commitment"): Decimal("0.000000000003"),
+    }
+    statements = "from llm_spend.llm_chargeback_statements where billing_period = '2027-06-01'"
+    assert rows(warehouse, f"select sum(unused_commitment_usd), sum(total_usd) {statements}") == [(98, 131)]
 
 
 def test_what_no_gateway_saw_is_its_owners_and_half_a_bill_waits(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -732,6 +795,7 @@ def test_whatever_bills_gateways_and_keys_there_are_every_cent_is_charged_once(
             schema = "llm_spend" if name.startswith("fct") else "llm_spend_internal"
             books.register("known", warehouse.sql(f"from {schema}.{name} limit 0").to_arrow_table())
             books.execute(f"create table warehouse.{schema}.{name} as from known")
+        warned = Decimal(0)
         for seed in range(15):
             _fill(books, random.Random(seed))
             for name in BILLING:
@@ -739,6 +803,14 @@ def test_whatever_bills_gateways_and_keys_there_are_every_cent_is_charged_once(
                 books.execute(f"create or replace table {table} as {compiled[name]}")
             assert books.execute(compiled["assert_bills_are_charged"]).fetchall() == [], seed
             _check(books, seed)
+            of_two_months = _sum(
+                books,
+                "from warehouse.llm_spend.fct_llm_provider_costs where is_of_record and charge_category = 'Usage'"
+                " and cost_date = '2026-09-30' and bucket_end = '2026-10-02' and origin <> 'invoice'",
+            )
+            assert _sum(books, f"from ({compiled['warn_bills_across_months']})") == of_two_months, seed
+            warned += of_two_months
+        assert warned
 
 
 def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
@@ -762,6 +834,7 @@ def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
             if chance.random() < 0.6:
                 usd = Decimal(chance.randrange(-(10**12), 10**13)).scaleb(-12)
                 category = chance.choice(["Usage", "Usage", "Usage", "Adjustment", "Purchase", "Credit"])
+                cost_type = chance.choice(["'commitment'", "'commitment'", "'unused_commitment'", "'seat'", "null"])
                 origin = chance.choice(["api", "api", "file", "invoice", "seat"])
                 bills.append(
                     f"""
@@ -770,6 +843,7 @@ def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
                         date_trunc('month', {date_of}) as billing_period, {date_of} as bucket_start,
                         {date_of} + {chance.choice([1, 1, 2])} as bucket_end, '{origin}' as origin,
                         '{category}' as charge_category, {chance.random() < 0.9} as is_of_record,
+                        {cost_type} as cost_type,
                         '{chance.choice(["", "api_key_id"])}' as grouping, {chance.choice(keys)} as api_key_id,
                         {chance.choice(["'x'", "'y'", "'w'", "null"])} as model_id,
                         {chance.choice([usd, usd, usd, usd, usd, "null"])} as billed_usd
@@ -802,9 +876,47 @@ def _check(books: duckdb.DuckDBPyConnection, seed: int) -> None:
     charged = _sum(books, bills)
     waiting = _sum(books, "from int_bill_allocations where allocation_method = 'waiting'")
     assert _sum(books, "from int_true_up_lines") + waiting == charged, seed
+    assert _unused(books) == _expected_unused(books), seed
     pools = "select distinct billing_period, provider, source_system, source_instance, pool from int_bill_pools"
     split = f"from ({pools}) select billing_period, source_instance group by all having count(*) > 1"
     assert books.execute(split).fetchall() == [], f"{seed}: a gateway is in one pool"
+
+
+def _unused(books: duckdb.DuckDBPyConnection) -> dict[date, Decimal]:
+    found = books.execute(
+        "select billing_period, sum(billed_usd) from int_true_up_lines where allocation_method = 'unused_commitment'"
+        " group by all having sum(billed_usd) <> 0"
+    ).fetchall()
+    return dict(found)
+
+
+def _expected_unused(books: duckdb.DuckDBPyConnection) -> dict[date, Decimal]:
+    """By month: what bills call unused, and of commitments what is left when usage that was not billed is paid."""
+    months: dict[date, list[Decimal]] = {}
+    for month, committed, told, billed in books.execute(
+        """
+        select
+            billing_period, coalesce(sum(billed_usd) filter (commitment = 'commitment'), 0),
+            coalesce(sum(billed_usd) filter (commitment = 'unused_commitment'), 0),
+            coalesce(sum(billed_usd) filter (
+                slice_date is not null and (cost_key in (
+                    select cost_key from warehouse.llm_spend.fct_llm_provider_costs
+                    where charge_category in ('Usage', 'Adjustment')
+                ))
+            ), 0)
+        from int_bill_allocations where allocation_method <> 'waiting' group by all
+        """
+    ).fetchall():
+        months[month] = [committed, told, -billed]
+    for month, usage in books.execute(
+        "select billing_period, sum(usage_usd) from int_true_up_lines group by 1"
+    ).fetchall():
+        months.setdefault(month, [Decimal(0), Decimal(0), Decimal(0)])[2] += usage
+    unused = {
+        month: told + max(committed - max(covered, Decimal(0)), Decimal(0))
+        for month, (committed, told, covered) in months.items()
+    }
+    return {month: usd for month, usd in unused.items() if usd}
 
 
 def _sum(books: duckdb.DuckDBPyConnection, rows_of: str) -> Decimal:

@@ -56,10 +56,16 @@ def __getattr__(name: str) -> Any:
         return lambda buckets: {"inside": {count: ["web_searches"] for count in buckets}, "all": ["web_searches"]}
     if name == "shared_cost_methods":
         return lambda: {"even": "1", "headcount": "headcounts.people"}
+    if name == "known_usage":
+        return lambda: "select as_of, known_to from int_requests_daily"
+    if name == "numbers":
+        return lambda: "select 1 as number"
     if name == "quota_slots":
         return lambda: 2
     if name == "quota_attributes":
         return lambda: {"user": "user_id", "model": "requested_model"}
+    if name == "quota_breach_columns":
+        return lambda: ["rule_set", "rule_id", "limit_to", "window_start"]
     if name == "quota_subjects":
         return lambda relation: {"user": f"{relation}.user_id", "*": "'*'"}
     if name == "quota_rule_versions":

@@ -57,6 +57,7 @@ LINE_TYPES = {
     "cost_basis": "varchar",
     "currency": "varchar",
     "is_closed": "boolean",
+    "has_unknown_share": "boolean",
 }
 
 
@@ -75,6 +76,7 @@ def line(cost_center: str, team: str, amount: str | None, **other: Any) -> Line:
         "cost_basis": "list",
         "currency": "USD",
         "is_closed": False,
+        "has_unknown_share": False,
         **other,
     }
     exact = None if amount is None else Decimal(amount)
@@ -153,18 +155,19 @@ select
     cast(billing_period as date) as billing_period, customer_id, customer_name, plan_name, line_number, line_type,
     tier_from_tokens, model_id, quantity_tokens, cast(price as decimal(38, 12)) as price_per_million_usd,
     amount is not null or line_type = 'overage' as is_charged, cast(amount as decimal(38, 2)) as amount_usd,
-    'USD' as currency, cast(last_usage_date as date) as last_usage_date
+    'USD' as currency, cast(last_usage_date as date) as last_usage_date,
+    billing_period = '2026-10-01' as is_whole_month
 from (
     values
-        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 1, 'fee', null, null, null, null, 99.00, '2026-10-31'),
-        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 2, 'included', null, null, 1000000, null, null, '2026-10-31'),
-        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 3, 'overage', 0, null, 500000, 2.5, 1.25, '2026-10-31'),
-        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 4, 'overage', 500000, null, 3, 1e-12, 0.00, '2026-10-31'),
-        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 5, 'usage', null, 'gpt-5', 1500003, null, null, '2026-10-31'),
-        ('2026-10-01', 'globex', 'Globex Secret', 'Huge', 1, 'fee', null, null, null, null, 777.77, '2026-10-31'),
-        ('2026-10-01', 'globex', 'Globex Secret', 'Huge', 2, 'usage', null, 'o4-mini', 31337, null, null, '2026-10-31'),
-        ('2026-11-01', 'acme', 'Acme & Söhne', 'Team', 1, 'fee', null, null, null, null, 99.00, '2026-11-12'),
-        ('2026-11-01', 'acme', 'Acme & Söhne', 'Team', 2, 'overage', 0, null, 5, null, null, '2026-11-12')
+        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 1, 'fee', null, null, null, null, 99.00, '2026-10-30'),
+        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 2, 'included', null, null, 1000000, null, null, '2026-10-30'),
+        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 3, 'overage', 0, null, 500000, 2.5, 1.25, '2026-10-30'),
+        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 4, 'overage', 500000, null, 3, 1e-12, 0.00, '2026-10-30'),
+        ('2026-10-01', 'acme', 'Acme & Söhne', 'Team', 5, 'usage', null, 'gpt-5', 1500003, null, null, '2026-10-30'),
+        ('2026-10-01', 'globex', 'Globex Secret', 'Huge', 1, 'fee', null, null, null, null, 777.77, '2026-10-30'),
+        ('2026-10-01', 'globex', 'Globex Secret', 'Huge', 2, 'usage', null, 'o4-mini', 31337, null, null, '2026-10-30'),
+        ('2026-11-01', 'acme', 'Acme & Söhne', 'Team', 1, 'fee', null, null, null, null, 99.00, '2026-11-30'),
+        ('2026-11-01', 'acme', 'Acme & Söhne', 'Team', 2, 'overage', 0, null, 5, null, null, '2026-11-30')
 ) as given (
     billing_period, customer_id, customer_name, plan_name, line_number, line_type, tier_from_tokens, model_id,
     quantity_tokens, price, amount, last_usage_date
@@ -461,6 +464,20 @@ def test_a_statement_says_what_can_still_change(warehouse: DuckDb, bill: Bill) -
         assert words in shown, words
     closed = " ".join(page(document(read_bill(warehouse, SEPTEMBER), "chargeback")).decode().split())
     assert "closed" in closed and "may change" not in closed and "Restatements" not in closed
+    assert "without a rate" not in shown and "without a rate" not in closed
+
+
+def test_a_share_without_a_rate_is_said_on_the_statement_and_in_the_data(tmp_path: Path) -> None:
+    licence = {"line_type": "shared", "allocation_method": "even", "has_unknown_share": True}
+    lines = [line("cc-sales", "a", "50.00", **licence), line("cc-other", "b", "1.00")]
+    made = document(read_bill(write_database(tmp_path / "spend.duckdb", lines), OCTOBER), "chargeback")
+    assert any("no exchange rate" in note for note in made.notes)
+    told = {of.title: any(fact.label == "Shared costs without a rate" for fact in of.facts) for of in made.pages}
+    assert told == {"Summary": True, "Cost centre cc-sales": True, "Cost centre cc-other": False}
+    assert {row["team_id"]: row["has_unknown_share"] for row in rows(as_csv(made.data["lines"]))} == {
+        "a": "true",
+        "b": "false",
+    }
 
 
 # all of them
@@ -553,6 +570,7 @@ def test_a_customer_sees_its_own_rows_only(file_format: Any, warehouse: DuckDb, 
     report = export_customer(warehouse, "acme", OCTOBER, file_format, tmp_path)
     (file,) = report.files
     assert file.name.startswith("customer-acme-2026-10") and report.total_usd == Decimal("100.25")
+    assert (report.status, report.is_final, report.notes) == ("whole month", True, ())
     content = file.read_bytes()
     if file_format == "xlsx":
         content = json.dumps(sheets(content), default=str, ensure_ascii=False).encode()
@@ -575,7 +593,7 @@ def test_a_customers_statement(warehouse: DuckDb, tmp_path: Path) -> None:
 
 def test_a_charge_that_is_not_known_leaves_no_total(warehouse: DuckDb, tmp_path: Path) -> None:
     report = export_customer(warehouse, "acme", date(2026, 11, 1), "html", tmp_path)
-    assert report.total_usd is None and not report.is_final and report.status == "usage up to 2026-11-12"
+    assert report.total_usd is None and not report.is_final and report.status == "usage up to 2026-11-30"
     read = Read(report.files[0].read_bytes())
     assert ["Tokens above the included ones", "5", "", "unknown"] in read.cells
     assert ["Total", "5", "", ""] in read.cells

@@ -86,7 +86,8 @@ def test_every_limit_of_every_row_is_a_rule(tmp_path: Path) -> None:
         ("litellm/teams", "Search tpm_limit", "Search", "", "", "", "tokens_per_minute", "1000", ""),
         ("litellm/teams", "Search team_member_budget", "Search", "", "user!=bob", "user", "cost_per_week", "5",
          "US/Eastern"),
-        ("litellm/teams", "Search team_member_rpm_limit", "Search", "", "", "user", "requests_per_minute", "3", ""),
+        ("litellm/teams", "Search team_member_rpm_limit", "Search", "", "user!=bob", "user", "requests_per_minute", "3",
+         ""),
         ("litellm/teams", "ads soft_budget", "ads", "", "", "", "cost_per_lifetime", "12", "US/Eastern"),
         ("litellm/users", "Ann@x.io max_budget", "ann@x.io", "", "", "", "cost_per_week", "100", "US/Eastern"),
     ]  # fmt: skip
@@ -140,8 +141,8 @@ def test_what_members_have_of_their_own_is_not_that_of_every_member(tmp_path: Pa
     )
     assert {row["rule_id"]: row.get("conditions") for row in rows if row["rule_set"] == "litellm/teams"} == {
         "t team_member_budget": "user!=ann|bob",
-        "t team_member_rpm_limit": "user!=cy",
-        "t team_member_tpm_limit": None,
+        "t team_member_rpm_limit": "user!=ann|bob|cy",
+        "t team_member_tpm_limit": "user!=ann|bob|cy",
         "other team_member_budget": None,
     }
 

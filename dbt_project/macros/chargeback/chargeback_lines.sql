@@ -36,7 +36,7 @@ end
     {{ return([
         'billing_period', 'line_id', 'line_type', 'cost_center_id', 'team_id', 'provider', 'model_id', 'attempts',
         'quantity_tokens', 'exact_cost_usd', 'amount_usd', 'cost_basis', 'original_period', 'restatement_reason',
-        'unpriced_tokens', 'unpriced_requests'
+        'unpriced_tokens', 'unpriced_requests', 'has_unknown_share'
     ]) }}
 {% endmacro %}
 
@@ -114,6 +114,7 @@ end
             restated_cost_usd,
             restated_unpriced_tokens as unpriced_tokens,
             restated_unpriced_requests as unpriced_requests,
+            case when has_unknown_share then 1 else 0 end as unknown_shares,
             cost_basis
         from known_lines
         union all
@@ -128,6 +129,7 @@ end
             cast(null as {{ llm_spend.type_money() }}) as restated_cost_usd,
             -unpriced_tokens as unpriced_tokens,
             -unpriced_requests as unpriced_requests,
+            0 as unknown_shares,
             cost_basis
         from published_lines
         inner join published_periods on published_lines.original_period = published_periods.original_period
@@ -147,6 +149,7 @@ end
             sum(price_usd) as price_usd,
             sum(unpriced_tokens) as unpriced_tokens,
             sum(unpriced_requests) as unpriced_requests,
+            max(unknown_shares) as unknown_shares,
             case when min(cost_basis) <> max(cost_basis) then 'mixed' else min(cost_basis) end as cost_basis
         from sides
         group by original_period, {{ keys }}, allocation_method
@@ -186,6 +189,7 @@ end
             usage_usd as exact_cost_usd,
             unpriced_tokens,
             unpriced_requests,
+            unknown_shares,
             cost_basis
         from reasoned
         where has_other_usage
@@ -201,6 +205,7 @@ end
             -- The line of the usage has them, where there is one.
             case when has_other_usage then 0 else unpriced_tokens end as unpriced_tokens,
             case when has_other_usage then 0 else unpriced_requests end as unpriced_requests,
+            unknown_shares,
             cost_basis
         from reasoned
         where coalesce(price_usd, 0) <> 0 or (not has_other_usage and unpriced_requests <> 0)
@@ -281,7 +286,8 @@ end
             ranked.original_period,
             ranked.restatement_reason,
             cast(ranked.unpriced_tokens as {{ dbt.type_bigint() }}) as unpriced_tokens,
-            cast(ranked.unpriced_requests as {{ dbt.type_bigint() }}) as unpriced_requests
+            cast(ranked.unpriced_requests as {{ dbt.type_bigint() }}) as unpriced_requests,
+            ranked.unknown_shares = 1 as has_unknown_share
         from ranked
         inner join provider_months
             on

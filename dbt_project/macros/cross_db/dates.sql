@@ -26,13 +26,22 @@
 {% macro default__minutes_before(expression, minutes) %}{{ expression }} - interval '{{ minutes }} minutes'{% endmacro %}
 {% macro bigquery__minutes_before(expression, minutes) %}timestamp_sub({{ expression }}, interval {{ minutes }} minute){% endmacro %}
 
-{# The date on which a timestamp of this project is in a time zone (IANA name), and the timestamp at which a date begins there. #}
+{#
+    The date on which a timestamp of this project is in a time zone (IANA name), and the timestamp at which a date begins
+    there: the first of two midnights, and where clocks skip midnight, the moment at which they do. DuckDB takes the later of
+    two times of one name; of midnight and the end of the microsecond before it one is right, and the other is later.
+#}
 {% macro local_date(timestamp, time_zone) %}{{ return(adapter.dispatch('local_date', 'llm_spend')(timestamp, time_zone)) }}{% endmacro %}
 {% macro default__local_date(timestamp, time_zone) %}cast(timezone({{ time_zone }}, timezone('UTC', {{ timestamp }})) as date){% endmacro %}
 {% macro snowflake__local_date(timestamp, time_zone) %}cast(convert_timezone('UTC', {{ time_zone }}, {{ timestamp }}) as date){% endmacro %}
 {% macro bigquery__local_date(timestamp, time_zone) %}date({{ timestamp }}, {{ time_zone }}){% endmacro %}
 
 {% macro local_midnight(date, time_zone) %}{{ return(adapter.dispatch('local_midnight', 'llm_spend')(date, time_zone)) }}{% endmacro %}
-{% macro default__local_midnight(date, time_zone) %}timezone('UTC', timezone({{ time_zone }}, cast({{ date }} as timestamp))){% endmacro %}
+{% macro default__local_midnight(date, time_zone) -%}
+least(
+    timezone('UTC', timezone({{ time_zone }}, cast({{ date }} as timestamp))),
+    timezone('UTC', timezone({{ time_zone }}, cast({{ date }} as timestamp) - interval 1 microsecond)) + interval 1 microsecond
+)
+{%- endmacro %}
 {% macro snowflake__local_midnight(date, time_zone) %}convert_timezone({{ time_zone }}, 'UTC', cast({{ date }} as timestamp_ntz)){% endmacro %}
 {% macro bigquery__local_midnight(date, time_zone) %}timestamp({{ date }}, {{ time_zone }}){% endmacro %}

@@ -99,10 +99,7 @@
                 {%- for other in others %}
                 windows.{{ other }},
                 {%- endfor %}
-                cast(
-                    case when rules.measure = 'cost' then coalesce(windows.cost_usd, 0) else windows.quantity end
-                    as {{ llm_spend.type_money() }}
-                ) as used,
+                {{ llm_spend.quota_used('rules.measure', 'windows') }} as used,
                 {{ llm_spend.quota_day('windows.window_start', 'windows.usage_date', 'rules.time_zone') }} as first_day
             from {{ windows }} as windows
             inner join {{ rules }} as rules
@@ -110,6 +107,14 @@
         ) as found
     ) as limited
     where limited.limit_to is not null
+{%- endmacro %}
+
+{# What rows of a relation count towards a limit: USD, or requests or tokens. measure: SQL, that of the rule. #}
+{% macro quota_used(measure, relation) -%}
+cast(
+    case when {{ measure }} = 'cost' then coalesce({{ relation }}.cost_usd, 0) else {{ relation }}.quantity end
+    as {{ llm_spend.type_money() }}
+)
 {%- endmacro %}
 
 {# What a window needs to know of its rule: a row for each version of a rule. #}

@@ -31,6 +31,10 @@ problems as (
             when not {{ is_code }} then 'currency is no code of three letters: it is never assumed'
             when coalesce(nullif(trim(charge_category), ''), 'Usage') not in ({{ categories }})
                 then 'charge_category is none of Usage, Purchase, Tax, Credit, Adjustment'
+            when coalesce(trim(cost_type), '') <> '' and coalesce(trim(charge_category), '') <> 'Purchase'
+                then 'cost_type is of a Purchase only: leave it empty'
+            when lower(coalesce(trim(cost_type), '')) not in ('', 'commitment', 'unused_commitment')
+                then 'cost_type is none of commitment, unused_commitment'
             when date_text <> '' and parsed_date is null then 'invoice_date is no date, written as YYYY-MM-DD'
             when rate_text <> '' and coalesce(parsed_rate, 0) <= 0 then 'usd_per_unit is not a positive number'
             when upper(trim(currency)) = 'USD' and parsed_rate <> 1 then 'usd_per_unit is not 1 for USD'

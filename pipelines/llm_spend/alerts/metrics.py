@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llm_spend.alerts.tables import BREACHES, BUDGETS, RULES, USAGE, Names, text_of
+from llm_spend.alerts.tables import Names, check_built, text_of
 from llm_spend.answers.sources import Status, status
 from llm_spend.build_record import RECORD_TABLE
 from llm_spend.destinations.base import Connection, Destination
@@ -84,9 +84,7 @@ def exposition(gauges: Sequence[Gauge]) -> tuple[bytes, int]:
 def read_gauges(destination: Destination, now: datetime) -> list[Gauge]:
     """Those of the windows and budgets that are current at a naive UTC time, highest first, and of the sources."""
     with destination.reading() as connection:
-        missing = {USAGE, BREACHES, BUDGETS, RULES} - connection.tables(destination.schemas.public)
-        if missing:
-            raise UserError(f"{destination.label} lacks {', '.join(sorted(missing))}.", "Run `llm-spend build` first.")
+        check_built(destination, connection)
         found = quota_gauges(destination, connection, now)
     return [*found, *_sources(status(destination, now=now))]
 

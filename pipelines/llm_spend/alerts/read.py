@@ -10,11 +10,8 @@ from typing import Any
 from llm_spend.alerts.facts import Counter, Entry, Facts, Level, Standing, Voided
 from llm_spend.alerts.ledger import has_ledger, ledger_rows, too_old
 from llm_spend.alerts.recency import cutoffs
-from llm_spend.alerts.tables import BREACHES, BUDGETS, RULES, USAGE, Names, Sql, columns, is_recent, same_counter
+from llm_spend.alerts.tables import Names, Sql, check_built, columns, is_recent, same_counter
 from llm_spend.destinations.base import Connection, Destination, Row
-from llm_spend.errors import UserError
-
-_TABLES = frozenset({USAGE, BREACHES, BUDGETS, RULES})
 
 
 def _cutoffs(connection: Connection, names: Names, now: datetime, max_age: timedelta) -> Mapping[str, datetime]:
@@ -30,9 +27,7 @@ def read_facts(destination: Destination, now: datetime, max_age: timedelta) -> t
     """
     names = Names.of(destination)
     with destination.reading() as connection:
-        missing = _TABLES - connection.tables(destination.schemas.public)
-        if missing:
-            raise UserError(f"{destination.label} lacks {', '.join(sorted(missing))}.", "Run `llm-spend build` first.")
+        check_built(destination, connection)
         known = has_ledger(connection, destination)
         recent = _cutoffs(connection, names, now, max_age)
         ledger = ledger_rows(names, has_ledger=known)

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from llm_spend.destinations.base import Destination
+from llm_spend.destinations.base import Connection, Destination
+from llm_spend.errors import UserError
 
 LEDGER_TABLE, TURN_TABLE = "llm_spend__alerts", "llm_spend__alerts_turn"
 USAGE, BREACHES, BUDGETS, RULES = "llm_quota_usage", "llm_quota_breaches", "llm_budget_status", "llm_quota_rules"
 
 COUNTER = ("rule_set", "rule_id", "subject_type", "subject", "unit", "window_start", "counted_from")
+
+_BUILT = frozenset({USAGE, BREACHES, BUDGETS, RULES})
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,13 @@ def _with_start(table: str, timestamp: str) -> str:
     """A table with when each counter begins: a rule_key ends with the first date of its version."""
     version_start = f"cast(right(rule_key, 10) as {timestamp})"
     return f"(select *, greatest(window_start, {version_start}) as counted_from from {table})"
+
+
+def check_built(destination: Destination, connection: Connection) -> None:
+    """Raises UserError when a table that alerts and metrics are read from was not built."""
+    missing = _BUILT - connection.tables(destination.schemas.public)
+    if missing:
+        raise UserError(f"{destination.label} lacks {', '.join(sorted(missing))}.", "Run `llm-spend build` first.")
 
 
 def text_of(moment: datetime | None) -> str:

@@ -39,6 +39,7 @@ class Line:
     cost_basis: str | None
     currency: str
     is_closed: bool
+    has_unknown_share: bool
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class Bill:
         """Attempts that are in no amount."""
         return sum(statement.unpriced_requests for statement in self.statements)
 
+    @property
+    def has_unknown_share(self) -> bool:
+        """Part of a shared cost is in no amount, for want of a rate."""
+        return any(line.has_unknown_share for line in self.lines)
+
 
 def read_bill(destination: Destination, period: date) -> Bill:
     """The month that begins on `period`.
@@ -121,7 +127,7 @@ def _lines(marts: Marts, period: date) -> tuple[Line, ...]:
         select
             line_id, cost_center_id, team_id, line_type, allocation_method, provider, model_id, original_period,
             restatement_reason, quantity_tokens, unpriced_tokens, unpriced_requests, exact_cost_usd, amount_usd,
-            cost_basis, currency, is_closed
+            cost_basis, currency, is_closed, has_unknown_share
         from {MARTS}.{LINES}
         where billing_period = ?
         """,

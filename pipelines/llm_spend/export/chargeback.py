@@ -46,6 +46,8 @@ def _notes(bill: Bill, mode: Mode) -> Iterable[str]:
         yield "The month is open: amounts may change until it is closed."
     if bill.unpriced_requests:
         yield f"Without a known price: {_unpriced(bill)}. What they cost comes on top when the price is known."
+    if bill.has_unknown_share:
+        yield "A shared cost has no exchange rate: it is in no amount, and comes on top when the rate is known."
     if any(line.line_type == "restatement" for line in bill.lines):
         yield "Restatements are what earlier, closed months cost more or less than was stated for them."
 
@@ -70,6 +72,7 @@ def _facts(part: Bill, bill: Bill) -> tuple[Fact, ...]:
         Fact("Total", part.total_usd, "usd"),
         Fact("Share of the bill", ratio(part.total_usd, bill.total_usd), "share"),
         Fact("Usage without a price", _unpriced(part)),
+        *((Fact("Shared costs without a rate", "some, in no amount"),) if part.has_unknown_share else ()),
     )
 
 

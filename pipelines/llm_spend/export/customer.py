@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -40,6 +39,7 @@ class CustomerLine:
     amount_usd: Decimal | None
     currency: str
     last_usage_date: date
+    is_whole_month: bool
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,9 @@ class CustomerStatement:
         return self.lines[0].customer_name or self.customer_id
 
     @property
-    def last_day(self) -> date:
-        """Of the month."""
-        return self.period.replace(day=monthrange(self.period.year, self.period.month)[1])
-
-    @property
     def is_whole(self) -> bool:
-        """Usage is loaded to the end of the month."""
-        return self.lines[0].last_usage_date >= self.last_day
+        """Usage is known to the end of the month."""
+        return self.lines[0].is_whole_month
 
     @property
     def is_known(self) -> bool:
@@ -86,7 +81,7 @@ def read_customer(destination: Destination, customer_id: str, period: date) -> C
             f"""
             select
                 customer_name, plan_name, line_number, line_type, tier_from_tokens, model_id, quantity_tokens,
-                price_per_million_usd, is_charged, amount_usd, currency, last_usage_date
+                price_per_million_usd, is_charged, amount_usd, currency, last_usage_date, is_whole_month
             from {MARTS}.{STATEMENTS}
             where customer_id = ? and billing_period = ?
             order by line_number
@@ -198,6 +193,7 @@ def _data(statement: CustomerStatement) -> Table:
         Column("amount_usd", "Amount", "usd"),
         Column("currency", "Currency"),
         Column("last_usage_date", "Usage up to", "day"),
+        Column("is_whole_month", "Whole month", "flag"),
     )
     columns = (Column("billing_period", "Month", "month"), Column("customer_id", "Customer"), *fields)
     rows = (

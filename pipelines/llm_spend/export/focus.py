@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from llm_spend.answers.formats import month_name
 from llm_spend.answers.marts import MARTS, Marts, open_marts
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
+from llm_spend.export import FocusFormat, FocusVersion
 from llm_spend.export.bill import LINES, there_are
 from llm_spend.export.data import as_csv, as_parquet
 from llm_spend.export.document import Column, Kind, Table, Value, cents, total
 from llm_spend.export.files import write_files
 from llm_spend.export.write import Exported
 
-FocusFormat = Literal["csv", "parquet"]
-FocusVersion = Literal["1.4", "1.2"]
-FORMATS: tuple[FocusFormat, ...] = ("csv", "parquet")
-VERSIONS: tuple[FocusVersion, ...] = ("1.4", "1.2")
+FORMATS: tuple[FocusFormat, ...] = get_args(FocusFormat)
+VERSIONS: tuple[FocusVersion, ...] = get_args(FocusVersion)
 
 TABLES: Mapping[FocusVersion, str] = {"1.4": "focus_cost_and_usage", "1.2": "focus_cost_and_usage_1_2"}
 

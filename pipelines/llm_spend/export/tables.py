@@ -30,6 +30,7 @@ _TOKENS = Column("quantity_tokens", "Tokens", "count", is_summed=True)
 _UNPRICED_TOKENS = Column("unpriced_tokens", "Unpriced tokens", "count", is_summed=True, is_optional=True)
 _UNPRICED_REQUESTS = Column("unpriced_requests", "Unpriced requests", "count", is_summed=True, is_optional=True)
 _CURRENCY, _IS_CLOSED = Column("currency", "Currency"), Column("is_closed", "Closed", "flag")
+_UNKNOWN_SHARE = Column("has_unknown_share", "Share without a rate", "flag")
 
 _MEASURES = (_TOTAL, _SHARE, _TOKENS, _UNPRICED_TOKENS, _UNPRICED_REQUESTS)
 
@@ -151,6 +152,7 @@ def line_data(bill: Bill) -> Table:
         Column("cost_basis", "Where the cost comes from"),
         _CURRENCY,
         _IS_CLOSED,
+        _UNKNOWN_SHARE,
     )
     rows = ((bill.period, *(getattr(line, field.name) for field in fields)) for line in bill.lines)
     return Table("Lines", (_PERIOD, *fields), tuple(rows))

@@ -23,6 +23,7 @@ ALLOCATION_METHODS: Mapping[str, str] = {
     "bill_by_month": "part of the bill, by month",
     "owner_of_key": "billed outside the gateways, owner of the key",
     "owner_of_seat": "seat, to the one who has it",
+    "unused_commitment": "unused part of a commitment",
     "proportional_by_cost": "share of a common cost, by cost",
     "proportional_by_tokens": "share of a common cost, by tokens",
     "proportional_by_requests": "share of a common cost, by requests",

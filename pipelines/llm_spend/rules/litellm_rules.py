@@ -3,7 +3,8 @@
 Facts of the proxy (its code and pages): amounts are US dollars; `1d` and `24h` end at midnight, `7d` and `1w` on
 Monday, `30d` and `1mo` on the first of a month, in the time zone of the config; other days are counted from when they
 were set; a budget without a duration never ends. What a row says itself wins over the budget that it shares, and every
-limit that matches must allow a request. A soft budget only warns.
+limit that matches must allow a request. A soft budget only warns. A member's rates are those of the budget of the
+membership, so who has a budget of his own without rates has none; without an amount, the team's default holds.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _WINDOWS = {
     "30d": "month", "1mo": "month",
 }  # fmt: skip
 _RATES = (("rpm_limit", "requests_per_minute"), ("tpm_limit", "tokens_per_minute"), ("tpd_limit", "tokens_per_day"))
+_OWN_TERMS = ("max_budget", "soft_budget", "model_max_budget", *(name for name, _ in _RATES))
 _MOST_DAYS = 9999
 _NOT_COUNTED_SETTINGS = (
     "max_internal_user_budget", "max_end_user_budget", "max_end_user_budget_id", "tag_budget_config",
@@ -179,10 +181,10 @@ def _limits_of_members(
     holder: _Holder, team: Team, memberships: Sequence[Membership], shared: Mapping[str, Budget]
 ) -> Iterator[_Limit]:
     """What each member of a team may use in it who has no such limit of his own."""
+    of_team = [row for row in memberships if row.team_id == team.team_id]
 
-    def each(name: str) -> _Holder:
-        of_team = [row for row in memberships if row.team_id == team.team_id]
-        own = tuple(row.user_id for row in of_team if _term(row, shared, name) is not None)
+    def each(*names: str) -> _Holder:
+        own = tuple(row.user_id for row in of_team if any(_term(row, shared, name) is not None for name in names))
         others = (Condition("user", own, excludes=True),) if own else ()
         return holder._replace(who=(*holder.who, *others), per=("user",))
 
@@ -192,7 +194,9 @@ def _limits_of_members(
         yield _budget(each("max_budget"), name, team.team_member_budget, duration)
     for name, unit in _RATES[:2]:
         if (rate := getattr(team, f"team_member_{name}")) is not None:
-            yield _Limit(each(name), (*holder.path, f"team_member_{name}"), f"team_member_{name}", unit, Decimal(rate))
+            yield _Limit(
+                each(*_OWN_TERMS), (*holder.path, f"team_member_{name}"), f"team_member_{name}", unit, Decimal(rate)
+            )
 
 
 def _budget(

@@ -74,7 +74,8 @@ shared as (
         false as is_closed,
         0 as unpriced_tokens,
         0 as unpriced_requests,
-        false as has_unpriced_usage
+        false as has_unpriced_usage,
+        false as has_unknown_share
     from exact_parts
 ),
 
@@ -144,7 +145,8 @@ select
     false as is_closed,
     unpriced_tokens,
     unpriced_requests,
-    unpriced_requests > 0 as has_unpriced_usage
+    unpriced_requests > 0 as has_unpriced_usage,
+    false as has_unknown_share
 from rounded
 
 union all
@@ -185,6 +187,7 @@ select
     cast(0 as decimal(38, 2)) as commitment_usd,
     cast(0 as decimal(38, 2)) as credit_usd,
     cast(restatement as decimal(38, 2)) as restatement_usd,
+    cast(0 as decimal(38, 2)) as unused_commitment_usd,
     cast(total as decimal(38, 2)) as total_usd,
     whole_ratio(
         cast(round(total * 100, 0) as bigint),
@@ -195,8 +198,67 @@ select
     unpriced_tokens,
     unpriced_requests,
     unpriced_requests > 0 as has_unpriced_usage,
+    false as has_unknown_share,
     is_closed
 from sums;
+
+create table llm_spend.llm_chargeback_current_view as
+with today as (
+    select cast(timezone('UTC', now()) as date) as day
+),
+
+organisation as (
+    select
+        team_id,
+        team_name,
+        nullif(cost_center_id, '') as cost_center_id,
+        cast(valid_from as date) as valid_from,
+        coalesce(cast(nullif(valid_to, '') as date), date '9999-12-31') as valid_to
+    from source.llm_spend_seeds.org_teams
+),
+
+placed as (
+    select
+        lines.*,
+        current_team.team_name as current_team_name,
+        if(
+            exists (from organisation as known where known.team_id = lines.team_id),
+            coalesce(current_team.cost_center_id, '(unallocated)'),
+            lines.cost_center_id
+        ) as current_cost_center_id,
+        today.day as organisation_date
+    from llm_spend.llm_chargeback_lines as lines
+    cross join today
+    left join organisation as current_team
+        on
+            lines.team_id = current_team.team_id
+            and today.day >= current_team.valid_from
+            and today.day < current_team.valid_to
+)
+
+select
+    billing_period,
+    line_id,
+    line_type,
+    allocation_method,
+    original_period,
+    provider,
+    model_id,
+    team_id,
+    current_team_name,
+    cost_center_id as reported_cost_center_id,
+    current_cost_center_id,
+    cost_center_id <> current_cost_center_id as is_moved,
+    quantity_tokens,
+    amount_usd,
+    currency,
+    unpriced_tokens,
+    unpriced_requests,
+    has_unpriced_usage,
+    has_unknown_share,
+    is_closed,
+    organisation_date
+from placed;
 
 -- No month is closed here and no bill is loaded, so there is nothing to restate.
 create table llm_spend.llm_chargeback_restatements as

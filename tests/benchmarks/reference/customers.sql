@@ -208,7 +208,9 @@ usd as (
 complete as (
     select
         cast(date_trunc('month', usage_date) as date) as billing_period,
-        max(usage_date) as last_usage_date
+        max(usage_date) as last_usage_date,
+        -- The log was loaded after its last day.
+        max(max(usage_date)) over () >= last_day(max(usage_date)) as is_whole_month
     from llm_spend.fct_llm_requests
     group by all
 )
@@ -242,7 +244,8 @@ select
     cast((usd.total_cents - cheapest.total_cents) * cast('0.01' as decimal(3, 2)) as decimal(38, 2))
         as recommended_saving_usd,
     'USD' as currency,
-    complete.last_usage_date
+    complete.last_usage_date,
+    complete.is_whole_month
 from customer_months as customers
 inner join complete using (billing_period)
 left join usd using (billing_period, customer_id)
@@ -331,6 +334,7 @@ select
     lines.line_type in ('fee', 'overage') as is_charged,
     cast(lines.amount_usd as decimal(38, 2)) as amount_usd,
     'USD' as currency,
-    months.last_usage_date
+    months.last_usage_date,
+    months.is_whole_month
 from lines
 inner join llm_spend.llm_customer_plan_usage as months using (billing_period, customer_id);

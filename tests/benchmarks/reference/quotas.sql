@@ -254,6 +254,8 @@ select
     usage.unpriced_requests,
     last_date.as_of between usage.window_start and usage.window_end - interval 1 day as is_current,
     last_date.as_of,
+    -- The log was loaded after its last day.
+    cast(last_date.as_of + 1 as timestamp) as known_to,
     usage.rule_key
 from llm_spend.llm_quota_usage as usage
 cross join last_date

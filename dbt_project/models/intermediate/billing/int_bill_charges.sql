@@ -69,6 +69,10 @@ final as (
         origin,
         case charge_category when 'Purchase' then 'commitment' when 'Credit' then 'credit' else 'true_up' end
             as line_type,
+        case
+            when charge_category = 'Purchase' and lower(cost_type) in ('commitment', 'unused_commitment')
+                then lower(cost_type)
+        end as commitment,
         billed_usd,
         is_of_record and charge_category in ({{ charged }}) as is_charged
     from callers

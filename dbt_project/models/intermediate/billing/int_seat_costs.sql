@@ -12,18 +12,8 @@ loads as (
     from {{ ref('stg_loads__packages') }}
 ),
 
-digits as (
-    {% for digit in range(10) -%}
-    select {{ digit }} as digit
-    {{ 'union all' if not loop.last }}
-    {% endfor -%}
-),
-
 numbers as (
-    select ones.digit + 10 * tens.digit + 100 * hundreds.digit as number
-    from digits as ones
-    cross join digits as tens
-    cross join digits as hundreds
+    {{ llm_spend.numbers() }}
 ),
 
 months as (

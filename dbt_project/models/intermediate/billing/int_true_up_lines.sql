@@ -13,21 +13,23 @@ slices as (
 bills as (
     select
         line_type,
+        coalesce(commitment, '') as commitment,
         {{ slice | join(',\n        ') }},
         sum(billed_usd) as billed_usd
     from allocations
     where slice_date is not null
-    group by line_type, {{ slice | join(', ') }}
+    group by line_type, coalesce(commitment, ''), {{ slice | join(', ') }}
 ),
 
 shared as (
     select
         bills.line_type,
+        bills.commitment,
         {{ llm_spend.columns_of('slices', slice + owner) }},
         bills.billed_usd,
         {{ llm_spend.share_of('bills.billed_usd', 'slices.weight', 'slices.slice_weight') }} as share_usd,
         row_number() over (
-            partition by bills.line_type, {{ llm_spend.columns_of('slices', slice) }}
+            partition by bills.line_type, bills.commitment, {{ llm_spend.columns_of('slices', slice) }}
             order by slices.weight desc, {{ llm_spend.columns_of('slices', owner) }}
         ) as share_rank
     from bills
@@ -48,7 +50,7 @@ shares as (
         *,
         share_usd + case
             when share_rank = 1
-                then billed_usd - sum(share_usd) over (partition by line_type, {{ slice | join(', ') }})
+                then billed_usd - sum(share_usd) over (partition by line_type, commitment, {{ slice | join(', ') }})
             else 0
         end as exact_share_usd
     from shared
@@ -98,6 +100,7 @@ usage_costs as (
             priced.allocation_method
         ) as allocation_method,
         priced.billing_period,
+        priced.billed_by,
         {{ llm_spend.columns_of('priced', owner) }},
         priced.cost_usd
     from priced
@@ -128,7 +131,9 @@ usage_costs as (
 parts as (
     select
         billing_period,
+        billed_by,
         line_type,
+        commitment,
         allocation_method,
         {{ owner | join(',\n        ') }},
         exact_share_usd as billed_usd,
@@ -137,7 +142,9 @@ parts as (
     union all
     select
         billing_period,
+        billed_by,
         'true_up' as line_type,
+        '' as commitment,
         allocation_method,
         {{ owner | join(',\n        ') }},
         0 as billed_usd,
@@ -147,7 +154,9 @@ parts as (
     -- No gateway has seen what it was for.
     select
         billing_period,
+        billed_by,
         line_type,
+        coalesce(commitment, '') as commitment,
         allocation_method,
         billed_by as provider,
         coalesce(cost_center_id, {{ unallocated() }}) as cost_center_id,
@@ -159,6 +168,133 @@ parts as (
     where slice_date is null
 ),
 
+-- What the provider's usage costs more than is billed for it, the commitments of the month have paid.
+covered as (
+    select
+        billing_period,
+        billed_by,
+        cost_usd as covered_usd
+    from usage_costs
+    union all
+    select
+        billing_period,
+        billed_by,
+        -billed_usd as covered_usd
+    from allocations
+    where slice_date is not null and charge_category in ('Usage', 'Adjustment')
+),
+
+covered_months as (
+    select
+        billing_period,
+        billed_by,
+        greatest(sum(covered_usd), 0) as covered_usd
+    from covered
+    group by billing_period, billed_by
+),
+
+committed_months as (
+    select
+        billing_period,
+        billed_by,
+        sum(billed_usd) as committed_usd
+    from allocations
+    where commitment = 'commitment'
+    group by billing_period, billed_by
+),
+
+unused_months as (
+    select
+        committed_months.billing_period,
+        committed_months.billed_by,
+        committed_months.committed_usd,
+        committed_months.committed_usd - coalesce(covered_months.covered_usd, 0) as unused_usd
+    from committed_months
+    left join covered_months
+        on
+            committed_months.billing_period = covered_months.billing_period
+            and committed_months.billed_by = covered_months.billed_by
+    where committed_months.committed_usd > coalesce(covered_months.covered_usd, 0)
+),
+
+committed as (
+    select
+        billing_period,
+        billed_by,
+        line_type,
+        allocation_method,
+        {{ owner | join(',\n        ') }},
+        sum(billed_usd) as billed_usd,
+        cast(ceil(greatest(sum(billed_usd), 0) * 1000000) as {{ dbt.type_bigint() }}) as weight
+    from parts
+    where commitment = 'commitment'
+    group by billing_period, billed_by, line_type, allocation_method, {{ owner | join(', ') }}
+),
+
+weighed as (
+    select
+        *,
+        cast(sum(weight) over (partition by billing_period, billed_by) as {{ dbt.type_bigint() }}) as total_weight,
+        row_number() over (
+            partition by billing_period, billed_by
+            order by weight desc, allocation_method, {{ owner | join(', ') }}
+        ) as share_rank
+    from committed
+),
+
+-- Who pays a commitment pays the same part of what is left of it.
+unused_shares as (
+    select
+        weighed.*,
+        unused_months.unused_usd,
+        case
+            when unused_months.unused_usd = unused_months.committed_usd then weighed.billed_usd
+            else {{ llm_spend.share_of('unused_months.unused_usd', 'weighed.weight', 'weighed.total_weight') }}
+        end as share_usd
+    from weighed
+    inner join unused_months
+        on weighed.billing_period = unused_months.billing_period and weighed.billed_by = unused_months.billed_by
+),
+
+unused as (
+    select
+        *,
+        share_usd + case
+            when share_rank = 1 then unused_usd - sum(share_usd) over (partition by billing_period, billed_by)
+            else 0
+        end as exact_unused_usd
+    from unused_shares
+),
+
+split_parts as (
+    select
+        billing_period,
+        line_type,
+        case when commitment = 'unused_commitment' then commitment else allocation_method end as allocation_method,
+        {{ owner | join(',\n        ') }},
+        billed_usd,
+        usage_usd
+    from parts
+    union all
+    select
+        billing_period,
+        line_type,
+        allocation_method,
+        {{ owner | join(',\n        ') }},
+        -exact_unused_usd as billed_usd,
+        0 as usage_usd
+    from unused
+    union all
+    select
+        billing_period,
+        line_type,
+        'unused_commitment' as allocation_method,
+        {{ owner | join(',\n        ') }},
+        exact_unused_usd as billed_usd,
+        0 as usage_usd
+    from unused
+),
+
 final as (
     select
         billing_period,
@@ -168,9 +304,9 @@ final as (
         cast(sum(billed_usd) as {{ llm_spend.type_money() }}) as billed_usd,
         cast(sum(usage_usd) as {{ llm_spend.type_money() }}) as usage_usd,
         cast(sum(billed_usd) - sum(usage_usd) as {{ llm_spend.type_money() }}) as exact_cost_usd
-    from parts
+    from split_parts
     group by billing_period, line_type, allocation_method, {{ owner | join(', ') }}
-    having sum(parts.billed_usd) <> 0 or sum(parts.usage_usd) <> 0
+    having sum(split_parts.billed_usd) <> 0 or sum(split_parts.usage_usd) <> 0
 )
 
 select * from final

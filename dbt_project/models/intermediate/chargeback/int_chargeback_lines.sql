@@ -12,7 +12,8 @@ shares as (
         cost_center_id,
         team_id,
         allocation_method,
-        sum(exact_cost_usd) as exact_cost_usd
+        sum(exact_cost_usd) as exact_cost_usd,
+        max(case when exact_cost_usd is null then 1 else 0 end) = 1 as has_unknown_share
     from {{ ref('int_shared_costs') }}
     group by billing_period, provider, cost_center_id, team_id, allocation_method
 ),
@@ -29,6 +30,7 @@ lines as (
         unpriced_requests,
         exact_cost_usd,
         cost_basis,
+        false as has_unknown_share,
         restated_cost_usd,
         restated_unpriced_tokens,
         restated_unpriced_requests
@@ -48,6 +50,7 @@ lines as (
         0 as unpriced_requests,
         exact_cost_usd,
         'shared' as cost_basis,
+        has_unknown_share,
         exact_cost_usd as restated_cost_usd,
         0 as restated_unpriced_tokens,
         0 as restated_unpriced_requests
@@ -111,6 +114,7 @@ final as (
         cost_basis,
         unpriced_tokens,
         unpriced_requests,
+        has_unknown_share,
         cast(restated_cost_usd as {{ llm_spend.type_money() }}) as restated_cost_usd,
         restated_unpriced_tokens,
         restated_unpriced_requests

@@ -23,34 +23,35 @@ costs as (
     select * from {{ ref('int_cost_lines') }}
 ),
 
-digits as (
-    {% for digit in range(10) -%}
-    select {{ digit }} as digit
-    {{ 'union all' if not loop.last }}
-    {% endfor -%}
-),
-
 numbers as (
-    select ones.digit + 10 * tens.digit + 100 * hundreds.digit as number
-    from digits as ones
-    cross join digits as tens
-    cross join digits as hundreds
+    {{ llm_spend.numbers() }}
 ),
 
--- Every month from the first to the last that has costs, also those between them without any.
-first_and_last as (
+months_with_costs as (
     select
-        min(billing_period) as first_period,
-        max(billing_period) as last_period
+        billing_period,
+        lead(billing_period) over (order by billing_period) as next_period
     from costs
+    group by billing_period
 ),
 
+-- And the months between two of them, unless these are more than a year apart: a request of 1970, or of 2099, is no
+-- reason to charge all years since, or until, then.
 months as (
     select
-        cast({{ dbt.dateadd('month', 'numbers.number', 'first_and_last.first_period') }} as date) as billing_period,
-        first_and_last.last_period
-    from first_and_last
-    cross join numbers
+        cast({{ dbt.dateadd('month', 'numbers.number', 'months_with_costs.billing_period') }} as date)
+            as billing_period
+    from months_with_costs
+    inner join numbers
+        on
+            numbers.number = 0
+            or (
+                numbers.number < 12
+                and months_with_costs.next_period
+                <= cast({{ dbt.dateadd('month', 12, 'months_with_costs.billing_period') }} as date)
+                and months_with_costs.next_period
+                > cast({{ dbt.dateadd('month', 'numbers.number', 'months_with_costs.billing_period') }} as date)
+            )
 ),
 
 shared_months as (
@@ -61,7 +62,6 @@ shared_months as (
     from months
     inner join shared_costs
         on months.billing_period >= shared_costs.valid_from and months.billing_period < shared_costs.valid_to
-    where months.billing_period <= months.last_period
 ),
 
 named_months as (

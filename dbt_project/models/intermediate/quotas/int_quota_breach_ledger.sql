@@ -6,11 +6,10 @@
     full_refresh=false
 ) }}
 
-{%- set columns = [
-    'rule_set', 'rule_id', 'subject_type', 'subject', 'unit', 'enforcement', 'limit_to', 'window_start', 'window_end',
-    'breached_at', 'breach_request_key', 'used', 'observed_blocks', 'detected_at', 'rule_key', 'usage_date',
-    'crossing_date', 'used_before', 'crossing_version'
+{%- set found = llm_spend.quota_breach_columns() + [
+    'breached_at', 'breach_request_key', 'used', 'observed_blocks', 'detected_at', 'rule_key', 'usage_date'
 ] %}
+{%- set columns = found + ['crossing_date', 'used_before', 'crossing_version'] %}
 {%- set dates_to_build = llm_spend.constants('quota_version') if is_incremental() else none %}
 {%- set first_date = (dates_to_build or ['9999-12-31']) | min %}
 {%- set since = 'true' if dates_to_build is none else "usage_date >= date '" ~ first_date ~ "'" %}
@@ -60,10 +59,7 @@ parts as (
         breached_windows.measure,
         sums.usage_date,
         sums.loaded_at,
-        case
-            when breached_windows.measure = 'cost' then coalesce(sums.cost_usd, 0)
-            else cast(sums.quantity as {{ llm_spend.type_money() }})
-        end as amount
+        {{ llm_spend.quota_used('breached_windows.measure', 'sums') }} as amount
     from breached_windows
     inner join sums
         on
@@ -178,12 +174,7 @@ running as (
         days_to_search.limit_to,
         matches.request_key,
         matches.started_at,
-        days_to_search.used_before + sum(
-            case
-                when days_to_search.measure = 'cost' then coalesce(matches.cost_usd, 0)
-                else cast(matches.quantity as {{ llm_spend.type_money() }})
-            end
-        ) over (
+        days_to_search.used_before + sum({{ llm_spend.quota_used('days_to_search.measure', 'matches') }}) over (
             partition by days_to_search.rule_key, days_to_search.subject, days_to_search.window_start
             order by matches.started_at, matches.request_key
             rows between unbounded preceding and current row
@@ -225,37 +216,14 @@ crossings as (
 
 live as (
     select
-        rule_set,
-        rule_id,
-        subject_type,
-        subject,
-        unit,
-        enforcement,
-        limit_to,
-        window_start,
-        window_end,
-        breached_at,
-        breach_request_key,
-        used,
-        observed_blocks,
-        detected_at,
-        rule_key,
-        usage_date,
+        {{ found | join(',\n        ') }},
         usage_date as crossing_date,
         cast(0 as {{ llm_spend.type_money() }}) as used_before,
         date_version as crossing_version
     from crossings_within_dates
     union all
     select
-        breached_windows.rule_set,
-        breached_windows.rule_id,
-        breached_windows.subject_type,
-        breached_windows.subject,
-        breached_windows.unit,
-        breached_windows.enforcement,
-        breached_windows.limit_to,
-        breached_windows.window_start,
-        breached_windows.window_end,
+        {{ llm_spend.columns_of('breached_windows', llm_spend.quota_breach_columns()) }},
         cast(crossings.breached_at as {{ llm_spend.type_timestamp() }}) as breached_at,
         crossings.breach_request_key,
         breached_windows.used,

@@ -68,15 +68,7 @@ detections as (
 
 final as (
     select
-        breached_windows.rule_set,
-        breached_windows.rule_id,
-        breached_windows.subject_type,
-        breached_windows.subject,
-        breached_windows.unit,
-        breached_windows.enforcement,
-        breached_windows.limit_to,
-        breached_windows.window_start,
-        breached_windows.window_end,
+        {{ llm_spend.columns_of('breached_windows', llm_spend.quota_breach_columns()) }},
         cast(crossings.started_at as {{ llm_spend.type_timestamp() }}) as breached_at,
         crossings.request_key as breach_request_key,
         breached_windows.used,

@@ -4,6 +4,7 @@
     'source_system', 'source_instance', 'provider', 'channel', 'resolved_model', 'model_id', 'cost_center_id', 'team_id',
     'price_status', 'is_of_record'
 ] %}
+{% set meters = ['uncached_input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'output_tokens'] %}
 
 with dates_to_build as (
     {{ dates_to_build() }}
@@ -12,6 +13,9 @@ with dates_to_build as (
 requests as (
     select
         *,
+        coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0) as cache_write_tokens,
+        -- The gateway's own cache answered: no provider worked on it.
+        case when coalesce(is_gateway_cache_hit, false) then 0 else 1 end as is_provided,
         -- A request that cost nothing has its reason there (cache_hit, not_billed), not a price list.
         case when cost_usd <> 0 then cost_basis end as paid_basis
     from {{ ref('fct_llm_requests') }}
@@ -23,7 +27,11 @@ measured as (
         usage_date,
         {{ members | join(',\n        ') }},
         count(*) as attempts,
-        sum(case when coalesce(is_gateway_cache_hit, false) then 0 else coalesce(total_tokens, 0) end) as total_tokens,
+        sum(is_provided * coalesce(total_tokens, 0)) as total_tokens,
+        {% for meter in meters -%}
+        sum(is_provided * coalesce({{ meter }}, 0)) as {{ meter }},
+        {% endfor -%}
+        sum(list_cost_usd) as list_cost_usd,
         sum(cost_usd) as cost_usd,
         sum(total_tokens) as logged_tokens,
         sum(gateway_reported_usd) as gateway_reported_usd,
@@ -50,6 +58,10 @@ final as (
         {{ members | join(',\n        ') }},
         cast(attempts as {{ dbt.type_bigint() }}) as attempts,
         cast(total_tokens as {{ dbt.type_bigint() }}) as total_tokens,
+        {% for meter in meters -%}
+        cast({{ meter }} as {{ dbt.type_bigint() }}) as {{ meter }},
+        {% endfor -%}
+        cast(list_cost_usd as {{ type_money() }}) as list_cost_usd,
         cast(cost_usd as {{ type_money() }}) as cost_usd,
         cast(logged_tokens as {{ dbt.type_bigint() }}) as logged_tokens,
         cast(gateway_reported_usd as {{ type_money() }}) as gateway_reported_usd,

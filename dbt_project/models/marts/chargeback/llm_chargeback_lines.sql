@@ -68,7 +68,9 @@ final as (
         is_closed,
         unpriced_tokens,
         unpriced_requests,
-        unpriced_requests > 0 as has_unpriced_usage
+        unpriced_requests > 0 as has_unpriced_usage,
+        -- Lines that were kept before there was this column don't say.
+        coalesce(has_unknown_share, false) as has_unknown_share
     from lines
 )
 

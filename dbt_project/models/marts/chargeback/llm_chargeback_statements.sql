@@ -16,11 +16,15 @@ statements as (
             else sum(case when line_type = '{{ line_type }}' then amount_usd end)
         end as {{ line_type }}_usd,
         {% endfor -%}
+        coalesce(
+            sum(case when line_type = 'commitment' and allocation_method = 'unused_commitment' then amount_usd end), 0
+        ) as unused_commitment_usd,
         sum(amount_usd) as total_usd,
         cast(sum(quantity_tokens) as bigint) as quantity_tokens,
         -- A closed month's usage that has a price by now makes what is unknown in this one no less.
         cast(sum(greatest(unpriced_tokens, 0)) as bigint) as unpriced_tokens,
         cast(sum(greatest(unpriced_requests, 0)) as bigint) as unpriced_requests,
+        max(case when has_unknown_share then 1 else 0 end) = 1 as has_unknown_share,
         max(case when is_closed then 1 else 0 end) = 1 as is_closed
     from lines
     group by billing_period, cost_center_id, team_id
@@ -42,6 +46,7 @@ final as (
         {% for line_type in line_types -%}
         cast(statements.{{ line_type }}_usd as {{ llm_spend.type_decimal(38, 2) }}) as {{ line_type }}_usd,
         {% endfor -%}
+        cast(statements.unused_commitment_usd as {{ llm_spend.type_decimal(38, 2) }}) as unused_commitment_usd,
         cast(statements.total_usd as {{ llm_spend.type_decimal(38, 2) }}) as total_usd,
         {{ llm_spend.whole_ratio(llm_spend.round_to_cents('statements.total_usd'), 'bills.bill_cents') }}
             as share_of_bill,
@@ -50,6 +55,7 @@ final as (
         statements.unpriced_tokens,
         statements.unpriced_requests,
         statements.unpriced_requests > 0 as has_unpriced_usage,
+        statements.has_unknown_share,
         statements.is_closed
     from statements
     inner join bills

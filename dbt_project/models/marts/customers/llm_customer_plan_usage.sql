@@ -14,13 +14,19 @@ fx_rates as (
     select * from {{ ref('stg_prices__fx_rates') }}
 ),
 
+known as (
+    {{ llm_spend.known_usage() }}
+),
+
 -- A month without requests of anybody is one that nothing is known of, not one in which all customers rested.
 months as (
     select
-        {{ month_start('usage_date') }} as billing_period,
-        max(usage_date) as last_usage_date
+        {{ month_start('usage_daily.usage_date') }} as billing_period,
+        max(usage_daily.usage_date) as last_usage_date,
+        max(known.known_to) as known_to
     from usage_daily
-    group by {{ month_start('usage_date') }}
+    cross join known
+    group by {{ month_start('usage_daily.usage_date') }}
 ),
 
 used as (
@@ -184,7 +190,9 @@ amounts as (
         members.unpriced_requests,
         best.plan_id as recommended_plan,
         charges.fee_cents + charges.overage_cents - best.total_cents as saving_cents,
-        months.last_usage_date
+        months.last_usage_date,
+        months.known_to >= cast({{ dbt.dateadd('month', 1, 'months.billing_period') }} as {{ type_timestamp() }})
+            as is_whole_month
     from members
     inner join months on members.billing_period = months.billing_period
     left join charges
@@ -227,7 +235,8 @@ final as (
         recommended_plan,
         {{ whole_cents_to_usd('saving_cents') }} as recommended_saving_usd,
         'USD' as currency,
-        last_usage_date
+        last_usage_date,
+        is_whole_month
     from amounts
 )
 

@@ -163,7 +163,8 @@ final as (
         lines.is_charged,
         cast(lines.amount_usd as {{ type_decimal(38, 2) }}) as amount_usd,
         'USD' as currency,
-        members.last_usage_date
+        members.last_usage_date,
+        members.is_whole_month
     from lines
     inner join members
         on lines.billing_period = members.billing_period and lines.customer_id = members.customer_id

@@ -1,6 +1,7 @@
 -- Columns have the names that FOCUS writes, unquoted, as their readers expect them.
 -- noqa: disable=CP02
 {% set owner = ['provider', 'cost_center_id', 'team_id', 'model_id'] %}
+{% set share = ['billing_period', 'provider', 'cost_center_id', 'team_id', 'allocation_method'] %}
 {% set names = {
     'anthropic': 'Anthropic', 'aws': 'AWS', 'azure': 'Microsoft Azure', 'cohere': 'Cohere', 'deepseek': 'DeepSeek',
     'google': 'Google', 'groq': 'Groq', 'mistral': 'Mistral AI', 'openai': 'OpenAI', 'perplexity': 'Perplexity',
@@ -11,14 +12,6 @@
     'proportional_by_requests': 'Requests', 'headcount': 'Members', 'even': 'Teams',
     'fixed_weights': 'Millionths of Weight'
 } %}
-{# SQL for a text inside JSON quotes, the backslash first: warehouses disagree on how SQL writes one. #}
-{% set json_text = namespace(before='', after='') %}
-{% for character, written in {
-    'chr(92)': 'chr(92)', "'\"'": "'\"'", 'chr(10)': "'n'", 'chr(13)': "'r'", 'chr(9)': "'t'"
-}.items() %}
-{% set json_text.before = json_text.before ~ 'replace(' %}
-{% set json_text.after = json_text.after ~ ', ' ~ character ~ ', chr(92) || ' ~ written ~ ')' %}
-{% endfor %}
 
 with lines as (
     select
@@ -26,10 +19,25 @@ with lines as (
         -- As precise as the costs that it is mixed with: DuckDB would round those to its cents.
         cast(amount_usd as {{ llm_spend.type_money() }}) as charged_usd,
         line_type = 'restatement' as is_correction,
-        allocation_method = 'own_usage' as is_usage
+        allocation_method = 'own_usage' as is_usage,
+        -- What usage of a month is discounted is in one charge: its line or, where it has none, its first correction.
+        row_number() over (
+            partition by original_period, {{ owner | join(', ') }}, allocation_method
+            order by case when line_type = 'restatement' then 1 else 0 end, billing_period, line_id
+        ) = 1 as is_first
     from {{ ref('llm_chargeback_lines') }}
     -- FOCUS has no charge without a cost, and what is not known is not 0.
     where amount_usd is not null
+),
+
+-- The requests of closed lines, as they were when the month was closed.
+closed_lines as (
+    select
+        kept.line_id,
+        kept.attempts
+    from {{ ref('int_closed_chargeback_lines') }} as kept
+    inner join {{ ref('int_closed_periods') }} as closed_periods
+        on kept.billing_period = closed_periods.billing_period and kept.closed_at = closed_periods.closed_at
 ),
 
 shared_costs as (
@@ -77,32 +85,24 @@ elements as (
             {% endfor -%}
         end
         || '", "UsageQuantity": ' || cast(weight as {{ dbt.type_string() }})
-        || ', "x_SharedCostId": "' || {{ json_text.before }}shared_cost_id{{ json_text.after }} || '"}' as element
+        || ', "x_SharedCostId": "' || {{ llm_spend.in_json_quotes('shared_cost_id') }} || '"}' as element
     from whole_ratios
 ),
 
 element_lists as (
     select
-        billing_period,
-        provider,
-        cost_center_id,
-        team_id,
-        allocation_method,
+        {{ share | join(',\n        ') }},
         {{ dbt.listagg('element', "', '", 'order by shared_cost_id') }} as elements
     from elements
-    group by billing_period, provider, cost_center_id, team_id, allocation_method
+    group by {{ share | join(', ') }}
 ),
 
 shares as (
     select
-        billing_period,
-        provider,
-        cost_center_id,
-        team_id,
-        allocation_method,
+        {{ share | join(',\n        ') }},
         sum(exact_cost_usd) as exact_cost_usd
     from shared_costs
-    group by billing_period, provider, cost_center_id, team_id, allocation_method
+    group by {{ share | join(', ') }}
 ),
 
 -- Months whose statements have these shares: of a closed one others may be known by now.
@@ -112,11 +112,9 @@ shared_months as (
     left join lines
         on
             lines.line_type = 'shared'
-            and shares.billing_period = lines.billing_period
-            and shares.provider = lines.provider
-            and shares.cost_center_id = lines.cost_center_id
-            and shares.team_id = lines.team_id
-            and shares.allocation_method = lines.allocation_method
+            {% for column in share -%}
+            and shares.{{ column }} = lines.{{ column }}
+            {% endfor -%}
             and shares.exact_cost_usd = lines.exact_cost_usd
     group by shares.billing_period
     having count(*) = count(lines.line_id)
@@ -138,7 +136,7 @@ usage_by_month as (
         cast(sum(cache_write_tokens) as {{ dbt.type_bigint() }}) as cache_write_tokens,
         cast(sum(output_tokens) as {{ dbt.type_bigint() }}) as output_tokens,
         sum(list_cost_usd) - sum(cost_usd) as discount_usd
-    from {{ ref('int_requests_metered_daily') }}
+    from {{ ref('int_requests_daily') }}
     where is_of_record
     group by
         {{ llm_spend.month_start('usage_date') }},
@@ -159,16 +157,19 @@ placed as (
         case
             when lines.is_usage and lines.is_correction then 'Usage'
             when lines.line_type in ('direct', 'unallocated') then 'Usage'
-            when lines.line_type = 'commitment' or lines.allocation_method = 'owner_of_seat' then 'Purchase'
+            when lines.line_type = 'commitment' then 'Purchase'
+            when lines.allocation_method in ('owner_of_seat', 'unused_commitment') then 'Purchase'
             when lines.line_type = 'credit' then 'Credit'
             else 'Adjustment'
         end as charge_category,
         -- What became known after the month was closed is in corrections: the line has these figures no longer.
-        lines.is_usage and not lines.is_correction and usage_by_month.total_tokens = lines.quantity_tokens
-            as has_meters,
-        case when lines.is_usage and not lines.is_correction then usage_by_month.discount_usd end as discount_usd,
+        lines.is_usage
+        and not lines.is_correction
+        and usage_by_month.total_tokens = lines.quantity_tokens
+        and usage_by_month.attempts = coalesce(closed_lines.attempts, usage_by_month.attempts) as has_meters,
+        case when lines.is_usage and lines.is_first then usage_by_month.discount_usd end as discount_usd,
         case when shared_months.billing_period is not null then element_lists.elements end as elements,
-        usage_by_month.attempts,
+        coalesce(closed_lines.attempts, usage_by_month.attempts) as attempts,
         usage_by_month.uncached_input_tokens,
         usage_by_month.cache_read_tokens,
         usage_by_month.cache_write_tokens,
@@ -180,14 +181,14 @@ placed as (
             {% for column in owner -%}
             and lines.{{ column }} = usage_by_month.{{ column }}
             {% endfor %}
+    left join closed_lines
+        on lines.line_id = closed_lines.line_id
     left join element_lists
         on
             lines.line_type = 'shared'
-            and lines.billing_period = element_lists.billing_period
-            and lines.provider = element_lists.provider
-            and lines.cost_center_id = element_lists.cost_center_id
-            and lines.team_id = element_lists.team_id
-            and lines.allocation_method = element_lists.allocation_method
+            {% for column in share -%}
+            and lines.{{ column }} = element_lists.{{ column }}
+            {% endfor %}
     left join shared_months
         on lines.billing_period = shared_months.billing_period
 ),
@@ -204,9 +205,9 @@ named as (
         end as {{ name }},
         {% endfor -%}
         '{"cost_center": "'
-        || {{ json_text.before }}cost_center_id{{ json_text.after }}
+        || {{ llm_spend.in_json_quotes('cost_center_id') }}
         || '", "team": "'
-        || {{ json_text.before }}team_id{{ json_text.after }}
+        || {{ llm_spend.in_json_quotes('team_id') }}
         || '"}' as tags_json,
         -- A part of something that several pay; what has one owner is no part.
         allocation_method not in ('own_usage', 'owner_of_key', 'owner_of_seat', 'unallocated') as is_split,
@@ -229,14 +230,15 @@ final as (
             when 'Purchase' then 'Recurring'
             else 'One-Time'
         end as ChargeFrequency,
-        case line_type
-            when 'direct' then 'Usage of ' || model_id
-            when 'unallocated' then 'Usage of ' || model_id || ' without a team'
-            when 'true_up' then 'Bill above or below the price book, ' || model_id
-            when 'commitment' then 'Commitments and seats'
-            when 'credit' then 'Credits'
-            when 'shared' then 'Shared costs'
-            when 'restatement'
+        case
+            when line_type = 'direct' then 'Usage of ' || model_id
+            when line_type = 'unallocated' then 'Usage of ' || model_id || ' without a team'
+            when line_type = 'true_up' then 'Bill above or below the price book, ' || model_id
+            when line_type = 'commitment' and allocation_method = 'unused_commitment' then 'Unused part of commitments'
+            when line_type = 'commitment' then 'Commitments and seats'
+            when line_type = 'credit' then 'Credits'
+            when line_type = 'shared' then 'Shared costs'
+            when line_type = 'restatement'
                 then 'Correction of ' || {{ llm_spend.date_text('original_period') }} || ', ' || model_id
             else line_type
         end as ChargeDescription,

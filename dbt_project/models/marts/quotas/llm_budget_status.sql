@@ -14,8 +14,8 @@ rules as (
     where measure = 'cost' and window_unit not in ('minute', 'hour')
 ),
 
-last_date as (
-    select max(usage_date) as as_of from {{ ref('int_usage_dates') }}
+known as (
+    {{ llm_spend.known_usage() }}
 ),
 
 windows as (
@@ -30,12 +30,12 @@ judged as (
 bounded as (
     select
         judged.*,
-        last_date.as_of,
-        cast({{ dbt.dateadd('day', 1, 'last_date.as_of') }} as {{ llm_spend.type_timestamp() }}) as known_to,
+        known.as_of,
+        known.known_to,
         {{ llm_spend.quota_midnight('judged.valid_from', 'judged.time_zone') }} as rule_start,
         {{ llm_spend.quota_midnight('judged.valid_to', 'judged.time_zone') }} as rule_end
     from judged
-    cross join last_date
+    cross join known
 ),
 
 counted as (
@@ -93,6 +93,7 @@ final as (
         unpriced_requests,
         counted_from < known_to and (counted_to is null or counted_to >= known_to) as is_current,
         as_of,
+        known_to,
         rule_key
     from divided
 )

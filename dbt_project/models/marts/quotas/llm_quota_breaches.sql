@@ -4,15 +4,7 @@ with breaches as (
 
 final as (
     select
-        rule_set,
-        rule_id,
-        subject_type,
-        subject,
-        unit,
-        enforcement,
-        limit_to,
-        window_start,
-        window_end,
+        {{ llm_spend.quota_breach_columns() | join(',\n        ') }},
         breached_at,
         breach_request_key,
         used,

@@ -18,7 +18,8 @@ final as (
         coalesce(trim(description), '') as description,
         {{ llm_spend.seed_number('amount', llm_spend.type_money()) }} as amount,
         upper(nullif(trim(currency), '')) as currency,
-        {{ llm_spend.seed_number('usd_per_unit', llm_spend.type_decimal(18, 12)) }} as usd_per_unit
+        {{ llm_spend.seed_number('usd_per_unit', llm_spend.type_decimal(18, 12)) }} as usd_per_unit,
+        lower(nullif(trim(cost_type), '')) as cost_type
     from seed_rows
 
 )
