@@ -73,7 +73,7 @@ class _Server:
             self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST_COMMAND)
             command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(self.folder)]
-            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[1])
             theirs.close()
         return self.socket
 

@@ -106,10 +106,15 @@ def build(
     full_refresh: bool = False,
     threads: int = 2,
     test: bool = True,
+    select: tuple[str, ...] = (),
     progress: Progress = lambda done, total, name: None,
+    told: Callable[[Result], None] = lambda result: None,
     dbt: DbtProcess | None = None,
 ) -> BuildReport:
     """Seed, build and test what can have changed since the last build that passed. `dbt` is one started before.
+
+    `select`: only these models, seeds and tests, whether they changed or not; the next build then does everything.
+    `told` is given what dbt says of each of them at the end.
 
     Raises UserError when nothing was loaded or dbt itself can't run. Unit tests are left out: they test the models
     on made-up rows, which the package's own checks do.
@@ -121,9 +126,9 @@ def build(
     project = prepare_project(destination.work_dir, seeds)
     variables = json.dumps({"llm_spend_raw_schema": schemas.raw})
     environment = destination.dbt_environment()
-    fingerprint = _fingerprint(project, variables, environment)
+    fingerprint = project_fingerprint(project, variables, environment)
     last = last_build(destination, fingerprint, now)
-    extent = Extent.EVERYTHING if full_refresh or not test else last.extent
+    extent = Extent.EVERYTHING if full_refresh or select or not test else last.extent
     if extent is Extent.NOTHING:
         return BuildReport(0, 0, 0, (), (), last.warnings, monotonic() - started, last.built_at)
     bring_tables_up_to_date(destination)
@@ -139,15 +144,18 @@ def build(
             known = {**environment, **in_environment(constants)}
             return process.run([*arguments, *selection.arguments()], project, known, progress)
 
+        selection = Selection(select) if select else _SELECTION[extent]
         if destination.prunes_by_constants and not full_refresh and can_be_asked(destination):
-            results = _in_two_runs(run, _SELECTION[extent], destination)
+            results = _in_two_runs(run, selection, destination)
         else:
-            results = run(_SELECTION[extent], {})
+            results = run(selection, {})
         process.end()
+    for result in results:
+        told(result)
     report = _report(results, destination, monotonic() - started)
-    if report.ok and destination.prunes_by_constants:
+    if report.ok and destination.prunes_by_constants and not select:
         note_built(destination)
-    if report.ok and test:
+    if report.ok and test and not select:
         note(destination, fingerprint, last.loads, now, report.warnings)
     return report
 
@@ -163,7 +171,7 @@ def _in_two_runs(
     return found + run(selection.after(FINDS_DATES), stale_dates(destination))
 
 
-def _fingerprint(project: Path, variables: str, environment: Mapping[str, str]) -> str:
+def project_fingerprint(project: Path, variables: str, environment: Mapping[str, str]) -> str:
     """Of all that tables follow from, except what was loaded: files, variables, and which database they are in."""
     place = {name: value for name, value in environment.items() if not name.startswith(_SECRET)}
     found = sha256(json.dumps([variables, place], sort_keys=True).encode())

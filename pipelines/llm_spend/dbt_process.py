@@ -1,7 +1,8 @@
 """dbt in a process of its own, started before it is needed: importing dbt takes seconds, which a load can use.
 
 A process, not a call: what dbt and DuckDB hold (memory, the database file) is free again when it ends. A command is
-one line of JSON into it; each line that comes out tells progress or the end of the command.
+one line of JSON into it; each line that comes out tells progress or the end of the command. When the one who gives
+the commands is gone, so is dbt, whatever it is doing; until then it keeps the lock of its parent.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
+from llm_spend import lock
 from llm_spend.errors import UserError
 
 Progress = Callable[[int, int, str], None]
@@ -37,7 +41,12 @@ class DbtProcess:
         # -P: a folder of the user that is called like a package must not stand in for it.
         command = [sys.executable, "-P", "-m", __name__, adapter]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=lock.descriptors(),
         )
 
     def __enter__(self) -> DbtProcess:
@@ -101,15 +110,39 @@ def _main() -> None:
     def clean(text: Any) -> str:
         return str(scrub_secrets(str(text or ""), env_secrets())).strip()
 
-    for line in sys.stdin:
+    idle = Event()
+    for line in _lines(idle):
         command = json.loads(line)
         os.environ.update(command["environment"])
         os.chdir(command["project"])
         result: Any = dbtRunner(callbacks=[_tell_progress]).invoke([*_LOGGING, *command["arguments"]])
+        idle.set()
         if result.result is None:
             _say({"error": clean(result.exception)})
         else:
             _say({"results": [{**_told(node), "message": clean(node.message)} for node in result.result.results]})
+
+
+def _lines(idle: Event) -> Iterator[str]:
+    """What is said to this process, until the parent says no more; `idle` is set when a command is done.
+
+    Ends the process if there is no parent any more while one is going: it was killed, and nobody waits for the rest.
+    """
+    said: SimpleQueue[str] = SimpleQueue()
+
+    def listen() -> None:
+        # Not sys.stdin, which Python could not close while it is being read.
+        with open(0, encoding="utf-8", closefd=False) as lines:
+            for line in lines:
+                idle.clear()
+                said.put(line)
+        if not idle.is_set():
+            os._exit(1)
+        said.put("")
+
+    idle.set()
+    Thread(target=listen, daemon=True).start()
+    return iter(said.get, "")
 
 
 def _tell_progress(event: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -40,6 +40,7 @@ def load_api(
     *,
     instance: str | None = None,
     since: date | None = None,
+    until: date | None = None,
     again: bool = False,
     keep_raw_text: bool = False,
     observe: Observer = lambda message: None,
@@ -48,7 +49,8 @@ def load_api(
     """Load what an API has: of its streams what was not loaded yet and what may have changed since, and its lists.
 
     Each window is a load of its own, so a run that ends early keeps what it loaded. `since`: the first day that is
-    wanted, that of the first load if not given; `again`: also what was loaded from then on. `now` is a naive UTC time.
+    wanted, that of the first load if not given; `until`: the last one, now if not given; `again`: also what was loaded
+    of them. `now` is a naive UTC time.
 
     Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
     """
@@ -65,7 +67,7 @@ def load_api(
         first = [*asked.streams, *asked.listings][0]
         for stream in asked.streams:
             with load.allowed(is_needed=stream is first):
-                load.stream(stream, since, again=again)
+                load.stream(stream, since, until, again=again)
         for listing in asked.listings:
             with load.allowed(is_needed=listing is first):
                 load.listing(listing)
@@ -101,7 +103,7 @@ class _ApiLoad:
                 raise
             self.warnings.append(f"{error.problem} {error.remedy}".strip())
 
-    def stream(self, stream: Stream, since: date | None, *, again: bool) -> None:
+    def stream(self, stream: Stream, since: date | None, until: date | None, *, again: bool) -> None:
         self._note_what_was_left(stream.format)
         loaded = in_force(self._loaded_windows(stream.name))
         first_day = since or min((each.window.start for each in loaded), default=self.now - stream.first).date()
@@ -114,6 +116,7 @@ class _ApiLoad:
             self.now,
             settle=stream.settle,
             look_back=stream.look_back,
+            before=datetime.combine(until, time()) + timedelta(days=1) if until else datetime.max,
             again=again,
             whole_days=stream.whole_days,
             forgets=not stream.empty_replaces,

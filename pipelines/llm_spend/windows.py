@@ -75,6 +75,7 @@ def plan(
     *,
     settle: timedelta,
     look_back: tuple[timedelta, ...],
+    before: datetime = datetime.max,
     again: bool = False,
     whole_days: bool = False,
     forgets: bool = True,
@@ -82,11 +83,12 @@ def plan(
 ) -> list[Window]:
     """The windows to ask for, oldest first: what was never loaded from `since` on, and what may have changed.
 
-    The last `settle` is left for the next time: logs arrive late. A window is asked for once more when each of
-    `look_back` has passed since its end, and never after that; `again` asks for everything from `since` on whatever was
-    loaded. `whole_days`: a day is asked for when it is over. `forgets`: the source may have forgotten a window that is
-    a week older than that, so it is not asked for once more. `changed`: by day, when a row of it was last changed, as
-    far as the source tells: what was asked for before that is asked for again.
+    `before`: a midnight, from which on nothing is asked for. The last `settle` is left for the next time: logs arrive
+    late. A window is asked for once more when each of `look_back` has passed since its end, and never after that;
+    `again` asks for everything from `since` on whatever was loaded. `whole_days`: a day is asked for when it is over.
+    `forgets`: the source may have forgotten a window that is a week older than that, so it is not asked for once more.
+    `changed`: by day, when a row of it was last changed, as far as the source tells: what was asked for before that is
+    asked for again.
     """
     until = (now - settle).replace(second=0, microsecond=0)
     if whole_days:
@@ -95,10 +97,12 @@ def plan(
     due = {
         each.window
         for each in known
-        if each.window.end > since and (again or _is_due(each, now, look_back, forgets) or _is_changed(each, changed))
+        if since < each.window.end
+        and each.window.start < before
+        and (again or _is_due(each, now, look_back, forgets) or _is_changed(each, changed))
     }
     kept = [each.window for each in known if each.window not in due]
-    wanted = [*_gaps(kept, since, until), *due]
+    wanted = [*_gaps(kept, since, min(until, before)), *due]
     return [window for span in _joined(wanted) for window in _cut(span, due)]
 
 

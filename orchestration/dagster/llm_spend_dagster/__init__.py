@@ -1,0 +1,1 @@
+"""llm-spend in Dagster: what is loaded and what dbt builds as one graph of assets. It calls what the command calls."""
