@@ -33,7 +33,7 @@ _MOST_TEAMS = 20
 _MOST_MODELS = 5
 _MOST_BILLS = 4
 
-_UNPRICED_REASONS = {
+UNPRICED_REASONS = {
     "unpriced": "no price for the model",
     "no_usage": "success without token counts",
     "unmeasured": "timeout without token counts",
@@ -353,7 +353,7 @@ def _unpriced_table(found: Answers) -> RenderableType:
 def _add_unpriced(table: Table, model: Text, row: Unpriced) -> None:
     table.add_row(
         model,
-        _name(_UNPRICED_REASONS.get(row.reason, row.reason)),
+        _name(UNPRICED_REASONS.get(row.reason, row.reason)),
         count(row.attempts),
         count(row.tokens),
         day(row.first_seen_at),
