@@ -75,13 +75,27 @@ def last_build(destination: Destination, project: str, now: datetime) -> LastBui
 
 def is_up_to_date(destination: Destination) -> bool:
     """Whether the tables are those of a build that passed and knew all that is loaded now, whatever its seeds were."""
-    schemas = destination.schemas
     with destination.reading() as connection:
-        if RECORD_TABLE not in connection.tables(schemas.internal):
-            return False
-        standing = _standing(connection, schemas)
-        built = connection.rows(f"select loads, tables from {_table(schemas)}")
-    return built == [(standing.loads, standing.tables)]
+        passed = _passed(connection, destination.schemas)
+    return passed is not None and passed[1]
+
+
+def passed_at(destination: Destination) -> str | None:
+    """When what is there was built, in UTC; None when no build that passed its tests left it so."""
+    with destination.reading() as connection:
+        passed = _passed(connection, destination.schemas)
+    return passed[0] if passed else None
+
+
+def _passed(connection: Connection, schemas: Schemas) -> tuple[str, bool] | None:
+    """Of a build that passed and whose tables are still there: when, and whether it knew all that is loaded now."""
+    if RECORD_TABLE not in connection.tables(schemas.internal):
+        return None
+    standing = _standing(connection, schemas)
+    for built_at, loads, tables in connection.rows(f"select built_at, loads, tables from {_table(schemas)}"):
+        if tables == standing.tables:
+            return built_at, loads == standing.loads
+    return None
 
 
 def forget(destination: Destination) -> None:

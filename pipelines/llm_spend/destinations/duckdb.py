@@ -110,7 +110,7 @@ class DuckDb(Destination):
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         try:
-            return duckdb.connect(str(self.database), read_only=read_only)
+            return self._connect(read_only=read_only)
         except duckdb.Error as error:
             raise UserError(
                 f"{self.database} can't be opened: {first_line(error)}",
@@ -118,6 +118,9 @@ class DuckDb(Destination):
                 if "lock" in str(error)
                 else "Give a DuckDB file with --database.",
             ) from error
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.database), read_only=read_only)
 
     def tables(self, schema: str) -> frozenset[str]:
         return super().tables(schema) if self.database.exists() else frozenset()

@@ -1,0 +1,429 @@
+"""The dashboard: its numbers are those of the tables, its pages stand, and a browser asks nobody but its server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import sqlglot
+from playwright.sync_api import Page, expect
+from sqlglot import exp
+from streamlit.testing.v1 import AppTest
+
+from llm_spend import cli
+from llm_spend.answers.formats import count, usd
+from llm_spend.answers.marts import Marts, _translated
+from llm_spend.build_record import note, passed_at
+from llm_spend.dashboard import charts, queries
+from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters, days_of
+from llm_spend.dashboard.launch import arguments, serve
+from llm_spend.dashboard.queries import UNALLOCATED, Line, Query
+from llm_spend.dashboard.show import exact_money, plain
+from llm_spend.dashboard.views import PAGES
+from llm_spend.destinations import BigQuery, DuckDb, Snowflake
+from llm_spend.errors import UserError
+from llm_spend.publish import PublishedFile, file_to_publish, publish, republish
+from llm_spend.settings import Settings
+from tests.conftest import Demo, long, query
+from tests.few_prices import few_prices
+from tests.screen.browser import launch
+from tests.warehouses.static.lints import lint
+from tests.warehouses.static.project import Statement
+from tests.warehouses.static.sqlglot_check import Relations
+from tests.warehouses.static.words import wrong_words
+
+pytestmark = pytest.mark.slow
+
+OCTOBER = Days(date(2026, 10, 1), date(2026, 11, 1))
+MINE = Filters(OCTOBER, (("environment", ("production", "prod")), ("user", ("nadia.jensen@eu.northwind.example",))))
+TAGGED = Filters(OCTOBER, (("team", ("platform", UNALLOCATED)),), "environment", ("prod", "staging"))
+# A page that is asked for first waits for the server to import what it needs.
+expect.set_options(timeout=30_000)
+READER = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(scope="module")
+def shown(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDb]:
+    """A database that was published."""
+    source = DuckDb(shutil.copy(demo.database, tmp_path_factory.mktemp("shown") / "demo.duckdb"))
+    publish(source, file_to_publish(source, None), wait=0)
+    yield source
+
+
+@pytest.fixture(scope="module")
+def marts(shown: DuckDb) -> Iterator[Marts]:
+    destination = PublishedFile(file_to_publish(shown, None))
+    with destination.reading() as connection:
+        yield Marts(destination, connection)
+
+
+def ask(marts: Marts, asked: Query) -> list[tuple[Any, ...]]:
+    return marts.rows(asked.sql, *asked.parameters)
+
+
+def every_query(dialect: str) -> list[Query]:
+    """Each question in each of its forms."""
+    line = Line(OCTOBER.first, "x", "direct", "cc", "team", "openai", "gpt", OCTOBER.first)
+    found = [
+        queries.extent(),
+        queries.tag_keys(OCTOBER),
+        queries.tag_values("team", OCTOBER),
+        queries.performance(MINE),
+        queries.performance_by_day(MINE, "openai", "gpt", "chat"),
+        queries.budgets(),
+        queries.quotas(OCTOBER),
+        queries.breaches(OCTOBER),
+        queries.statement_months(),
+        queries.statements(OCTOBER.first),
+        queries.lines(OCTOBER.first, "cc", "team"),
+        *queries.requests_behind(line, 2),
+        queries.request("x"),
+        queries.bill_months(),
+        queries.reconciliation(OCTOBER.first),
+        queries.unpriced(),
+        queries.sources(),
+        queries.loads(),
+        queries.totals_that_differ(),
+        queries.overlaps(),
+        queries.members("model", OCTOBER),
+        queries.by_day(MINE, dialect, "user", ()),
+        queries.total(MINE, dialect),
+    ]
+    everything = tuple((dimension, ("x", "y")) for dimension in DIMENSIONS)
+    by_tag = Filters(OCTOBER, everything, "env", ("a", "b"))
+    for filters, dimension in (
+        (Filters(OCTOBER), "team"),
+        (Filters(OCTOBER, everything), "model"),
+        (by_tag, "provider"),
+    ):
+        found += [
+            queries.by_tag_value(filters, dialect, "team"),
+            queries.by_member(filters, dialect, dimension),
+            queries.by_day(filters, dialect, dimension, ("x",)),
+            queries.unallocated(filters, dialect, dimension),
+            *queries.requests(filters, dialect, 3),
+        ]
+    return found
+
+
+@pytest.mark.parametrize("dialect", ["snowflake", "bigquery"])
+def test_every_question_is_sql_of_the_warehouse(dialect: str, marts: Marts) -> None:
+    destination = Snowflake() if dialect == "snowflake" else BigQuery()
+    known = Relations(cast(Any, dialect))
+    tables: dict[str, dict[str, exp.DataType | None]] = {}
+    for table, column, kind in marts.rows(
+        "select table_name, column_name, data_type from information_schema.columns where table_schema = 'llm_spend'"
+    ):
+        tables.setdefault(table, {})[column] = exp.DataType.build(kind, dialect="duckdb")
+    for table, columns in tables.items():
+        known.add(("", "llm_spend", table), columns)
+    for asked in every_query(dialect):
+        sql = _translated(asked.sql, destination)
+        # Parameters are bound by the client: any text stands for one here.
+        statement = Statement("dashboard", "dashboard", sql.replace("?", "'x'"))
+        tree = known.resolve(statement)
+        assert [*wrong_words(statement.sql, cast(Any, dialect)), *lint(tree, cast(Any, dialect))] == [], sql
+        read = {table.name.lower() for table in sqlglot.parse_one(sql, read=dialect).find_all(exp.Table) if table.db}
+        assert read == asked.tables
+
+
+def test_every_question_runs_and_reads_the_tables_that_it_says(marts: Marts) -> None:
+    for asked in every_query("duckdb"):
+        ask(marts, asked)
+        assert set(re.findall(r"llm_spend\.(\w+)", asked.sql)) == asked.tables
+
+
+def test_filters_combine_and_members_add_up(marts: Marts) -> None:
+    """User and environment; the same sums by any dimension; a tag asks the requests, and counts as its mart does."""
+    by_hand = """
+        select
+            cast(sum(case when is_final_attempt then 1 else 0 end) as bigint), count(*), sum(cost_usd),
+            count(*) filter (cost_usd is null),
+            sum(case when coalesce(is_gateway_cache_hit, false) then 0 else coalesce(total_tokens, 0) end)::bigint
+        from llm_spend.fct_llm_requests where is_of_record and usage_date between '2026-10-01' and '2026-10-31' and
+    """
+    wanted = {
+        Filters(OCTOBER): "true",
+        MINE: "environment in ('production', 'prod') and user_id = 'nadia.jensen@eu.northwind.example'",
+        TAGGED: "team_id in ('platform', '(unallocated)') and (metadata->>'environment') in ('prod', 'staging')",
+    }
+    measures = ("requests", "attempts", "cost_usd", "unpriced_requests", "total_tokens")
+    places = [list(queries_fields()).index(name) for name in measures]
+    for filters, where in wanted.items():
+        (total,) = ask(marts, queries.total(filters, "duckdb"))
+        assert [total[place] for place in places] == list(marts.rows(by_hand + where)[0])
+        assert total[places[0]] > 0
+        for dimension in DIMENSIONS:
+            rows = ask(marts, queries.by_member(filters, "duckdb", dimension, most=3))
+            for place in places:
+                assert sum(row[2 + place] or 0 for row in rows) == total[place], (dimension, filters)
+            names = tuple(row[0] for row in rows)
+            days = ask(marts, queries.by_day(filters, "duckdb", dimension, names[:1]))
+            assert sum(row[2] or 0 for row in days) == total[places[2]]
+        ((attempts, cost, unpriced),), _ = (ask(marts, each) for each in queries.requests(filters, "duckdb", 1))
+        assert (attempts, cost, unpriced) == (total[places[1]], total[places[2]], total[places[3]])
+    for key, _ in ask(marts, queries.tag_keys(OCTOBER)):
+        # A filter that lets everything through: the requests are asked instead of the mart.
+        all_of_it = Filters(
+            OCTOBER, (("provider", tuple(row[0] for row in ask(marts, queries.members("provider", OCTOBER)))),)
+        )
+        of_mart, of_requests = (
+            {row[0]: row[1:15] for row in ask(marts, queries.by_tag_value(filters, "duckdb", key))}
+            for filters in (Filters(OCTOBER), all_of_it)
+        )
+        if "(too many values)" not in of_mart:
+            assert of_mart == of_requests, key
+
+
+def queries_fields() -> Iterator[str]:
+    from dataclasses import fields
+
+    from llm_spend.dashboard.show import Usage
+
+    return (field.name for field in fields(Usage))
+
+
+def test_the_requests_behind_a_line_add_up_to_it(marts: Marts) -> None:
+    checked = 0
+    for cost_center, team, total, *_ in ask(marts, queries.statements(OCTOBER.first)):
+        rows = ask(marts, queries.lines(OCTOBER.first, cost_center, team))
+        assert sum(row[11] for row in rows if row[11] is not None) == total
+        for row in rows:
+            if row[2] in ("direct", "unallocated"):
+                asked, page = queries.requests_behind(Line(*row[:8]), 1)
+                ((number, cost, unpriced),) = ask(marts, asked)
+                assert (cost, unpriced) == (row[10], row[15]), row
+                checked += 1
+                if checked % 20 == 1:
+                    assert len(ask(marts, page)) == min(number, queries.PAGE)
+    assert checked > 100
+
+
+def test_days_charts_and_words() -> None:
+    first, last = date(2025, 8, 18), date(2026, 10, 20)
+    assert days_of("Latest month", first, last) == OCTOBER
+    assert OCTOBER.before() == Days(date(2026, 9, 1), date(2026, 10, 1)) == days_of("Month before", first, last)
+    assert days_of("Last 7 days", first, last) == Days(date(2026, 10, 14), date(2026, 10, 21))
+    assert days_of("Last 7 days", first, last).before().last == date(2026, 10, 13)
+    assert days_of("Everything", first, last).last == last
+    assert days_of("Chosen days", first, last, (first,)) == Days(first, date(2025, 8, 19))
+    assert days_of("Chosen days", first, last, (last, first)) == Days(first, date(2026, 10, 21))
+    # More digits than a float has; a long time is in weeks, each with all of its days; unknown is no bar.
+    cents = [(date(2026, month, 6), "a", Decimal("0.1")) for month in range(1, 11)]
+    chart = charts.spend_by_time(
+        [*cents, (date(2026, 10, 6), "a", Decimal("12345678901234567890.2")), (last, "b", None)], ["a", "b"], []
+    )
+    values = chart["data"]["values"]
+    assert (len(values), values[-1]["when"], values[-1]["cost"]) == (10, "2026-10-05", "12345678901234567890.3")
+    assert plain("![x](http://a.b) $1 and $2 *_") == r"\!\[x\](http\://a.b) \$1 and \$2 \*\_"
+    assert [exact_money(each) for each in (None, Decimal("-1234.5"), Decimal("0.000000000042"))] == [
+        "unknown", "-$1,234.50", "$0.000000000042",
+    ]  # fmt: skip
+
+
+def page_of(path: str, **address: str) -> AppTest:
+    """A page as a browser would get it at this address."""
+
+    def show(path: str) -> None:
+        from llm_spend.dashboard.sidebar import view_of
+        from llm_spend.dashboard.store import open_store
+        from llm_spend.dashboard.views import PAGES
+
+        next(page for page in PAGES if page.path == path).show(view_of(open_store()))
+
+    page = AppTest.from_function(show, args=(path,), default_timeout=60)
+    page.query_params.update(address)
+    return page.run()
+
+
+@pytest.fixture
+def served(shown: DuckDb, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that pages of this process show."""
+    from streamlit import cache_data, cache_resource
+
+    cache_resource.clear()
+    cache_data.clear()
+    file = file_to_publish(shown, None)
+    monkeypatch.setenv("LLM_SPEND_DATABASE", str(file))
+    return file
+
+
+def test_every_page_shows_the_numbers_of_the_tables(served: Path, marts: Marts) -> None:
+    for page in PAGES:
+        found = page_of(page.path)
+        assert [*found.exception, *found.error] == [], page.path
+        assert found.title[0].value and found.dataframe, page.path
+    for path in ("overview", "usage", "tags", "performance", "requests"):
+        found = page_of(path, period="Last 7 days", team="nobody", provider="nobody")
+        assert [*found.exception, *found.error, *found.dataframe] == [] and found.info, path
+
+    members = dict(MINE.members)
+    found = page_of("usage", environment="prod", user=members["user"][0])
+    (prod,) = ask(
+        marts, queries.total(Filters(OCTOBER, (("environment", ("prod",)), ("user", members["user"]))), "duckdb")
+    )
+    assert [metric.value for metric in found.metric][:2] == [plain(usd(prod[9])), count(prod[0])]
+    assert "environment prod; user nadia.jensen@eu.northwind.example" in found.caption[0].value.replace("\\", "")
+    assert found.dataframe[0].value["Cost"].tolist() == [prod[9]]
+
+    two_days = Days(date(2026, 10, 5), date(2026, 10, 7))
+    chosen = page_of("usage", period="Chosen days")
+    chosen.date_input[0].set_value((two_days.first, two_days.last)).run()
+    (of_two_days,) = ask(marts, queries.total(Filters(two_days), "duckdb"))
+    assert chosen.metric[0].value == plain(usd(of_two_days[9]))
+
+    october, september = (
+        query(
+            served, f"select sum(total_usd) from llm_spend.llm_chargeback_statements where billing_period = '{month}'"
+        )
+        for month in ("2026-10-01", "2026-09-01")
+    )
+    assert page_of("chargeback").metric[0].value == plain(usd(october[0][0]))
+    assert page_of("chargeback", month="2026-09").metric[0].value == plain(usd(september[0][0]))
+
+
+def test_what_is_wrong_is_said(served: Path, shown: DuckDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit import cache_resource
+
+    def app(database: Path) -> str:
+        cache_resource.clear()
+        monkeypatch.setenv("LLM_SPEND_DATABASE", str(database))
+        found = AppTest.from_file(arguments("127.0.0.1", 1, False)[3], default_timeout=60).run()
+        assert not found.exception
+        return " ".join(str(error.value) for error in found.error)
+
+    assert app(served) == ""
+    assert "is gone" in app(tmp_path / "absent.duckdb")
+    assert "is no published file" in app(shown.database)
+    empty, older = tmp_path / "empty.duckdb", tmp_path / "older.duckdb"
+    for file, statement in (
+        (empty, "delete from llm_spend.llm_usage_daily"),
+        (older, "alter table llm_spend.llm_usage_daily drop column requests"),
+    ):
+        shutil.copy(served, file)
+        DuckDb(file).execute(statement)
+    assert "has no usage" in app(empty)
+    assert "not those of this version" in app(older)
+    with pytest.raises(UserError, match="There is no database"):
+        serve(Settings(database=tmp_path / "absent.duckdb"), host="127.0.0.1", port=1, open_browser=False, say=print)
+
+
+@long
+def test_a_build_does_not_mind_readers_and_they_get_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, database = tmp_path / "bi.duckdb", tmp_path / "spend.duckdb"
+    before = DuckDb(tmp_path / "before.duckdb")
+    before.execute("create schema llm_spend", "create table llm_spend.fct_llm_requests as select 1 as x")
+    publish(before, file, wait=0, whatever_state=True)
+    request = {"created_at": "2026-10-01T00:00:00Z", "cost": 1, "req_units": 3, "res_units": 4, "ai_model": "gpt-4o"}
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"id": name, **request}) + "\n" for name in "ab"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLM_SPEND_PUBLISHED_FILE", str(file))
+    options = ["--path", str(log), "--database", str(database), "--seeds", str(few_prices(tmp_path / "seeds"))]
+    monkeypatch.setattr("sys.argv", ["llm-spend", "run", "portkey", *options])
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdin and reader.stdout
+        reader.stdout.readline()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code, capsys.readouterr().err
+        assert query(file, "select count(*), sum(requests) from llm_spend.llm_usage_daily") == [(1, 2)]
+        reader.stdin.close()
+
+
+def settled(page: Page, title: str) -> None:
+    """The page of this title, when it has all of its numbers."""
+    expect(page.locator("h1", has_text=title)).to_be_visible()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+
+
+def choose_row(page: Page, table: int, row: int) -> None:
+    """Tick a row of a table, which is one picture: rows are 35 pixels high, and their boxes at the left."""
+    frame = page.get_by_test_id("stDataFrame").nth(table)
+    frame.scroll_into_view_if_needed()
+    expect(frame.locator("canvas").first).to_be_visible()
+    box = frame.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 35 * (row + 1.5))
+
+
+def test_in_a_browser(shown: DuckDb, marts: Marts, tmp_path: Path) -> None:
+    """Load, filter, drill down, and new numbers without a click; nobody on the internet is asked for anything."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from llm_spend.cli import main; main()", "dashboard", f"--port={port}"]
+    server = subprocess.Popen(
+        [*command, "--database", str(shown.database)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert server.stdout and any("URL" in line for line in server.stdout), "the server did not start"
+        with launch(viewport={"width": 1400, "height": 1100}) as opened:
+            _look(opened.page, f"http://127.0.0.1:{port}", shown, marts, opened.screenshot)
+            assert {url.split("/")[2] for url in opened.requests} == {f"127.0.0.1:{port}"}
+            assert opened.console_errors == []
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def _look(page: Page, address: str, shown: DuckDb, marts: Marts, screenshot: Any) -> None:
+    values = page.get_by_test_id("stMetricValue")
+    (total,) = ask(marts, queries.total(Filters(OCTOBER), "duckdb"))
+    page.goto(f"{address}/")
+    settled(page, "Overview")
+    expect(values.first).to_have_text(usd(total[9]))
+    expect(page.locator("canvas, svg.marks").first).to_be_visible()
+    screenshot("dashboard-overview")
+
+    page.get_by_role("link", name="Usage").click()
+    settled(page, "Usage")
+    page.get_by_test_id("stMultiSelect").filter(has_text="Team").locator("input").click()
+    page.get_by_role("option", name="platform").click()
+    page.keyboard.press("Escape")
+    platform = Filters(OCTOBER, (("team", ("platform",)),))
+    (of_platform,) = ask(marts, queries.total(platform, "duckdb"))
+    expect(values.first).to_have_text(usd(of_platform[9]))
+    assert page.url.endswith("/usage?team=platform")
+    screenshot("dashboard-usage")
+
+    page.get_by_role("link", name="Chargeback").click()
+    settled(page, "Chargeback")
+    cost_center, team, *_ = ask(marts, queries.statements(OCTOBER.first))[0]
+    choose_row(page, 0, 0)
+    expect(page.get_by_role("heading", name=f"Lines of {team}, {cost_center}, October 2026")).to_be_visible()
+    choose_row(page, 1, 0)
+    expect(page.get_by_text("They add up to the line")).to_be_visible()
+    page.get_by_text("They add up to the line").scroll_into_view_if_needed()
+    screenshot("dashboard-drill-down", full_page=True)
+
+    page.get_by_role("link", name="Overview").click()
+    settled(page, "Overview")
+    expect(values.first).to_have_text(usd(of_platform[9]))
+    page.get_by_role("button", name="Clear filters").click()
+    expect(values.first).to_have_text(usd(total[9]))
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    screenshot("dashboard-phone")
+
+    # A build: other numbers, a record of it, and what `llm-spend build` does then.
+    shown.execute("update llm_spend.llm_usage_daily set cost_usd = cost_usd * 2")
+    built_at = passed_at(shown)
+    assert built_at
+    note(shown, "project", "1 1", datetime.fromisoformat(built_at).replace(year=2027), [])
+    assert republish(shown, None, wait=0)
+    expect(values.first).to_have_text(usd(total[9] * 2), timeout=60_000)
