@@ -1,0 +1,179 @@
+"""A glossary for people: which tags mean what, who is who, and what every number is made of."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from io import StringIO
+from pathlib import Path
+
+from llm_spend.answers.formats import printable
+from llm_spend.bi.semantics import Aggregate, Conditions, Format, Measure, Ratio, Semantics, Table
+from llm_spend.build import project_dir
+from llm_spend.seeds import find_seeds
+
+Rows = Sequence[Mapping[str, str]]
+
+_DIMENSIONS = {"user": "user_id", "team": "team_id", "feature": "feature_id", "customer": "customer_id"}
+_DIMENSIONS |= {"environment": "environment"}
+_UNITS: Mapping[Format | None, str] = {
+    "count": "number",
+    "number": "number",
+    "usd": "USD",
+    "usd_exact": "USD",
+    "percent": "share",
+    "ms": "milliseconds",
+    None: "date or time",
+}
+_FUNCTIONS = {"sum": "sum of", "min": "least", "max": "greatest", "distinct": "distinct"}
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Rows of the seeds that name things, as text."""
+
+    attribution_rules: Rows
+    org_teams: Rows
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature that requests were tagged with, and the dates (UTC) of the first and the last of them."""
+
+    name: str
+    first: date
+    last: date
+
+
+def read_seeds(folder: Path | None) -> Seeds:
+    """The seeds of a folder, and those of the package where it has none of that name."""
+    project = project_dir()
+    files = {path.stem: path.read_bytes() for path in (project / "seeds").rglob("*.csv")}
+    if folder:
+        files |= {relative.stem: content for relative, content in find_seeds(folder, project).items()}
+
+    def rows(name: str) -> Rows:
+        return list(csv.DictReader(StringIO(files[name].decode("utf-8-sig"))))
+
+    return Seeds(rows("attribution_rules"), rows("org_teams"))
+
+
+def glossary(semantics: Semantics, seeds: Seeds, features: Iterable[Feature] = (), remark: str = "") -> str:
+    """The page, as Markdown."""
+    usage = next(iter(semantics.tables.values()))
+    lines = ["# Glossary", "", *([remark, ""] if remark else []), *_tags(usage, seeds)]
+    lines += _features(usage, seeds, tuple(features))
+    lines += _teams(seeds)
+    lines += _numbers(semantics)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _tags(usage: Table, seeds: Seeds) -> Iterator[str]:
+    yield from ("## Tags", "")
+    yield from (
+        "Which key in the metadata of a request says what, by the seed `attribution_rules`; of several the first.",
+        "Any other key is in `llm_usage_by_tag_daily` without further ado.",
+        "",
+    )
+    rows = []
+    for meaning, column in _DIMENSIONS.items():
+        description = usage.model.columns[column].description
+        rows.append((meaning, f"`{column}`", _keys(seeds, meaning) or "none", description))
+    yield from _table(("means", "column", "keys", "meaning"), rows)
+
+
+def _keys(seeds: Seeds, meaning: str) -> str:
+    rules = [rule for rule in seeds.attribution_rules if rule["dimension"] == meaning]
+    rules.sort(key=lambda rule: (int(rule["priority"]), rule["metadata_key"]))
+    return ", ".join(
+        f"`{rule['metadata_key']}`" + (f" ({rule['source_system']})" if rule["source_system"] != "*" else "")
+        for rule in rules
+    )
+
+
+def _features(usage: Table, seeds: Seeds, features: tuple[Feature, ...]) -> Iterator[str]:
+    yield from ("## Features", "")
+    yield f"A feature is what a request is tagged with under {_keys(seeds, 'feature') or 'no key yet'}: no list of them"
+    yield from ("is kept. Usage without such a tag is `(unallocated)`.", "")
+    if features:
+        yield from _table(
+            ("feature", "first used", "last used"),
+            [(f"`{printable(each.name)}`", each.first.isoformat(), each.last.isoformat()) for each in features],
+        )
+
+
+def _teams(seeds: Seeds) -> Iterator[str]:
+    """The teams that the seed names, as they are now: the newest row of each."""
+    columns = ("team_id", "team_name", "cost_center_id")
+    newest = {row["team_id"]: row for row in sorted(seeds.org_teams, key=lambda row: row["valid_from"])}
+    if newest:
+        yield from ("## Teams", "")
+        yield from _table(columns, [[newest[name][column] for column in columns] for name in sorted(newest)])
+
+
+def _numbers(semantics: Semantics) -> Iterator[str]:
+    yield from ("## Numbers", "")
+    yield from (
+        "What the measures of Looker, Tableau and Grafana are made of. Sums leave out what is not known: beside every",
+        "cost stands how much has no price. A share divides sums; it is empty where it would divide by nothing.",
+        "",
+    )
+    said: set[tuple[str, ...]] = set()
+    for table in semantics.tables.values():
+        yield from (f"### {table.label}", "", f"{table.question} From `{table.name}`.", "")
+        rows = [
+            (each.label, _UNITS[each.format], made_of(each), each.description)
+            for each in table.measures.values()
+            if not each.is_hidden
+        ]
+        again = [row[0] for row in rows if row in said]
+        if again:
+            yield from (f"As above: {', '.join(again)}.", "")
+        yield from _table(("number", "unit", "made of", "meaning"), [row for row in rows if row not in said])
+        said |= set(rows)
+
+
+def made_of(measure: Measure) -> str:
+    """How a measure is computed, in words."""
+    match measure.definition:
+        case Ratio(numerator, denominator):
+            divisor = f"({denominator})" if " " in denominator else denominator
+            return f"`{numerator} / {divisor}`"
+        case Aggregate(function, column, percentile, where, unless):
+            name = f"`{column.name}`" if column else "rows"
+            if function == "count":
+                text = "number of rows"
+            elif function == "percentile":
+                text = f"{percentile} % of {name} do not exceed it"
+            else:
+                text = f"{_FUNCTIONS[function]} {name}"
+            return text + _conditions(" where ", where) + _conditions(" unless ", unless)
+
+
+def _conditions(word: str, conditions: Conditions) -> str:
+    """` where `status` is `breached``; '' without any."""
+    said = [f"`{name}` is {_value(value)}" for name, value in conditions.items()]
+    return word + " and ".join(said) if said else ""
+
+
+def _value(value: str | bool | None) -> str:
+    match value:
+        case None:
+            return "not known"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"`{value}`"
+
+
+def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Nothing when there are no rows."""
+    if not rows:
+        return
+    yield f"| {' | '.join(heading)} |"
+    yield "|" + "---|" * len(heading)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
+    yield ""
