@@ -6,10 +6,11 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint docs bench emulators prices constraints clean test-warehouses test-dbt test-others focus-validator
+.PHONY: help setup demo dashboard dagster test check lint docs bench emulators browser prices constraints clean \
+	test-warehouses test-dbt test-others focus-validator
 
 # They build the demo organisation, once for all of them.
-DBT_TESTS := tests/dbt tests/docs tests/benchmarks
+DBT_TESTS := tests/dbt tests/docs tests/bi tests/screen tests/benchmarks
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +33,15 @@ setup: $(VENV)/.dev ## Set up .venv for development
 demo: $(VENV)/.user ## The main job on a synthetic organisation, on DuckDB
 	$(BIN)/llm-spend demo
 
+dashboard: $(VENV)/.dev ## What `make demo` built, in the browser
+	$(BIN)/llm-spend dashboard --database data/demo.duckdb --open
+
+# The demo's folder has its settings; Dagster keeps its own things beside it.
+dagster: $(VENV)/.dev ## Dagster on what `make demo` wrote, on http://localhost:3000
+	mkdir -p data/dagster && cp orchestration/dagster/dagster.yaml data/dagster/
+	cd data/demo && DAGSTER_HOME=$(CURDIR)/data/dagster \
+		$(CURDIR)/$(BIN)/dagster dev -d $(CURDIR)/orchestration/dagster -m llm_spend_dagster.definitions
+
 test: $(VENV)/.dev ## Every check
 	$(MAKE) --jobs 3 --output-sync=target test-warehouses test-dbt lint test-others
 
@@ -39,10 +49,10 @@ test: $(VENV)/.dev ## Every check
 test-warehouses: emulators
 	$(BIN)/pytest tests/warehouses
 
-test-dbt:
+test-dbt: browser
 	$(BIN)/pytest $(DBT_TESTS)
 
-test-others:
+test-others: $(EMULATORS)/airflow/.installed
 	$(BIN)/pytest --ignore tests/warehouses $(addprefix --ignore ,$(DBT_TESTS))
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
@@ -61,6 +71,8 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/
 	$(BIN)/python tests/docs/generate_settings.py
 	$(BIN)/python tests/docs/generate_sources.py
 	$(BIN)/python tests/docs/generate_prices.py
+	$(BIN)/python tests/docs/generate_glossary.py
+	$(BIN)/python tests/docs/generate_metrics.py
 	UPDATE_README=1 $(BIN)/pytest tests/docs/test_readme.py -k queries
 
 # How else: `make bench BENCH="--requests 10_000_000"`, and BENCH=--help.
@@ -71,7 +83,18 @@ bench: $(VENV)/.dev ## Measure against DuckDB alone and SQL by hand; writes docs
 EMULATORS := .emulators
 emulators: $(addprefix $(EMULATORS)/,snowflake/.installed bigquery/.installed googlesql/.installed) ## Set up the emulators of the warehouse tests
 
+# Of the system: for the tests of the report and the dashboard.
+browser:
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { apt-get update && apt-get install --yes --no-install-recommends chromium; }; } > /dev/null \
+		|| { echo "Install Chromium or Chrome: the tests of the report and the dashboard need one."; exit 1; }
+
 $(EMULATORS)/%/.installed: tests/warehouses/emulators/requirements-%.txt $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
+	@touch $@
+
+$(EMULATORS)/airflow/.installed: tests/orchestration/requirements-airflow.txt $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
 	@touch $@

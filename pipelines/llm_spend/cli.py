@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 it failed, the message says why; 2 wrong usage; 3 done, but some lines could not be read and are
 in quarantine; 4 the tables were built, but a test says that their numbers can't be trusted; 5 done, but an alert could
-not be sent, or the file of metrics not be written.
+not be sent, or the file of metrics or for readers not be written.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from llm_spend import log
 from llm_spend.errors import UserError
-from llm_spend.export import Format, Mode
+from llm_spend.export import FocusFormat, FocusVersion, Format, Mode
 from llm_spend.settings import Settings, SourceSettings, read_settings
 
 if TYPE_CHECKING:
+    from llm_spend.bi.write import Written
     from llm_spend.dbt_process import DbtProcess
     from llm_spend.destinations import Destination
     from llm_spend.export.write import Exported
@@ -42,7 +44,7 @@ prices_app = typer.Typer(no_args_is_help=True, help="The price seeds.")
 quotas_app = typer.Typer(no_args_is_help=True, help="Quota rule files.")
 app.add_typer(prices_app, name="prices")
 app.add_typer(quotas_app, name="quotas")
-export_app = typer.Typer(no_args_is_help=True, help="Statements as files, and what was loaded.")
+export_app = typer.Typer(no_args_is_help=True, help="Statements as files, what BI tools read, and what was loaded.")
 app.add_typer(export_app, name="export")
 
 # Tables are made for 100 columns; into a file or a pipe there is no terminal to be narrower.
@@ -61,10 +63,14 @@ ExportFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of
 Period = Annotated[str, typer.Argument(help="YYYY-MM")]
 FileFormat = Annotated[Format, typer.Option("--format", help="html is to read and to print.")]
 Output = Annotated[Path, typer.Option(help="The folder for the files, which replace those of the same name.")]
+Manifest = Annotated[
+    Path | None, typer.Option(help="manifest.json of your own dbt project, if the package is installed there.")
+]
 Providers = Annotated[str | None, typer.Option(help="Some, as a,b, or all; those that make models if not given.")]
 AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD on which changes are seen; today if not given.")]
 Api = Annotated[bool, typer.Option("--api", help="Ask the API of the source instead of reading files.")]
 Since = Annotated[str | None, typer.Option(help="YYYY-MM-DD: with --api, the first day that is wanted.")]
+Until = Annotated[str | None, typer.Option(help="YYYY-MM-DD: with --since, the last day that is wanted.")]
 Again = Annotated[bool, typer.Option("--again", help="With --api, ask anew for what is loaded, from --since on.")]
 MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Mapping file of a generic log.")]
 
@@ -80,6 +86,7 @@ def load(
     path: Paths = None,
     api: Api = False,
     since: Since = None,
+    until: Until = None,
     again: Again = False,
     instance: Instance = None,
     mapping: MappingFile = None,
@@ -89,8 +96,12 @@ def load(
 ) -> None:
     """Load log files, or ask an API; what was loaded and has not changed since is skipped."""
     settings = read_settings(destination=destination, database=database)
-    sources = _sources(settings, source, path, instance, mapping, api=api, since=_day(since), again=again)
-    reports = _load(settings, sources, again=again, quiet=as_json)
+    first, last = _day(since), _day(until)
+    if last and not (first and first <= last):
+        raise UserError("--until ends what begins with --since.", "Give both, with --api, in their order.")
+    sources = _sources(settings, source, path, instance, mapping, api=api, since=first, again=again)
+    with _writing(settings):
+        reports = _load(settings, sources, until=last, again=again, quiet=as_json)
     if as_json:
         _print_json(reports)
     raise typer.Exit(_load_code(reports))
@@ -106,10 +117,12 @@ def build(
 ) -> None:
     """Build and test all tables with dbt."""
     settings = read_settings(destination=destination, database=database, seeds=seeds)
-    report = _build(settings, full_refresh, quiet=as_json)
+    with _writing(settings):
+        report = _build(settings, full_refresh, quiet=as_json)
+        publish_code = _publish_after(settings, report, quiet=as_json)
     if as_json:
         _print_json(asdict(report))
-    raise typer.Exit(_build_code(report))
+    raise typer.Exit(_build_code(report) or publish_code)
 
 
 @app.command()
@@ -132,13 +145,15 @@ def run(
 
     settings = read_settings(destination=destination, database=database, seeds=seeds)
     sources = _sources(settings, source, path, instance, mapping, api=api, since=_day(since), again=again)
-    with DbtProcess(settings.destination) as dbt:
-        loads = _load(settings, sources, again=again, quiet=as_json)
-        report = _build(settings, full_refresh, quiet=as_json, dbt=dbt)
-    alerted, alerts_code = _alert_after(settings, report, quiet=as_json)
+    with _writing(settings):
+        with DbtProcess(settings.destination) as dbt:
+            loads = _load(settings, sources, again=again, quiet=as_json)
+            report = _build(settings, full_refresh, quiet=as_json, dbt=dbt)
+        publish_code = _publish_after(settings, report, quiet=as_json)
+        alerted, alerts_code = _alert_after(settings, report, quiet=as_json)
     if as_json:
         _print_json({"loads": loads, "build": asdict(report), "alerts": alerted})
-    raise typer.Exit(_build_code(report) or alerts_code or _load_code(loads))
+    raise typer.Exit(_build_code(report) or publish_code or alerts_code or _load_code(loads))
 
 
 @app.command()
@@ -158,7 +173,8 @@ def alerts(
             "Nobody is there to be alerted.",
             "Name the targets in LLM_SPEND_ALERT_URLS, see docs/alerts.md; or look with --dry-run.",
         )
-    alerted, code = _alert(settings, dry_run=dry_run, quiet=as_json)
+    with nullcontext() if dry_run else _writing(settings):
+        alerted, code = _alert(settings, dry_run=dry_run, quiet=as_json)
     if as_json:
         _print_json(alerted)
     raise typer.Exit(code)
@@ -203,12 +219,35 @@ def close(
         outcome = closing.close(_destination(settings), month, folder, by=by, reason=reason, force=force)
     if not as_json:
         err.print(*closing.render(outcome), sep="\n", highlight=False)
-    report = None
+    report, publish_code = None, 0
     if build and outcome.entry:
-        report = _build(settings.model_copy(update={"seeds": folder}), full_refresh=False, quiet=as_json)
+        with _writing(settings):
+            report = _build(settings.model_copy(update={"seeds": folder}), full_refresh=False, quiet=as_json)
+            publish_code = _publish_after(settings, report, quiet=as_json)
     if as_json:
         _print_json({**closing.to_json(outcome), "build": asdict(report) if report else None})
-    raise typer.Exit(_build_code(report) if report else 0 if outcome.entry else FAILED)
+    raise typer.Exit(_build_code(report) or publish_code if report else 0 if outcome.entry else FAILED)
+
+
+@app.command()
+def report(
+    month: Annotated[str | None, typer.Option(help="YYYY-MM; the latest with usage if not given.")] = None,
+    output: Annotated[Path, typer.Option(help="The file, which replaces one of the same name.")] = Path("report.html"),
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write a month as one HTML file with charts, tables and filters, to open in a browser: it needs nothing else."""
+    from llm_spend.report.write import write_report
+
+    settings = read_settings(destination=destination, database=database)
+    written = write_report(_destination(settings), output, _month(month))
+    if as_json:
+        _print_json({**asdict(written), "month": f"{written.month:%Y-%m}"})
+    else:
+        size = f"{written.size_bytes / 1e6:.1f} MB"
+        lines = (f"{written.file}: {written.month:%Y-%m}, {size}. Open it in a browser.", *written.notes)
+        out.print(*lines, sep="\n", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -218,6 +257,44 @@ def status(destination: Where = None, database: Database = None, as_json: Json =
 
     found = screen.status(_destination(read_settings(destination=destination, database=database)))
     _print_json(screen.to_json(found)) if as_json else out.print(screen.render_status(found))
+
+
+@app.command()
+def publish(
+    to: Annotated[Path | None, typer.Option(help="The file; that of the settings if not given.")] = None,
+    untrusted: Annotated[bool, typer.Option("--untrusted", help="Also if the last build did not pass.")] = False,
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the public tables of a DuckDB file for dashboards and BI tools; builds then keep the copy up to date."""
+    from llm_spend import publish as publishing
+
+    settings = read_settings(destination=destination, database=database, published_file=to)
+    where = _destination(settings)
+    file = publishing.file_to_publish(where, settings.published_file)
+    done = publishing.publish(where, file, wait=settings.lock_timeout_seconds, whatever_state=untrusted)
+    _print_json(asdict(done)) if as_json else out.print(
+        f"{done.tables} tables with {done.requests:,} requests published to {done.file} in {done.seconds:.1f} s",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="Where the browser finds it.")] = 8501,
+    host: Annotated[str, typer.Option(help="0.0.0.0 for everybody who reaches this machine.")] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    destination: Where = None,
+    database: Database = None,
+) -> None:
+    """Show it all in the browser, with filters, down to the requests behind a line of a statement."""
+    from llm_spend.dashboard.launch import serve
+
+    settings = read_settings(destination=destination, database=database)
+    serve(settings, host=host, port=port, open_browser=open_browser, say=_say)
 
 
 @app.command()
@@ -242,16 +319,21 @@ def demo(
     """Write a synthetic organisation's logs and bills, load and build them, and answer the questions people bring."""
     from llm_spend import answers as screen
     from llm_spend.demo import run_demo
+    from llm_spend.report.write import write_report
 
     settings = read_settings(destination="duckdb", database=folder / "demo.duckdb")
     with _progress() as bar:
         task = bar.add_task("writing logs and bills", total=requests)
         inputs = run_demo.write(folder / "demo", requests, seed, lambda done, total: bar.update(task, completed=done))
-    settings.database.unlink(missing_ok=True)
-    _load(settings, inputs.sources, quiet=False)
-    report = _build(settings.model_copy(update={"seeds": inputs.seeds}), full_refresh=True, quiet=False)
+    with _writing(settings):
+        settings.database.unlink(missing_ok=True)
+        _load(settings, inputs.sources, quiet=False)
+        report = _build(settings.model_copy(update={"seeds": inputs.seeds}), full_refresh=True, quiet=False)
+        _publish_after(settings, report, quiet=False)
     out.print(screen.render(screen.answers(_destination(settings))))
     out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
+    written = write_report(_destination(settings), folder / "report.html")
+    out.print(f"The same as a page with charts and filters, to open in a browser: {written.file}", soft_wrap=True)
     raise typer.Exit(_build_code(report))
 
 
@@ -292,9 +374,9 @@ def export_customer(
 @export_app.command("focus")
 def export_focus(
     period: Period,
-    file_format: Annotated[Literal["csv", "parquet"], typer.Option("--format")] = "csv",
+    file_format: Annotated[FocusFormat, typer.Option("--format")] = "csv",
     output: Output = Path(),
-    version: Annotated[Literal["1.4", "1.2"], typer.Option("--focus-version", help="What its reader knows.")] = "1.4",
+    version: Annotated[FocusVersion, typer.Option("--focus-version", help="What its reader knows.")] = "1.4",
     destination: Where = None,
     database: Database = None,
     as_json: Json = False,
@@ -304,6 +386,70 @@ def export_focus(
 
     where = _destination(read_settings(destination=destination, database=database))
     _show_export(focus.export_focus(where, _period(period), file_format, output, version), as_json)
+
+
+@export_app.command("looker")
+def export_looker(
+    output: Output = Path("looker"),
+    manifest: Manifest = None,
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write a LookML project over the tables: views, explores, measures, a dashboard."""
+    from llm_spend.bi import write
+
+    where = _destination(read_settings(destination=destination, database=database))
+    _show_written(write.export_looker(where, output, manifest), as_json)
+
+
+@export_app.command("tableau")
+def export_tableau(
+    output: Output = Path("tableau"),
+    live: Annotated[
+        bool | None, typer.Option("--live/--extract", help="Ask the warehouse, or copy the rows; live on a warehouse.")
+    ] = None,
+    manifest: Manifest = None,
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write Tableau data sources with names, folders and formats; with the rows in extracts, or live."""
+    from llm_spend.bi import write
+
+    where = _destination(read_settings(destination=destination, database=database))
+    _show_written(write.export_tableau(where, output, manifest, live=live), as_json)
+
+
+@export_app.command("grafana")
+def export_grafana(
+    output: Output = Path("grafana"),
+    manifest: Manifest = None,
+    destination: Where = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write a Grafana dashboard, for the data source plug-in of the destination."""
+    from llm_spend.bi import write
+
+    where = _destination(read_settings(destination=destination, database=database))
+    _show_written(write.export_grafana(where, output, manifest), as_json)
+
+
+@export_app.command("glossary")
+def export_glossary(
+    output: Output = Path(),
+    manifest: Manifest = None,
+    destination: Where = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Write what tags, features and numbers mean, for everybody who looks at them."""
+    from llm_spend.bi import write
+
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    _show_written(write.export_glossary(_destination(settings), output, settings.seeds, manifest), as_json)
 
 
 @export_app.command("raw")
@@ -331,7 +477,8 @@ def import_raw(
     from llm_spend.transfer import import_tables
 
     settings = read_settings(destination=destination, database=database)
-    report = _moved(import_tables, settings, folder, quiet=as_json)
+    with _writing(settings):
+        report = _moved(import_tables, settings, folder, quiet=as_json)
     _print_json(asdict(report)) if as_json else out.print(
         f"{report.total:,} rows of {report.loads:,} loads imported into {_destination(settings).label}"
         f" in {report.seconds:.1f} s.",
@@ -473,6 +620,15 @@ def main() -> None:
         sys.exit(FAILED)
 
 
+@contextmanager
+def _writing(settings: Settings) -> Iterator[None]:
+    """Be the only command that writes there, or wait for the one that does."""
+    from llm_spend.lock import writing
+
+    with writing(_destination(settings), wait=settings.lock_timeout_seconds):
+        yield
+
+
 def _destination(settings: Settings) -> Destination:
     from llm_spend.destinations import destination_of  # DuckDB takes its time to import: help shall not wait for it
 
@@ -513,19 +669,27 @@ def _sources(
 
 
 def _load(
-    settings: Settings, sources: list[SourceSettings], *, again: bool = False, quiet: bool
+    settings: Settings,
+    sources: list[SourceSettings],
+    *,
+    until: date | None = None,
+    again: bool = False,
+    quiet: bool,
 ) -> list[dict[str, Any]]:
+    from llm_spend.load_source import load_source
+
     destination = _destination(settings)
     reports = []
     with _progress(disable=quiet) as bar:
         for each in sources:
             task = bar.add_task(f"loading {each.source}", total=None)
-            report = _load_one(
+            report = load_source(
                 each,
                 destination,
+                until=until,
                 again=again,
                 keep_raw_text=settings.keep_quarantined_text,
-                observe=lambda message, task=task: bar.update(task, description=message),
+                observe=partial(_say_step, bar, task),
             )
             bar.remove_task(task)
             reports.append(asdict(report))
@@ -536,17 +700,8 @@ def _load(
     return reports
 
 
-def _load_one(source: SourceSettings, destination: Destination, *, again: bool, **options: Any) -> LoadReport:
-    from llm_spend.load import load_logs
-    from llm_spend.load_api import load_api
-    from llm_spend.sources.generic import read_mapping
-
-    if source.path is None:
-        return load_api(
-            source.source, destination, instance=source.instance, since=source.since, again=again, **options
-        )
-    mapping = read_mapping(source.mapping) if source.mapping else None
-    return load_logs(source.source, source.path, destination, instance=source.instance, mapping=mapping, **options)
+def _say_step(bar: Progress, task: TaskID, message: str) -> None:
+    bar.update(task, description=message)
 
 
 def _print_load(report: LoadReport, destination: Destination, console: Console) -> None:
@@ -582,6 +737,16 @@ def _show_export(report: Exported, as_json: bool) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _show_written(report: Written, as_json: bool) -> None:
+    """Which files were written for a BI tool, and what to know about them."""
+    if as_json:
+        _print_json(asdict(report))
+        return
+    counts = (f"{table}: {rows:,} rows" for table, rows in report.rows.items())
+    for line in (*counts, *map(str, report.files), *report.notes):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProcess | None = None) -> Any:
     from llm_spend.build import build as build_tables
 
@@ -605,6 +770,22 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProce
             done = f"Nothing new since the build of {report.nothing_new_since} UTC, which passed its tests; checked"
         out.print(f"{done} in {report.seconds:.1f} s", highlight=False)
     return report
+
+
+def _publish_after(settings: Settings, build: Any, *, quiet: bool) -> int:
+    """Renew what readers have open, if the build can be trusted; the exit code. The tables are built either way."""
+    from llm_spend.publish import republish
+
+    if _build_code(build):
+        return 0
+    try:
+        done = republish(_destination(settings), settings.published_file, wait=settings.lock_timeout_seconds)
+    except UserError as error:
+        err.print(f"[red]not published[/red] {escape(f'{error.problem} {error.remedy}')}", highlight=False)
+        return NOT_ALERTED
+    if done and not quiet:
+        out.print(f"Published to {done.file} in {done.seconds:.1f} s", highlight=False, markup=False, soft_wrap=True)
+    return 0
 
 
 def _alert_after(settings: Settings, build: Any, *, quiet: bool) -> tuple[dict[str, Any] | None, int]:
@@ -714,6 +895,10 @@ def _progress(*, disable: bool = False) -> Iterator[Progress]:
     )
     with Progress(*columns, console=err, transient=True, disable=disable) as bar:
         yield bar
+
+
+def _say(message: str) -> None:
+    err.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_json(content: Any) -> None:

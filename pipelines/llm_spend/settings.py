@@ -73,8 +73,16 @@ class Settings(BaseSettings):
     seeds: Path | None = Field(
         None, description="A folder with your own seed files; each replaces the one of the same name."
     )
+    published_file: Path | None = Field(
+        None,
+        description="The DuckDB file that `publish` writes, and that `dashboard` and BI tools read, beside the one that"
+        " is built; `published.duckdb` in `.llm_spend/<name of the database>/` if not set.",
+    )
     memory_limit: str = Field("3GB", description="Memory that DuckDB may take before it uses the disk.")
     threads: int = Field(2, ge=1, description="Models that dbt builds at the same time.")
+    lock_timeout_seconds: float = Field(
+        600, ge=0, description="How long a command that writes waits for another one that does."
+    )
     keep_quarantined_text: bool = Field(
         False,
         description="Keep the text of lines that can't be read. Off, since such a line may hold prompts.",
@@ -107,11 +115,11 @@ class Settings(BaseSettings):
         # An address can hold a comma itself, as in a list of receivers.
         return re.split(r"[\s,]+(?=[A-Za-z][\w.+-]*://)", value.strip()) if isinstance(value, str) else value
 
-    @field_validator("database")
+    @field_validator("database", "published_file")
     @classmethod
-    def _is_no_schema(cls, value: Path) -> Path:
+    def _is_no_schema(cls, value: Path | None) -> Path | None:
         # DuckDB calls a database by its file name, and then `llm_spend.t` could be a table or a schema of it.
-        if value.stem.lower() in Schemas().all:
+        if value and value.stem.lower() in Schemas().all:
             raise ValueError(
                 f"a file called {value.name} can't be told from the schema {value.stem}: choose another name"
             )

@@ -44,6 +44,14 @@ def test_what_is_loaded_and_may_still_change_is_left_for_later() -> None:
     assert planned(known, "03", "03T11:20") == [window("03T10:05", "03T11:05")]
 
 
+def test_days_gone_by_are_asked_for_again_and_no_others() -> None:
+    known = [loaded("01", "02", "02T09"), loaded("02", "03", "04T09"), loaded("03", "04", "04T09")]
+    limits = {"settle": SETTLE, "look_back": (LOOK_BACK,), "before": at("03")}
+    assert plan(known, at("02"), at("04T10"), again=True, **limits) == [window("02", "03")]
+    assert plan(known[:1], at("02"), at("04T10"), **limits) == [window("02", "03")]
+    assert plan(known, at("02"), at("04T10"), **limits) == []
+
+
 def test_a_window_is_asked_for_once_more_when_its_late_rows_are_in() -> None:
     known = [loaded("03", "03T10:05", "03T10:20"), loaded("03T10:05", "04", "04T00:15")]
     assert planned(known, "03", "04T10:04") == [window("04", "04T09:49")]
