@@ -1,6 +1,8 @@
 # Targets for people: `make` lists them.
 VENV := .venv
 BIN := $(VENV)/bin
+# Each has a venv of its own: their pins conflict. "sync" installs the pins and nothing else.
+EMULATORS := .emulators
 PYTHON ?= python3
 export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
@@ -50,7 +52,7 @@ test-warehouses: emulators
 	$(BIN)/pytest tests/warehouses
 
 test-dbt: browser
-	$(BIN)/pytest $(DBT_TESTS)
+	LLM_SPEND_SCREENSHOTS=data/screenshots $(BIN)/pytest $(DBT_TESTS)
 
 test-others: $(EMULATORS)/airflow/.installed
 	$(BIN)/pytest --ignore tests/warehouses $(addprefix --ignore ,$(DBT_TESTS))
@@ -79,8 +81,6 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/
 bench: $(VENV)/.dev ## Measure against DuckDB alone and SQL by hand; writes docs/performance.md
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-# Each has a venv of its own: their pins conflict. "sync" installs the pins and nothing else.
-EMULATORS := .emulators
 emulators: $(addprefix $(EMULATORS)/,snowflake/.installed bigquery/.installed googlesql/.installed) ## Set up the emulators of the warehouse tests
 
 # Of the system: for the tests of the report and the dashboard.

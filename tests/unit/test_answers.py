@@ -444,6 +444,9 @@ def test_december_ends_with_the_year(database: Path) -> None:
         _insert(connection, "llm_usage_by_team_daily", [("2026-12-31", "alpha", None, 1, 1, 1, "1", 0, 0)])
         _insert(connection, "llm_usage_by_team_daily", [("2027-01-01", "alpha", None, 1, 1, 1, "2", 0, 0)])
     assert answers(DuckDb(database), date(2026, 12, 31)).total.cost_usd == 1
+    assert answers(DuckDb(database)).month == date(2026, 10, 1), "what is dated after its loading is a wrong clock"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("update llm_spend.llm_source_health set last_loaded_at = timestamp '2027-01-02'")
     january = answers(DuckDb(database))
     assert (january.total.cost_usd, january.previous_cost_usd) == (2, 1)
 

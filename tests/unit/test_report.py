@@ -18,14 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_spend.answers.known import Known, forecast, known_usage
 from llm_spend.answers.marts import open_marts
 from llm_spend.destinations import DuckDb
+from llm_spend.months import back, last_day
 from llm_spend.report import headline
 from llm_spend.report.cube import DIMENSIONS, MEASURES, USAGE, Cube, Dimension, Usage, read_usage
 from llm_spend.report.figures import Sums, parts
 from llm_spend.report.found import Budget
 from llm_spend.report.payload import encoded, pico
-from llm_spend.report.periods import Periods, back, last_day
+from llm_spend.report.periods import Periods
 from llm_spend.report.tags import OTHER_VALUES, TAGS, read_tags
 
 MONTH, FIRST = date(2026, 10, 1), date(2025, 10, 1)
@@ -170,9 +172,18 @@ def test_periods_lie_in_months_and_cover_every_day_once(daily: int, weekly: int)
 
 
 def test_the_forecast_is_that_of_budgets() -> None:
-    assert headline.forecast(Decimal("10"), MONTH, date(2026, 10, 3)) == Decimal("103.33")
-    assert headline.forecast(Decimal("0.005"), MONTH, date(2026, 10, 31)) is None
-    assert headline.forecast(None, MONTH, date(2026, 10, 3)) is None
+    def known(loaded_at: datetime, last: date = date(2026, 10, 3)) -> Known:
+        found = known_usage((MONTH, last, last, loaded_at))
+        assert found
+        return found
+
+    later = datetime(2026, 11, 2)
+    assert forecast(Decimal("10"), MONTH, known(later)) == Decimal("103.33")
+    assert forecast(Decimal("0.005"), MONTH, known(later, date(2026, 10, 31))) is None, "the month is over"
+    assert forecast(None, MONTH, known(later)) is None
+    # The last day is known until noon; of the first one less than a day.
+    assert forecast(Decimal("10"), MONTH, known(datetime(2026, 10, 3, 12))) == Decimal("124.00")
+    assert forecast(Decimal("10"), MONTH, known(datetime(2026, 10, 1, 12), MONTH)) is None
 
 
 def test_the_budget_of_the_month_is_everyones_else_those_of_a_rule() -> None:

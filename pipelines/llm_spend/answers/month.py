@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from llm_spend.answers.bills import RECONCILIATION, Bills, bills
 from llm_spend.answers.formats import month_name, ratio
+from llm_spend.answers.known import KNOWN_SQL, known_usage
 from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
+from llm_spend.months import back, month_of, next_month
 
 UNALLOCATED = "(unallocated)"
 
@@ -242,13 +244,13 @@ def answers(destination: Destination, month: date | None = None, *, top: int = 5
     """
     with open_marts(destination, _TABLES) as marts:
         start = _chosen_month(marts, destination, month)
-        asked = _Month(marts, start, _next_month(start), top)
+        asked = _Month(marts, start, next_month(start), top)
         first, last = asked.rows(
             f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM} where usage_date >= ? and usage_date < ?",
             asked.start,
             asked.end,
         )[0]
-        previous = _previous_month(start)
+        previous = back(start, 1)
         teams = _breakdown(asked, _TEAM, "team_id")
         return Answers(
             month=start,
@@ -279,30 +281,19 @@ _MODEL_NAME = """
 
 
 def _chosen_month(marts: Marts, destination: Destination, month: date | None) -> date:
-    first, last = marts.rows(f"select min(usage_date), max(usage_date) from {MARTS}.{_TEAM}")[0]
-    if last is None:
+    known = known_usage(marts.rows(KNOWN_SQL)[0])
+    if known is None:
         raise nothing_loaded(destination)
     if month is None:
-        return _month_start(last)
-    start = _month_start(month)
+        return month_of(known.as_of)
+    start = month_of(month)
     used = f"select 1 from {MARTS}.{_TEAM} where usage_date >= ? and usage_date < ? limit 1"
-    if not marts.rows(used, start, _next_month(start)):
+    if not marts.rows(used, start, next_month(start)):
         raise UserError(
-            f"{destination.label} has no usage in {month_name(start)}.", f"It has usage from {first} to {last}."
+            f"{destination.label} has no usage in {month_name(start)}.",
+            f"It has usage from {known.first} to {known.last}.",
         )
     return start
-
-
-def _month_start(day: date) -> date:
-    return date(day.year, day.month, 1)
-
-
-def _next_month(start: date) -> date:
-    return date(start.year + start.month // 12, start.month % 12 + 1, 1)
-
-
-def _previous_month(start: date) -> date:
-    return date(start.year - (start.month == 1), (start.month - 2) % 12 + 1, 1)
 
 
 def _usage(row: tuple[Any, ...]) -> Usage:

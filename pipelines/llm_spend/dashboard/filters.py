@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 
+from llm_spend.months import month_of, next_month
+
 Period = Literal[
     "Latest month",
     "Month before",
@@ -46,7 +48,7 @@ class Days:
     def before(self) -> Days:
         """As many days before these; of a whole month, the month before."""
         if self.first.day == 1 and self.end == next_month(self.first):
-            return Days(month_start(self.first - timedelta(days=1)), self.first)
+            return Days(month_of(self.first - timedelta(days=1)), self.first)
         return Days(self.first - (self.end - self.first), self.first)
 
 
@@ -83,7 +85,7 @@ def days_of(period: Period, first: date, last: date, chosen: tuple[date, ...] = 
     end = last + timedelta(days=1)
     match period:
         case "Latest month":
-            start = month_start(last)
+            start = month_of(last)
             return Days(start, next_month(start))
         case "Month before":
             return days_of("Latest month", first, last).before()
@@ -94,13 +96,3 @@ def days_of(period: Period, first: date, last: date, chosen: tuple[date, ...] = 
             return Days(min(chosen), max(chosen) + timedelta(days=1)) if chosen else Days(first, end)
         case _:
             return Days(end - timedelta(days=int(period.split()[1])), end)
-
-
-def month_start(day: date) -> date:
-    """The first day of its month."""
-    return day.replace(day=1)
-
-
-def next_month(start: date) -> date:
-    """The first day of the month after the one that begins at `start`."""
-    return date(start.year + start.month // 12, start.month % 12 + 1, 1)

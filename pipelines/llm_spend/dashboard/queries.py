@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
+from llm_spend.answers.known import KNOWN_SQL, KNOWN_TABLES
 from llm_spend.answers.marts import MARTS
-from llm_spend.dashboard.filters import Days, Filters, next_month
+from llm_spend.dashboard.filters import Days, Filters
+from llm_spend.months import next_month
 
 UNALLOCATED = "(unallocated)"
 OTHERS = "(others)"
@@ -169,9 +171,9 @@ def _marks(values: tuple[str, ...]) -> str:
     return ", ".join("?" * len(values))
 
 
-def extent() -> Query:
-    """The first and the last day with usage."""
-    return _daily("select min(usage_date), max(usage_date) from llm_spend.llm_usage_daily")
+def known() -> Query:
+    """From when and up to when there is usage, for `known_usage`."""
+    return Query(KNOWN_SQL, (), KNOWN_TABLES)
 
 
 def _daily(sql: str, *parameters: Any) -> Query:

@@ -9,6 +9,7 @@ from typing import cast, get_args
 import streamlit as st
 
 from llm_spend.answers.formats import moment
+from llm_spend.answers.known import Known, known_usage
 from llm_spend.dashboard import queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters, Period, days_of
 from llm_spend.dashboard.show import plain
@@ -21,18 +22,18 @@ _WATCH_SECONDS = 15
 
 def view_of(store: Store) -> View:
     """What is to be seen of a store, by the filters in the sidebar. Raises UserError when it has no usage."""
-    ((first, last),) = store.ask(queries.extent())[0]
-    if last is None:
+    known = known_usage(store.ask(queries.known())[0][0])
+    if known is None:
         raise UserError(f"{store.label} has no usage.", "Load some with `llm-spend load`, then run `llm-spend build`.")
-    extent = days_of("Everything", first, last)
+    extent = days_of("Everything", known.first, known.last)
     with st.sidebar:
-        filters = _filters(store, extent)
+        filters = _filters(store, extent, known)
         _age(store)
-    return View(store, filters, extent)
+    return View(store, filters, extent, known)
 
 
-def _filters(store: Store, extent: Days) -> Filters:
-    days = _days(extent)
+def _filters(store: Store, extent: Days, known: Known) -> Filters:
+    days = _days(extent, known)
     names = list(DIMENSIONS)
     found = store.ask(*(queries.members(name, extent) for name in names), queries.tag_keys(extent))
     members = {name: _choose(name, [row[0] for row in rows]) for name, rows in zip(names, found, strict=False)}
@@ -41,10 +42,10 @@ def _filters(store: Store, extent: Days) -> Filters:
     )
     values: Sequence[str] = ()
     if key:
-        known = [row[0] for row in store.ask(queries.tag_values(key, extent))[0]]
+        values_of_key = [row[0] for row in store.ask(queries.tag_values(key, extent))[0]]
         values = st.multiselect(
             f"Values of {plain(key)}",
-            known,
+            values_of_key,
             placeholder="All",
             key="value",
             accept_new_options=True,
@@ -56,7 +57,7 @@ def _filters(store: Store, extent: Days) -> Filters:
     return Filters(days, chosen, key, tuple(values))
 
 
-def _days(extent: Days) -> Days:
+def _days(extent: Days, known: Known) -> Days:
     period = cast(Period, st.selectbox("Time", get_args(Period), key="period", bind="query-params"))
     chosen: tuple[date, ...] = ()
     if period == "Chosen days":
@@ -65,7 +66,8 @@ def _days(extent: Days) -> Days:
             "tuple[date, ...]",
             st.date_input("Days (UTC)", whole, *whole, key="days", format="YYYY-MM-DD", bind="query-params"),
         )
-    return days_of(period, extent.first, extent.last, chosen)
+    # What a wrong clock dates ahead is part of everything, and no end of the last 30 days.
+    return days_of(period, extent.first, extent.last if period == "Everything" else known.as_of, chosen)
 
 
 def _choose(name: str, options: list[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llm_spend.answers.known import Known
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters
 from llm_spend.dashboard.queries import Query
 from llm_spend.dashboard.store import Store
@@ -12,11 +13,12 @@ from llm_spend.destinations.base import Row
 
 @dataclass(frozen=True)
 class View:
-    """`extent`: from the first to the last day with usage."""
+    """`extent`: from the first to the last day with usage; `known`: up to when it is known."""
 
     store: Store
     filters: Filters
     extent: Days
+    known: Known
 
     @property
     def dialect(self) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_spend.answers.bills import Bills
+from llm_spend.answers.known import Known
 from llm_spend.answers.sources import Status
 from llm_spend.report.cube import Usage
 from llm_spend.report.tags import Tags
@@ -127,12 +128,12 @@ class Listed:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that the report says about the month that begins on `month`; `as_of` is the last day with usage."""
+    """Everything that the report says about the month that begins on `month`."""
 
     made_at: datetime
     month: date
     first: date
-    as_of: date
+    known: Known
     usage: Usage
     tags: Tags
     performance: tuple[Performance, ...]

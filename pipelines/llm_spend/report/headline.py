@@ -7,13 +7,13 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, ratio, usd
+from llm_spend.answers.known import forecast, known_days
+from llm_spend.months import back, last_day
 from llm_spend.report.blocks import Card, Tone, exact
 from llm_spend.report.cube import DIMENSIONS
 from llm_spend.report.figures import UNALLOCATED, Sums, all_rows, by_day, by_member, since, total
 from llm_spend.report.found import Budget, Found
-from llm_spend.report.periods import back, last_day
 
-_CENT = Decimal("0.01")
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 
 
@@ -58,17 +58,6 @@ def month_budget(budgets: tuple[Budget, ...], month: date) -> MonthBudget | None
     return MonthBudget(rule_id, tuple(rules[rule_id]))
 
 
-def forecast(spent_usd: Decimal | None, month: date, as_of: date) -> Decimal | None:
-    """What the month will have cost if its other days cost what those to `as_of` did on average, whole cents.
-
-    None when the month is over, or nothing is known. As in llm_budget_status.
-    """
-    days = last_day(month).day
-    if spent_usd is None or as_of >= last_day(month):
-        return None
-    return _EXACT.divide(spent_usd * days, Decimal(as_of.day)).quantize(_CENT, context=_EXACT)
-
-
 def cards(found: Found) -> tuple[Card, ...]:
     """What the page begins with. Filters don't change it."""
     sums = spent(found)
@@ -92,8 +81,8 @@ def _spent(found: Found, sums: Sums) -> Card:
     until = last_day(before)
     name = month_name(before).split()[0]
     # An unfinished month is compared with as many days.
-    if found.as_of < last_day(found.month):
-        until = before.replace(day=min(found.as_of.day, until.day))
+    if found.known.as_of < last_day(found.month):
+        until = before.replace(day=min(found.known.as_of.day, until.day))
         name = f"{name} to the {until.day}."
     than = total(since(all_rows(found.usage), before, until)).cost_usd
     note = f"{count(sums['requests'])} requests. "
@@ -106,15 +95,16 @@ def _spent(found: Found, sums: Sums) -> Card:
 
 
 def _forecast(found: Found, sums: Sums) -> Card:
-    end = forecast(sums.cost_usd, found.month, found.as_of)
+    days = known_days(found.month, found.known)
     if sums.cost_usd is None:
         return Card("Forecast", UNKNOWN, "Nothing has a price")
+    if days is None:
+        return Card("Forecast", UNKNOWN, "Less than a day of the month is known")
+    daily = usd(_EXACT.divide(sums.cost_usd, days))
+    end = forecast(sums.cost_usd, found.month, found.known)
     if end is None:
-        days = Decimal(last_day(found.month).day)
-        daily = _EXACT.divide(sums.cost_usd, days)
-        return Card("Forecast", usd(sums.cost_usd), f"The month is over: {usd(daily)} a day")
-    daily = _EXACT.divide(sums.cost_usd, Decimal(found.as_of.day))
-    return Card("Forecast", usd(end), f"By {day(last_day(found.month))}, at {usd(daily)} a day")
+        return Card("Forecast", usd(sums.cost_usd), f"The month is over: {daily} a day")
+    return Card("Forecast", usd(end), f"By {day(last_day(found.month))}, at {daily} a day")
 
 
 def _budget(found: Found) -> Card:
@@ -173,7 +163,7 @@ def _nobodys(found: Found, sums: Sums) -> Card:
 def _fresh(found: Found) -> Card:
     events = [each.last_event_at for each in found.status.sources if each.last_event_at]
     if not events:
-        return Card("Latest request", day(found.as_of), "No source says when")
+        return Card("Latest request", day(found.known.as_of), "No source says when")
     last = max(events)
     waiting = found.status.loads_not_built
     note = f"{age(found.made_at - last)} before this page was made"

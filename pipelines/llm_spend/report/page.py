@@ -10,13 +10,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from llm_spend.answers.formats import count, day, moment, month_name
+from llm_spend.answers.known import forecast
 from llm_spend.export.names import shown
+from llm_spend.months import last_day
 from llm_spend.report import headline, month_tables, usage_tables
 from llm_spend.report.blocks import amount
 from llm_spend.report.cube import ALWAYS_NAMED, DIMENSIONS
 from llm_spend.report.found import Found
 from llm_spend.report.payload import encoded, facts, payload
-from llm_spend.report.periods import last_day
 from llm_spend.report.read import MONTHS
 
 _HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ def page(found: Found) -> bytes:
 
 def _content(found: Found) -> dict[str, Any]:
     daily = headline.daily(found)
-    end = headline.forecast(headline.spent(found).cost_usd, found.month, found.as_of)
+    end = forecast(headline.spent(found).cost_usd, found.month, found.known)
     known = facts(found, daily, end, headline.month_budget(found.budgets, found.month))
     by_member = {each.name: (each, usage_tables.members(found, each)) for each in DIMENSIONS}
     return {
@@ -51,7 +52,7 @@ def _content(found: Found) -> dict[str, Any]:
         "month": month_name(found.month),
         "made_at": moment(found.made_at),
         "first": day(found.first),
-        "last": day(min(found.as_of, last_day(found.month))),
+        "last": day(min(found.known.as_of, last_day(found.month))),
         "months": MONTHS,
         "limits": limits(found),
         "cards": headline.cards(found),

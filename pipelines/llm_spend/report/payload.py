@@ -10,11 +10,11 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from llm_spend.months import back, last_day
 from llm_spend.report.cube import DIMENSIONS, MEASURES, Cube
 from llm_spend.report.figures import Sums
 from llm_spend.report.found import Found
 from llm_spend.report.headline import MonthBudget
-from llm_spend.report.periods import back, last_day
 
 _PICO = 12
 # Both halves of an amount stay exact as numbers of JavaScript, also when many rows are added up.
@@ -109,7 +109,7 @@ def facts(
     found: Found, daily: dict[date, Sums], forecast: Decimal | None, budget: MonthBudget | None
 ) -> dict[str, Any]:
     """The little that the scripts need at once. Amounts are decimal texts."""
-    last = min(found.as_of, last_day(found.month))
+    last = min(found.known.as_of, last_day(found.month))
     before = back(found.month, 1)
     return {
         "month": found.month.isoformat(),

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-
-def month_of(day: date) -> date:
-    """The month that the day lies in, by its first day."""
-    return day.replace(day=1)
-
-
-def back(month: date, months: int) -> date:
-    """The month that many before."""
-    place = month.year * 12 + month.month - 1 - months
-    return date(place // 12, place % 12 + 1, 1)
-
-
-def last_day(day: date) -> date:
-    """The last day of the month that the day lies in."""
-    return day.replace(day=monthrange(day.year, day.month)[1])
+from llm_spend.months import back, last_day
 
 
 @dataclass(frozen=True)

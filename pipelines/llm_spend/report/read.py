@@ -7,10 +7,12 @@ from decimal import Decimal
 
 from llm_spend.answers.bills import RECONCILIATION, bills
 from llm_spend.answers.formats import month_name
+from llm_spend.answers.known import KNOWN_SQL, Known, known_usage
 from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
 from llm_spend.answers.sources import status
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
+from llm_spend.months import back, last_day, month_of
 from llm_spend.report.cube import USAGE, read_usage
 from llm_spend.report.found import (
     LINE_TYPES,
@@ -24,7 +26,6 @@ from llm_spend.report.found import (
     Statement,
     UnpricedModel,
 )
-from llm_spend.report.periods import back, last_day, month_of
 from llm_spend.report.tags import TAGS, read_tags
 
 MONTHS = 13
@@ -54,14 +55,14 @@ def read(destination: Destination, month: date | None, *, now: datetime) -> Foun
     """
     state = status(destination, now=now)
     with open_marts(destination, _TABLES) as marts:
-        start, as_of = _chosen_month(marts, destination, month)
+        start, known = _chosen_month(marts, destination, month)
         first = back(start, MONTHS - 1)
         performance, left_out = _performance(marts, back(start, 2), start)
         return Found(
             made_at=now,
             month=start,
             first=first,
-            as_of=as_of,
+            known=known,
             usage=read_usage(marts, first, start, most_rows=_MOST_JOINT_ROWS, most_rows_of_one=_MOST_ROWS_OF_ONE),
             tags=read_tags(marts, first, start, _MOST_TAG_ROWS),
             performance=performance,
@@ -79,17 +80,18 @@ def read(destination: Destination, month: date | None, *, now: datetime) -> Foun
         )
 
 
-def _chosen_month(marts: Marts, destination: Destination, month: date | None) -> tuple[date, date]:
-    first, last = marts.rows(f"select min(usage_date), max(usage_date) from {MARTS}.{USAGE}")[0]
-    if last is None:
+def _chosen_month(marts: Marts, destination: Destination, month: date | None) -> tuple[date, Known]:
+    known = known_usage(marts.rows(KNOWN_SQL)[0])
+    if known is None:
         raise nothing_loaded(destination)
-    start = month_of(month or last)
+    start = month_of(month or known.as_of)
     used = f"select max(usage_date) from {MARTS}.{USAGE} where usage_date >= ? and usage_date <= ?"
     if marts.rows(used, start, last_day(start))[0][0] is None:
         raise UserError(
-            f"{destination.label} has no usage in {month_name(start)}.", f"It has usage from {first} to {last}."
+            f"{destination.label} has no usage in {month_name(start)}.",
+            f"It has usage from {known.first} to {known.last}.",
         )
-    return start, last
+    return start, known
 
 
 def _performance(marts: Marts, first: date, month: date) -> tuple[tuple[Performance, ...], int]:

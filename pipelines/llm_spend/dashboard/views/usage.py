@@ -8,15 +8,17 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from llm_spend.answers.formats import count, moment, month_name, percent, ratio
+from llm_spend.answers.known import forecast, is_over, known_days
 from llm_spend.dashboard import charts, queries
-from llm_spend.dashboard.filters import DIMENSIONS, Days, month_start, next_month
+from llm_spend.dashboard.filters import DIMENSIONS, Days
 from llm_spend.dashboard.queries import OTHERS, UNALLOCATED
 from llm_spend.dashboard.show import USAGE_COLUMNS, Kind, Usage, money, plain, table, usage_cells, usage_of
 from llm_spend.dashboard.view import View
 from llm_spend.dashboard.views.budgets import budget_of, budget_table
 from llm_spend.dashboard.views.request_table import request_pages
 from llm_spend.destinations.base import Row
-from llm_spend.report.headline import forecast, month_budget
+from llm_spend.months import month_of, next_month
+from llm_spend.report.headline import month_budget
 
 _IN_CHART, _IN_BARS, _IN_OVERVIEW = 8, 15, 10
 _NO_USAGE = "There is no usage with these filters."
@@ -173,15 +175,15 @@ def _dimension(default: str) -> str:
 
 
 def _headline(view: View, total: Usage, before: Usage, without_team: Usage, budgets: list[Row]) -> None:
-    is_over = view.filters.days.end <= view.extent.end
+    are_over = view.filters.days.end <= view.known.to.date()
     change = ratio(total.cost_usd - before.cost_usd, before.cost_usd) if total.cost_usd and before.cost_usd else None
     spend, at_the_end, budget = st.columns(3)
     spend.metric(
         "Spend",
         plain(money(total.cost_usd)),
-        delta=f"{change * 100:+.1f}%" if is_over and change is not None else None,
+        delta=f"{change * 100:+.1f}%" if are_over and change is not None else None,
         delta_color="inverse",
-        delta_description=f"from {money(before.cost_usd)}" if is_over and change is not None else None,
+        delta_description=f"from {money(before.cost_usd)}" if are_over and change is not None else None,
         border=True,
     )
     _forecast(at_the_end, view, total)
@@ -202,10 +204,10 @@ def _headline(view: View, total: Usage, before: Usage, without_team: Usage, budg
         money(without_team.cost_usd if without_team.attempts else Decimal(0)),
         f"{count(without_team.requests)} requests",
     )
-    if not is_over:
+    if not are_over:
         st.caption(
             plain(
-                f"These days are not over: there is usage until {view.extent.last}."
+                f"These days are not over: there is usage until {view.known.as_of}."
                 f" The time before them cost {money(before.cost_usd)}."
             )
         )
@@ -217,19 +219,20 @@ def _count(place: DeltaGenerator, label: str, value: str, note: str, about: str 
 
 def _forecast(place: DeltaGenerator, view: View, total: Usage) -> None:
     """What the month will have cost; of other days what one of them did."""
-    month, days = month_start(view.extent.last), view.filters.days
-    end = forecast(total.cost_usd, month, view.extent.last) if days == Days(month, next_month(month)) else None
-    daily = ratio(total.cost_usd, (min(days.last, view.extent.last) - max(days.first, view.extent.first)).days + 1)
-    if end is not None:
-        _count(place, f"Forecast for {month_name(month)}", money(end), f"at {money(daily)} a day")
-    else:
-        _count(place, "A day", money(daily), "on average")
+    month, days = month_of(view.known.as_of), view.filters.days
+    if days == Days(month, next_month(month)) and not is_over(month, view.known):
+        end, known = forecast(total.cost_usd, month, view.known), known_days(month, view.known)
+        rate = f"at {money(ratio(total.cost_usd, known))} a day" if known else "less than a day is known"
+        _count(place, f"Forecast for {month_name(month)}", money(end), rate)
+        return
+    number = (min(days.last, view.known.as_of) - max(days.first, view.extent.first)).days + 1
+    _count(place, "A day", money(ratio(total.cost_usd, number)), "on average")
 
 
 def _budget(place: DeltaGenerator, view: View, rows: list[Row]) -> None:
     """The budget of the month for all of it, which no filter changes."""
-    found = month_budget(tuple(budget_of(row) for row in rows), month_start(view.extent.last))
-    label = f"Budget of {month_name(month_start(view.extent.last))}"
+    found = month_budget(tuple(budget_of(row) for row in rows), month_of(view.known.as_of))
+    label = f"Budget of {month_name(month_of(view.known.as_of))}"
     if found is None:
         _count(place, label, "none", "no rule by cost a month")
         return
