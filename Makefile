@@ -52,7 +52,7 @@ test-warehouses: emulators
 	$(BIN)/pytest tests/warehouses
 
 test-dbt: browser
-	LLM_SPEND_SCREENSHOTS=data/screenshots $(BIN)/pytest $(DBT_TESTS)
+	LLM_SPEND_SCREENSHOTS=$(CURDIR)/data/screenshots $(BIN)/pytest $(DBT_TESTS)
 
 test-others: $(EMULATORS)/airflow/.installed
 	$(BIN)/pytest --ignore tests/warehouses $(addprefix --ignore ,$(DBT_TESTS))

@@ -614,10 +614,15 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        err.print(f"[red]Error:[/red] {log.redact(error.problem)}", highlight=False)
+        err.print(f"[red]Error:[/red] {_said(error.problem)}", highlight=False)
         if error.remedy:
             err.print(error.remedy, highlight=False, markup=False)
         sys.exit(FAILED)
+
+
+def _said(text: str) -> str:
+    """A message that may hold names and what a library said, ready to be printed: no secret, no markup."""
+    return escape(log.redact(text))
 
 
 @contextmanager
@@ -694,7 +699,7 @@ def _load(
             bar.remove_task(task)
             reports.append(asdict(report))
             for message in report.warnings:
-                err.print(f"[yellow]warning[/yellow] {escape(log.redact(message))}", highlight=False)
+                err.print(f"[yellow]warning[/yellow] {_said(message)}", highlight=False)
             if not quiet:
                 _print_load(report, destination, bar.console)
     return reports
@@ -761,9 +766,9 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProce
             dbt=dbt,
         )
     for message in (*report.failures, *report.failed_tests):
-        err.print(f"[red]failed[/red] {log.redact(message)}", highlight=False)
+        err.print(f"[red]failed[/red] {_said(message)}", highlight=False)
     for message in report.warnings:
-        err.print(f"[yellow]warning[/yellow] {log.redact(message)}", highlight=False)
+        err.print(f"[yellow]warning[/yellow] {_said(message)}", highlight=False)
     if not quiet:
         done = f"{report.models} models built, {report.tests} tests passed"
         if report.nothing_new_since:
@@ -781,7 +786,7 @@ def _publish_after(settings: Settings, build: Any, *, quiet: bool) -> int:
     try:
         done = republish(_destination(settings), settings.published_file, wait=settings.lock_timeout_seconds)
     except UserError as error:
-        err.print(f"[red]not published[/red] {escape(f'{error.problem} {error.remedy}')}", highlight=False)
+        err.print(f"[red]not published[/red] {_said(f'{error.problem} {error.remedy}')}", highlight=False)
         return NOT_ALERTED
     if done and not quiet:
         out.print(f"Published to {done.file} in {done.seconds:.1f} s", highlight=False, markup=False, soft_wrap=True)
@@ -799,7 +804,7 @@ def _alert_after(settings: Settings, build: Any, *, quiet: bool) -> tuple[dict[s
     try:
         return _alert(settings, remarks=remarks, quiet=quiet)
     except UserError as error:
-        message = f"[red]alerts[/red] {escape(log.redact(f'{error.problem} {error.remedy}'))}"
+        message = f"[red]alerts[/red] {_said(f'{error.problem} {error.remedy}')}"
         err.print(message, highlight=False)
         return {"problem": error.problem}, NOT_ALERTED
 
@@ -830,7 +835,7 @@ def _alert(
                 out.print(*alerting.render(report), sep="\n", highlight=False, markup=False, soft_wrap=True)
     finally:
         for problem in problems:
-            err.print(f"[red]alerts[/red] {escape(log.redact(problem))}", highlight=False)
+            err.print(f"[red]alerts[/red] {_said(problem)}", highlight=False)
     return done, NOT_ALERTED if problems else 0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from stat import S_IMODE
 from time import monotonic
 
 import duckdb
@@ -171,7 +172,9 @@ def _must_be_ours(file: Path, source: DuckDb) -> None:
     """Somebody's database must not be replaced because of a slip of the pen."""
     if file == source.database.resolve():
         raise UserError(f"{file} is the database itself.", "Publish to another file.")
-    if file.exists() and _publication_of(file) is None:
+    with _can_be_written(file):
+        is_there = file.exists()
+    if is_there and _publication_of(file) is None:
         raise UserError(
             f"{file} is there, and is no published file, or one that another program writes to.",
             "Give another one, or remove it.",
@@ -183,19 +186,36 @@ def _replaced(file: Path, source: DuckDb) -> Iterator[Path]:
     """A path beside the file, for what takes its place when the block ends well."""
     # Always the same one for a database: what a process that was killed left is written over.
     side = file.with_name(f".{file.name}.{sha256(str(source.database.resolve()).encode()).hexdigest()[:8]}")
-    try:
+    with _can_be_written(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         _remove(side)
+    try:
         yield side
-        side.replace(file)
+        with _can_be_written(file):
+            # It names people as well: who may read the file before it, or else the database, and nobody else.
+            side.chmod(S_IMODE((file if file.exists() else source.database).stat().st_mode))
+            # What somebody wrote into the old file and never finished is none of the new one's.
+            _wal(file).unlink(missing_ok=True)
+            side.replace(file)
+    finally:
+        with suppress(OSError):
+            _remove(side)
+
+
+@contextmanager
+def _can_be_written(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{file} can't be written: {error.strerror}.", "Give another file with --to.") from error
-    finally:
-        _remove(side)
+
+
+def _wal(file: Path) -> Path:
+    return file.with_name(f"{file.name}.wal")
 
 
 def _remove(side: Path) -> None:
-    for path in (side, side.with_name(f"{side.name}.wal")):
+    for path in (side, _wal(side)):
         path.unlink(missing_ok=True)
 
 
@@ -206,6 +226,7 @@ def _copy(source: DuckDb, side: Path, built_at: str | None) -> tuple[int, int]:
     listed = f"select table_name from information_schema.tables where table_catalog = {quote(source.database.stem)}"
     try:
         with duckdb.connect(str(side), config={"memory_limit": source.memory_limit}) as connection:
+            side.chmod(0o600)
             connection.execute(f"attach {quote(str(source.database))} as {name} (read_only)")
             connection.execute(f"create schema {PUBLIC}")
             tables = connection.execute(f"{listed} and table_schema = {quote(PUBLIC)} order by all").fetchall()
@@ -220,9 +241,14 @@ def _copy(source: DuckDb, side: Path, built_at: str | None) -> tuple[int, int]:
                 f"create table {_SLIP} as select timestamp {quote(moment)} as published_at,"
                 f" {f'timestamp {quote(built_at)}' if built_at else 'null::timestamp'} as built_at"
             )
+    except duckdb.IOException as error:
+        raise UserError(
+            f"{source.label} can't be published into {side.parent}: {first_line(error)}",
+            "Is the folder there to write to, and has its disk room? Else give a file elsewhere with --to.",
+        ) from error
     except duckdb.Error as error:
         raise UserError(
             f"{source.label} can't be published: {first_line(error)}",
-            "Run `llm-spend build` first; if the disk is full, make room or give a file elsewhere with --to.",
+            "Run `llm-spend build` first.",
         ) from error
     return len(tables), counted[0] if counted else 0

@@ -230,3 +230,23 @@ def test_the_command_publishes_and_a_build_tells_when_it_can_not(
     shown = " ".join(capsys.readouterr().err.split())
     assert "not published" in shown and "no published file" in shown
     assert file.read_text() == "somebody's"
+
+
+def test_readers_and_rights_stay_and_nothing_of_the_old_file_does(spend: DuckDb) -> None:
+    spend.database.chmod(0o600)
+    file = publish(spend, file_to_publish(spend, None), wait=0).file
+    assert file.stat().st_mode & 0o777 == 0o600, "as the database"
+    file.chmod(0o640)
+    written = "import duckdb, os, sys; c = duckdb.connect(sys.argv[1])"
+    written += "; c.execute('delete from llm_spend.fct_llm_requests'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", written, str(file)], check=True)
+    assert file.with_name(f"{file.name}.wal").exists(), "what somebody wrote and did not finish"
+    publish(spend, file, wait=0)
+    assert keys(file) == ["a", "b"]
+    assert file.stat().st_mode & 0o777 == 0o640, "as the file before"
+
+
+@pytest.mark.parametrize("name", ["my spend.duckdb/sub/read.duckdb", "x" * 252 + ".duckdb"])
+def test_a_place_that_cannot_be_is_told(spend: DuckDb, name: str) -> None:
+    with pytest.raises(UserError, match=r"can't be written"):
+        publish(spend, spend.database.parent / name, wait=0)

@@ -24,6 +24,8 @@ class Marts:
         """The rows of a query; `?` marks a parameter."""
         if self._destination.name != "duckdb":
             sql = _translated(sql, self._destination)
+            # Their clients put parameters in with Python's %, where DuckDb looks for %s only.
+            sql = sql.replace("%", "%%") if parameters else sql
         return self._connection.rows(sql.replace("?", "%s"), parameters)
 
     def raw_tables(self) -> frozenset[str]:

@@ -62,7 +62,9 @@ class DuckDb(Destination):
 
     @property
     def work_dir(self) -> Path:
-        return self.database.absolute().parent / ".llm_spend" / self.database.stem
+        # Of the file itself: by a link it has the same lock.
+        database = self.database.resolve()
+        return database.parent / ".llm_spend" / database.stem
 
     def dlt_destination(self) -> Any:
         import dlt

@@ -222,7 +222,12 @@ placed as (
         lines.*,
         current_team.team_name as current_team_name,
         if(
-            exists (from organisation as known where known.team_id = lines.team_id),
+            exists (
+                from organisation as known
+                where
+                    known.team_id = lines.team_id
+                    and lines.cost_center_id in (coalesce(known.cost_center_id, '(unallocated)'), '(unallocated)')
+            ),
             coalesce(current_team.cost_center_id, '(unallocated)'),
             lines.cost_center_id
         ) as current_cost_center_id,

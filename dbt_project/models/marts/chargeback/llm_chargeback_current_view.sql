@@ -8,8 +8,17 @@ teams as (
     select * from {{ ref('stg_mapping__org_teams') }}
 ),
 
-known_teams as (
-    select distinct team_id from teams
+-- What nobody owned may have an owner now.
+own_cost_centers as (
+    select
+        team_id,
+        coalesce(cost_center_id, {{ unallocated() }}) as cost_center_id
+    from teams
+    union distinct
+    select
+        team_id,
+        {{ unallocated() }} as cost_center_id
+    from teams
 ),
 
 current_teams as (
@@ -21,17 +30,19 @@ current_teams as (
     where valid_from <= {{ today }} and valid_to > {{ today }}
 ),
 
--- Of a team that the organisation never knew, and of what only a cost centre pays, there is nothing newer to say.
+-- Of a team that the organisation never knew, of what only a cost centre pays, and of one that a seed names to pay in
+-- place of the team's own, there is nothing newer to say.
 organised as (
     select
         lines.*,
         current_teams.team_name as current_team_name,
         case
-            when known_teams.team_id is null then lines.cost_center_id
+            when own_cost_centers.team_id is null then lines.cost_center_id
             else coalesce(current_teams.cost_center_id, {{ unallocated() }})
         end as current_cost_center_id
     from lines
-    left join known_teams on lines.team_id = known_teams.team_id
+    left join own_cost_centers
+        on lines.team_id = own_cost_centers.team_id and lines.cost_center_id = own_cost_centers.cost_center_id
     left join current_teams on lines.team_id = current_teams.team_id
 ),
 
