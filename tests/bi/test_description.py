@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
 from llm_spend import dashboard
-from llm_spend.bi.manifest import kind_of, models_of, read_manifest
-from llm_spend.bi.semantics import NO_GROUP, Ratio, Semantics, label_of, names_in, read_semantics
+from llm_spend.bi.manifest import _written, kind_of, models_of, read_manifest
+from llm_spend.bi.semantics import NO_GROUP, Ratio, Semantics, label_of, measure_sql, names_in, read_semantics
+from llm_spend.bi.tableau import formula
 from llm_spend.bi.write import export_grafana, export_looker
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
@@ -118,6 +120,27 @@ def test_a_manifest_of_ones_own(demo: Demo, tmp_path: Path) -> None:
 def test_without_a_build_the_project_itself_is_parsed(demo: Demo, tmp_path: Path) -> None:
     assert models_of(DuckDb(tmp_path / "none.duckdb")) == models_of(DuckDb(demo.database))
     assert not (tmp_path / "none.duckdb").exists() and not (tmp_path / ".llm_spend").exists()
+
+
+def test_half_a_manifest_is_none(tmp_path: Path) -> None:
+    """A build writes it while an export reads."""
+    manifest = tmp_path / "manifest.json"
+    assert _written(manifest) is None
+    manifest.write_text('{"nodes": {}}')
+    assert _written(manifest) == b'{"nodes": {}}'
+    manifest.write_text('{"nodes": {')
+    assert _written(manifest) is None
+
+
+@pytest.mark.slow
+def test_unpriced_usage_of_chargeback_is_that_of_the_statements(semantics: Semantics) -> None:
+    """A restatement that found a price takes nothing from what the month itself does not know."""
+    table = semantics.tables["llm_chargeback_lines"]
+    shown = ", ".join(measure_sql(table, table.measures[f"unpriced_{unit}"]) for unit in ("tokens", "requests"))
+    lines = "(values (10, 2), (-7, -1), (0, 0), (null, null)) as lines (unpriced_tokens, unpriced_requests)"
+    with duckdb.connect() as connection:
+        assert connection.execute(f"select {shown} from {lines}").fetchall() == [(10, 2)]
+    assert "IF [unpriced_tokens] < 0 THEN 0 ELSE" in formula(table, table.measures["unpriced_tokens"])
 
 
 def test_names_and_types_for_people() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import duckdb
+import lkml
 import pytest
 import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
+from llm_spend.bi.lookml import project_files
 from llm_spend.bi.semantics import Semantics
 from tests.bi.looker_project import Project
 from tests.conftest import Demo
@@ -99,3 +103,22 @@ def test_every_field_has_a_name_of_its_own_and_says_what_it_means(project: Proje
         fields = [*view["dimensions"], *view.get("dimension_groups", []), *view.get("measures", [])]
         silent = [each["name"] for each in fields if each.get("hidden") != "yes" and not each.get("description")]
         assert silent == [], view["name"]
+
+
+@pytest.mark.parametrize(("destination", "times"), [("snowflake", "datetime"), ("bigquery", "timestamp")])
+def test_times_are_of_the_type_that_the_warehouse_has(semantics: Semantics, destination: str, times: str) -> None:
+    """Looker writes literals of that type, and BigQuery compares no TIMESTAMP with a DATETIME."""
+    kinds = {
+        column.name: column.kind
+        for table in semantics.tables.values()
+        for model in (table.model, *(join.model for join in table.joins))
+        for column in model.columns.values()
+    }
+    found: set[tuple[str, str]] = set()
+    for name, text in project_files(semantics, destination).items():
+        for view in lkml.load(text)["views"] if name.endswith(".view.lkml") else []:
+            for field in [*view.get("dimension_groups", []), *view.get("measures", [])]:
+                if "datatype" in field:
+                    (column,) = re.findall(r"\$\{TABLE\}\.(\w+)", field["sql"])
+                    found.add((kinds[column], field["datatype"]))
+    assert found == {("date", "date"), ("timestamp", times)}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Context, Decimal
 from pathlib import Path
 from xml.etree import ElementTree as XML
 
+import duckdb
 import pytest
 import sqlglot
 from tableaudocumentapi import Datasource
 
-from llm_spend.bi.hyper import extract_writer, select
+from llm_spend.bi.hyper import extract_writer, select, spans
 from llm_spend.bi.manifest import Column
 from llm_spend.bi.semantics import Semantics, Table
 from llm_spend.bi.tableau import data_source, extracted, live_connection
@@ -24,7 +26,7 @@ from tests.conftest import Demo, query
 pytestmark = pytest.mark.slow
 
 # The order in which Tableau's schema of 2026.1 wants the elements of a data source.
-ORDER = ("connection", "aliases", "column", "drill-paths", "folders-common", "layout")
+ORDER = ("connection", "aliases", "column", "column-instance", "drill-paths", "folders-common", "layout", "filter")
 FIELDS = re.compile(r"\[(\w+)\]")
 ENVIRONMENTS = {
     "snowflake": {"SNOWFLAKE_ACCOUNT": "org-account", "SNOWFLAKE_DATABASE": "analytics", "SNOWFLAKE_WAREHOUSE": "bi"},
@@ -128,6 +130,14 @@ def test_live_sources_name_the_tables_of_the_warehouse(semantics: Semantics, des
         connection = live_connection(table, destination, ENVIRONMENTS[destination])
         found = XML.fromstring(data_source(table, connection, tuple(table.model.columns.values())))
         is_whole(found, table)
+        filtered = {each.attrib["column"]: dict(each[0].attrib) for each in found.findall("filter")}
+        fields = {each.attrib["name"]: each.attrib["column"] for each in found.findall("column-instance")}
+        if table.name == "fct_llm_requests":
+            field = "[none:is_of_record:nk]"
+            assert filtered == {field: {"function": "member", "level": field, "member": "true"}}
+            assert fields == {field: "[is_of_record]"}
+        else:
+            assert not filtered and not fields and not table.always_where
         (relation,) = found.findall(".//relation")
         expected = {
             "snowflake": f"[ANALYTICS].[LLM_SPEND].[{table.name.upper()}]",
@@ -168,6 +178,32 @@ def test_text_and_what_is_not_known_come_through(semantics: Semantics, tmp_path:
         )
     assert [row[0] for row in found] == odd
     assert {(row[1], row[2]) for row in found} == {(2**62, None)}
+
+
+def test_days_that_lie_apart_are_few_questions(demo: Demo, semantics: Semantics, tmp_path: Path) -> None:
+    """A clock that was wrong has rows of 1970, and some of the last day that there is."""
+    table = semantics.tables["llm_performance_daily"]
+    asked: list[str] = []
+    with duckdb.connect() as connection:
+        here, there = f"llm_spend.{table.name}", f"demo.llm_spend.{table.name}"
+        connection.execute(f"attach '{demo.database}' as demo (read_only)")
+        connection.execute(f"create schema llm_spend; create table {here} as from {there}")
+        for day in ("date '1970-01-01'", "date '9999-12-31'", "null"):
+            connection.execute(f"insert into {here} select * replace ({day} as usage_date) from {there} limit 3")
+        ((expected,),) = connection.execute(f"select count(*) from {here}").fetchall()
+
+        class Marts:
+            def rows(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+                asked.append(sql)
+                return connection.execute(sql, parameters).fetchall()
+
+        with extract_writer() as writer:
+            assert writer.write(table, Marts(), tmp_path / "apart.hyper") == expected  # type: ignore[arg-type]
+    assert len(asked) == 3, "days with their rows, those without a day, and the rest"
+    days = [date(1970, 1, 1), date(2026, 10, 1), date(2026, 10, 2), date(2026, 10, 3), date(9999, 12, 31)]
+    counts = list(zip(days, [1, 6, 4, 11, 1], strict=True))
+    assert list(spans(counts, 10)) == [(days[0], days[1]), (days[2], days[2]), (days[3], days[3]), (days[4], days[4])]
+    assert list(spans([], 10)) == []
 
 
 def test_a_duckdb_file_is_not_asked_live(demo: Demo, tmp_path: Path) -> None:

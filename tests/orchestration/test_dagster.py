@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,9 +17,10 @@ from llm_spend.build_record import Extent, last_build
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 from llm_spend.load import LoadReport
+from llm_spend.publish import PublishedFile, file_to_publish, publish
 from llm_spend.settings import Settings, SourceSettings, read_settings
 
-from .conftest import Ran
+from .conftest import DAGSTER, Ran
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,8 @@ def test_the_daily_job_builds_every_table_and_tells_every_test(dagster_run: Ran)
 def test_a_few_tables_can_be_built_and_then_nobody_takes_all_for_built(dagster_run: Ran) -> None:
     loads = "select count(*) || ' ' || max(load_id) from llm_spend_raw._dlt_loads where status = 0"
     before = DuckDb(dagster_run.database).query(loads)
+    file = file_to_publish(DuckDb(dagster_run.database), None)
+    published = publish(DuckDb(dagster_run.database), file, wait=0)
     chosen = key("llm_spend", "llm_budget_status")
     with dg.DagsterInstance.ephemeral() as instance:
         job = dagster_run.module.defs.resolve_job_def("daily")
@@ -79,6 +83,10 @@ def test_a_few_tables_can_be_built_and_then_nobody_takes_all_for_built(dagster_r
         assert {each.asset_key for each in result.get_asset_check_evaluations()} == {chosen}
     assert last_build(DuckDb(dagster_run.database), "any", datetime.now()).extent is Extent.EVERYTHING
     assert DuckDb(dagster_run.database).query(loads) == before
+    # Readers keep the last whole build.
+    readers = PublishedFile(file).publication()
+    assert readers and readers.built_at == published.built_at
+    file.unlink()
 
 
 def test_the_schedule_asks_for_the_day_and_the_sensor_for_alerts(dagster_run: Ran, tmp_path: Path) -> None:
@@ -163,6 +171,16 @@ def test_an_api_has_a_partition_a_day_and_earlier_ones_are_asked_again(
 
     openai = [each for each in assets if key("openai", "provider__costs") in each.keys]
     assert dg.materialize(openai, partition_key=today).success
-    range_ = {"dagster/asset_partition_range_start": "2026-10-02", "dagster/asset_partition_range_end": "2026-10-04"}
-    assert dg.materialize(openai, tags=range_).success
-    assert asked == [(since, None, False), (date(2026, 10, 2), date(2026, 10, 4), True)]
+    for end in ("2026-10-04", today):
+        range_ = {"dagster/asset_partition_range_start": "2026-10-02", "dagster/asset_partition_range_end": end}
+        assert dg.materialize(openai, tags=range_).success
+    first = date(2026, 10, 2)
+    assert asked == [(since, None, False), (first, date(2026, 10, 4), True), (first, None, True)]
+
+
+def test_the_instance_tries_a_lost_run_again_and_none_that_failed(tmp_path: Path) -> None:
+    shutil.copy(DAGSTER / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.run_retries_enabled and instance.run_monitoring_enabled
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert not instance.telemetry_enabled

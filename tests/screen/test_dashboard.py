@@ -22,13 +22,13 @@ from streamlit.testing.v1 import AppTest
 
 from llm_spend import cli
 from llm_spend.answers.formats import count, usd
-from llm_spend.answers.marts import Marts, _translated
+from llm_spend.answers.marts import Marts
 from llm_spend.build_record import note, passed_at
 from llm_spend.dashboard import charts, queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters, days_of
 from llm_spend.dashboard.launch import arguments, serve
 from llm_spend.dashboard.queries import UNALLOCATED, Line, Query
-from llm_spend.dashboard.show import exact_money, plain
+from llm_spend.dashboard.show import exact_money, plain, table
 from llm_spend.dashboard.views import PAGES
 from llm_spend.destinations import BigQuery, DuckDb, Snowflake
 from llm_spend.errors import UserError
@@ -46,6 +46,7 @@ pytestmark = pytest.mark.slow
 
 OCTOBER = Days(date(2026, 10, 1), date(2026, 11, 1))
 MINE = Filters(OCTOBER, (("environment", ("production", "prod")), ("user", ("nadia.jensen@eu.northwind.example",))))
+OF_MODELS = Filters(OCTOBER, (("model", ("gpt-4o", "internal-llm-v2")), ("provider", ("openai",))))
 TAGGED = Filters(OCTOBER, (("team", ("platform", UNALLOCATED)),), "environment", ("prod", "staging"))
 # A page that is asked for first waits for the server to import what it needs.
 expect.set_options(timeout=30_000)
@@ -75,11 +76,12 @@ def every_query(dialect: str) -> list[Query]:
     """Each question in each of its forms."""
     line = Line(OCTOBER.first, "x", "direct", "cc", "team", "openai", "gpt", OCTOBER.first)
     found = [
-        queries.extent(),
+        queries.known(),
         queries.tag_keys(OCTOBER),
         queries.tag_values("team", OCTOBER),
         queries.performance(MINE),
-        queries.performance_by_day(MINE, "openai", "gpt", "chat"),
+        queries.performance(OF_MODELS),
+        queries.performance_by_day(OF_MODELS, "openai", "gpt", "chat"),
         queries.budgets(),
         queries.quotas(OCTOBER),
         queries.breaches(OCTOBER),
@@ -116,21 +118,34 @@ def every_query(dialect: str) -> list[Query]:
     return found
 
 
+class Client:
+    """Puts parameters into SQL as the clients of the warehouses do: by Python's %, when there are any."""
+
+    sql = ""
+
+    def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        self.sql = sql % tuple(map(self._quoted, parameters)) if parameters else sql
+        return []
+
+    def _quoted(self, value: Any) -> str:
+        return f"cast('{value}' as date)" if isinstance(value, date) else exp.Literal.string(value).sql()
+
+
 @pytest.mark.parametrize("dialect", ["snowflake", "bigquery"])
 def test_every_question_is_sql_of_the_warehouse(dialect: str, marts: Marts) -> None:
     destination = Snowflake() if dialect == "snowflake" else BigQuery()
     known = Relations(cast(Any, dialect))
     tables: dict[str, dict[str, exp.DataType | None]] = {}
-    for table, column, kind in marts.rows(
+    for name, column, kind in marts.rows(
         "select table_name, column_name, data_type from information_schema.columns where table_schema = 'llm_spend'"
     ):
-        tables.setdefault(table, {})[column] = exp.DataType.build(kind, dialect="duckdb")
-    for table, columns in tables.items():
-        known.add(("", "llm_spend", table), columns)
+        tables.setdefault(name, {})[column] = exp.DataType.build(kind, dialect="duckdb")
+    for name, columns in tables.items():
+        known.add(("", "llm_spend", name), columns)
     for asked in every_query(dialect):
-        sql = _translated(asked.sql, destination)
-        # Parameters are bound by the client: any text stands for one here.
-        statement = Statement("dashboard", "dashboard", sql.replace("?", "'x'"))
+        client = Client()
+        Marts(destination, cast(Any, client)).rows(asked.sql, *asked.parameters)
+        statement = Statement("dashboard", "dashboard", sql := client.sql)
         tree = known.resolve(statement)
         assert [*wrong_words(statement.sql, cast(Any, dialect)), *lint(tree, cast(Any, dialect))] == [], sql
         read = {table.name.lower() for table in sqlglot.parse_one(sql, read=dialect).find_all(exp.Table) if table.db}
@@ -267,6 +282,11 @@ def test_every_page_shows_the_numbers_of_the_tables(served: Path, marts: Marts) 
         found = page_of(path, period="Last 7 days", team="nobody", provider="nobody")
         assert [*found.exception, *found.error, *found.dataframe] == [] and found.info, path
 
+    # What nobody has is kept, and shows nothing: left out, the address would show everybody's numbers.
+    for address in ({"tag": "nobodys", "value": "x"}, {"model": "nobodys"}):
+        found = page_of("usage", **address)
+        assert "nobodys" in found.caption[0].value and [*found.metric, *found.dataframe] == [] and found.info
+
     members = dict(MINE.members)
     found = page_of("usage", environment="prod", user=members["user"][0])
     (prod,) = ask(
@@ -292,6 +312,57 @@ def test_every_page_shows_the_numbers_of_the_tables(served: Path, marts: Marts) 
     assert page_of("chargeback", month="2026-09").metric[0].value == plain(usd(september[0][0]))
 
 
+def test_small_amounts_keep_digits_that_say_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everywhere else, not the two digits of Streamlit's dollars; what is sorted and saved stays a number."""
+    shown: list[Any] = []
+    monkeypatch.setattr("streamlit.dataframe", lambda data, **options: shown.append((data, options)))
+    amounts = [Decimal("1234.5"), Decimal("0.0000444"), Decimal("-0.004"), Decimal(0), None]
+    table([("a", amount) for amount in amounts], {"Name": "text", "Cost": "usd"})
+    ((styled, options),) = shown
+    assert styled.data["Cost"].tolist() == amounts
+    assert [cells[2]["display_value"] for cells in styled._translate(False, False)["body"]] == [
+        "$1,234.50", "$0.000044", "-$0.004", "$0.00", "unknown",
+    ]  # fmt: skip
+    # A format of the column would be shown instead.
+    assert options["column_config"]["Cost"]["type_config"]["format"] is None
+
+
+def test_latency_follows_a_filter_by_a_model_without_a_price(served: Path, marts: Marts) -> None:
+    """Its table has one name for all of them; usage has theirs."""
+    (name,) = (row[0] for row in marts.rows(
+        "select distinct resolved_model from llm_spend.llm_usage_daily where model_id = '(unresolved)'"
+    ))  # fmt: skip
+    for model, found in ((name, {"(unresolved)"}), ("gpt-4o", {"gpt-4o"}), ("nobodys", set())):
+        filters = Filters(OCTOBER, (("model", (model,)),))
+        rows = ask(marts, queries.performance(filters))
+        assert {row[1] for row in rows} == found
+        (total,) = ask(marts, queries.total(filters, "duckdb"))
+        assert sum(row[3] for row in rows) == total[1]
+        for provider, model_id, operation, attempts, *_ in rows:
+            days = ask(marts, queries.performance_by_day(filters, provider, model_id, operation))
+            assert sum(day[5] for day in days) == attempts
+    page = page_of("performance", model=name)
+    assert page.dataframe and "(unresolved)" in page.caption[0].value
+
+
+def test_days_after_the_last_known_one_have_no_average(
+    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is wrong dates usage ahead of its loading."""
+    ahead = tmp_path / "ahead.duckdb"
+    shutil.copy(served, ahead)
+    DuckDb(ahead).execute("update llm_spend.llm_source_health set last_loaded_at = '2026-10-10 12:00:00'")
+    monkeypatch.setenv("LLM_SPEND_DATABASE", str(ahead))
+    page = page_of("overview", period="Chosen days")
+    for days, shown in (
+        ((date(2026, 10, 12), date(2026, 10, 14)), False),
+        ((date(2026, 10, 9), date(2026, 10, 10)), True),
+    ):
+        page.date_input[0].set_value(days).run()
+        (a_day,) = (metric.value for metric in page.metric if metric.label == "A day")
+        assert (a_day != "unknown") is shown and "-" not in a_day
+
+
 def test_what_is_wrong_is_said(served: Path, shown: DuckDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from streamlit import cache_resource
 
@@ -307,7 +378,7 @@ def test_what_is_wrong_is_said(served: Path, shown: DuckDb, tmp_path: Path, monk
     assert "is no published file" in app(shown.database)
     empty, older = tmp_path / "empty.duckdb", tmp_path / "older.duckdb"
     for file, statement in (
-        (empty, "delete from llm_spend.llm_usage_daily"),
+        (empty, "delete from llm_spend.llm_usage_by_team_daily"),
         (older, "alter table llm_spend.llm_usage_daily drop column requests"),
     ):
         shutil.copy(served, file)

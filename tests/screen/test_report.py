@@ -162,6 +162,7 @@ def test_filters_combine_to_what_the_fact_says(demo: Demo, desk: Opened, file: P
     # A third, by pressing a name, and fewer days; the address brings the same to somebody else.
     page.locator("#by-feature").get_by_role("button", name="code-review").click()
     page.get_by_label("From", exact=True).fill("2026-10-12")
+    assert page.get_by_label("Time", exact=True).evaluate("list => list.selectedOptions[0].text") == "these days"
     cost = query(
         demo.database,
         "select sum(cost_usd) from llm_spend.llm_usage_daily where usage_date between '2026-10-12' and '2026-10-31'"
@@ -180,6 +181,40 @@ def test_filters_combine_to_what_the_fact_says(demo: Demo, desk: Opened, file: P
         == query(demo.database, f"select sum(cost_usd) from llm_spend.llm_usage_daily where {MONTH}")[0][0]
     )
     assert page.url == file.as_uri()
+
+
+def test_a_link_with_an_unknown_name_shows_nobodys_usage(desk: Opened, file: Path) -> None:
+    page = desk.page
+    page.goto("about:blank")
+    _open(page, f"{file.as_uri()}#user=nobody&environment={ENVIRONMENT}")
+    assert page.locator("#selected-cost").inner_text() == "-"
+    expect(page.locator("#selection")).to_contain_text("The filters of this page know no user nobody.")
+    expect(page.locator("#by-user tbody tr")).to_have_count(1)
+    # It can be taken off where it was chosen.
+    page.get_by_text("User: nobody").click()
+    page.get_by_role("checkbox", name="nobody").click()
+    page.keyboard.press("Escape")
+    assert _chosen(page) > 0
+    page.get_by_role("button", name="Reset").click()
+    assert desk.console_errors == []
+
+
+def test_models_without_a_price_entry_have_latencies_together(demo: Demo, desk: Opened) -> None:
+    page = desk.page
+    unresolved = "model_id = '(unresolved)'"
+    name = query(demo.database, f"select max(resolved_model) from llm_spend.llm_usage_daily where {unresolved}")[0][0]
+    page.get_by_text("Model: all").click()
+    page.get_by_role("checkbox", name=name, exact=True).check()
+    page.keyboard.press("Escape")
+    attempts = query(
+        demo.database,
+        f"select provider, operation, sum(attempts) from llm_spend.llm_performance_daily where {unresolved} and {MONTH}"
+        " group by 1, 2",
+    )
+    assert {tuple(row[:3]) for row in _cells(page, "table-latency")[1:]} == {
+        (f"{provider} / (unresolved)", operation, f"{number:,}") for provider, operation, number in attempts
+    }
+    page.get_by_role("button", name="Reset").click()
 
 
 def test_tags_dates_and_order_follow_what_is_chosen(demo: Demo, desk: Opened, file: Path) -> None:
@@ -284,6 +319,10 @@ def test_what_is_missing_is_said_and_names_are_only_names(demo: Demo, tmp_path: 
             " where usage_date = '2026-10-05' limit 3",
             [name, name],
         )
+        connection.execute(
+            "insert into llm_spend.llm_usage_by_team_daily from demo.llm_spend.llm_usage_by_team_daily"
+            " where usage_date = '2026-10-05' limit 1"
+        )
         connection.execute("insert into llm_spend.llm_source_health from demo.llm_spend.llm_source_health limit 1")
     written = write_report(DuckDb(database), tmp_path / "little.html", now=NOW)
     with pytest.raises(UserError, match="no usage in September 2026"):
@@ -304,6 +343,8 @@ def test_what_is_missing_is_said_and_names_are_only_names(demo: Demo, tmp_path: 
         ):
             expect(page.get_by_text(said)).to_be_visible()
         opened.screenshot("report-little", full_page=True)
+        page.get_by_label("Divide the chart by").select_option("user")
+        assert page.url == f"{written.file.as_uri()}#by=user"
 
 
 def _data(file: Path) -> str:
@@ -336,7 +377,7 @@ def _cells(page: Page, table: str) -> list[list[str]]:
     cells: list[list[str]] = page.eval_on_selector_all(
         f"#{table} tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"
     )
-    assert len(cells) > 2
+    assert len(cells) > 1
     return cells
 
 

@@ -11,24 +11,28 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
+import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_spend.answers.known import Known, forecast, known_usage
 from llm_spend.answers.marts import open_marts
+from llm_spend.answers.quota_words import subject_words, unit_words
 from llm_spend.destinations import DuckDb
 from llm_spend.months import back, last_day
 from llm_spend.report import headline
-from llm_spend.report.cube import DIMENSIONS, MEASURES, USAGE, Cube, Dimension, Usage, read_usage
+from llm_spend.report.cube import DIMENSIONS, MEASURES, USAGE, Cube, Detail, Dimension, Usage, read_usage
 from llm_spend.report.figures import Sums, parts
 from llm_spend.report.found import Budget
+from llm_spend.report.page import limits
 from llm_spend.report.payload import encoded, pico
 from llm_spend.report.periods import Periods
-from llm_spend.report.tags import OTHER_VALUES, TAGS, read_tags
+from llm_spend.report.tags import OTHER_VALUES, TAGS, Tags, read_tags
 
 MONTH, FIRST = date(2026, 10, 1), date(2025, 10, 1)
 _COLUMNS = ("environment", "team_id", "user_id", "feature_id", "customer_id", "provider", "model_id")
@@ -169,6 +173,45 @@ def test_periods_lie_in_months_and_cover_every_day_once(daily: int, weekly: int)
     for start, days in found.items():
         assert sorted(days) == [start + timedelta(days=place) for place in range((periods.end(start) - start).days + 1)]
         assert periods.end(start).month == start.month
+    # A week begins on Sunday in BigQuery: none is left to the warehouse.
+    for dialect in ("snowflake", "bigquery"):
+        (sql,) = sqlglot.transpile(periods.sql(), read="duckdb", write=dialect)
+        assert "week" not in sql.lower()
+
+
+@pytest.mark.parametrize(
+    ("joint", "single", "said"),
+    [
+        (Detail(None, None, daily=13), None, []),
+        (
+            Detail(None, None, daily=3, weekly=10),
+            None,
+            ["Days before the last 3 months stand together as weeks. Every sum stays exact."],
+        ),
+        (
+            Detail(20, 50, daily=1),
+            Detail(1000, 1000, daily=2),
+            [
+                "With a filter, days before the last month stand together as months. Every sum stays exact.",
+                "Without a filter, days before the last 2 months stand together as months.",
+            ],
+        ),
+        (
+            Detail(10, 30, daily=0, weekly=1),
+            Detail(2000, 2000, daily=13),
+            [
+                "With a filter, days stand together as weeks, those before the last month as months."
+                " Every sum stays exact."
+            ],
+        ),
+        (Detail(2, 4, daily=0), None, ["Days stand together as months. Every sum stays exact."]),
+    ],
+)
+def test_the_page_says_which_days_stand_together(joint: Detail, single: Detail | None, said: list[str]) -> None:
+    singles = {} if single is None else {each.name: Cube((each,), (), single, {}) for each in DIMENSIONS}
+    usage = Usage(Cube(DIMENSIONS, (), joint, {}), singles)
+    found: Any = SimpleNamespace(usage=usage, tags=Tags((), {}, 0), series_left_out=0)
+    assert list(limits(found)) == said
 
 
 def test_the_forecast_is_that_of_budgets() -> None:
@@ -198,6 +241,59 @@ def test_the_budget_of_the_month_is_everyones_else_those_of_a_rule() -> None:
     found = headline.month_budget((*teams, *everyone), MONTH)
     assert found and found.is_for_everyone and (found.rule_id, found.budget_usd) == ("tight", Decimal("50"))
     assert headline.month_budget((budget("old", "*", "*", "50", date(2026, 9, 1)),), MONTH) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (datetime(2026, 10, 1), datetime(2026, 11, 1)),
+        (datetime(2026, 9, 30, 22), datetime(2026, 10, 31, 23)),  # Berlin
+        (datetime(2026, 10, 1, 4), datetime(2026, 11, 1, 4)),  # New York
+        (datetime(2026, 9, 30, 10), datetime(2026, 10, 31, 10)),  # Kiritimati
+    ],
+)
+def test_a_month_of_any_zone_is_one_month(start: datetime, end: datetime) -> None:
+    budget = Budget("b", "*", "*", "cost_per_month", start, end, Decimal(9), Decimal(1), None, None, "ok", True)
+    assert headline.month_budget((budget,), MONTH)
+    months = [back(MONTH, number) for number in (1, 0, -1)]
+    assert [budget.begins(month) for month in months] == [False, True, False]
+    assert [budget.has_part_in(month) for month in months] == [False, True, False]
+
+
+def test_a_budget_is_in_each_month_that_has_a_day_of_it() -> None:
+    def months(start: datetime, end: datetime | None) -> list[int]:
+        each = Budget("b", "*", "*", None, start, end, Decimal(9), Decimal(1), None, None, "ok", True)
+        return [month.month for month in (back(MONTH, 1), MONTH, back(MONTH, -1)) if each.has_part_in(month)]
+
+    assert months(datetime(2026, 10, 31), datetime(2026, 11, 1)) == [10]
+    assert months(datetime(2026, 10, 31, 23), datetime(2026, 11, 1, 23)) == [11]
+    assert months(datetime(2026, 10, 26), datetime(2026, 11, 2)) == [10, 11]
+    assert months(datetime(2026, 10, 5), None) == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("subject_type", "subject", "words"),
+    [
+        ("*", "*", "everyone"),
+        ("user", "*", "everyone"),
+        ("team", "search", "team search"),
+        ("virtualaccount", "ci", "virtual account ci"),
+        ("cost_center", "50% | x", "cost center 50% | x"),
+        ("metadata.project_id", "7", "project id 7"),
+        ("user|metadata.project_id", "ann|7%7C50%25", "user ann, project id 7|50%"),
+        ("rule", "both-teams", "all that the rule names"),
+    ],
+)
+def test_a_counter_in_words(subject_type: str, subject: str, words: str) -> None:
+    assert subject_words(subject_type, subject) == words
+
+
+def test_a_unit_in_words() -> None:
+    assert [unit_words(unit) for unit in ("tokens_per_day", "cost_per_30d", None)] == [
+        "tokens per day",
+        "cost per 30d",
+        "",
+    ]
 
 
 def test_parts_add_up_and_the_unknown_come_last() -> None:

@@ -1,7 +1,7 @@
 """Assets of what is loaded: for every source that is configured one step, for every raw table it fills one asset.
 
-A source with an API has a partition a day. The newest one stands for a load as the scheduler's: everything that is not
-there yet and what may have changed since. Earlier ones ask anew for just those days.
+A source with an API has a partition a day. The newest one alone stands for a load as the scheduler's: everything that
+is not there yet and what may have changed since. All others, and a range of them, ask anew for just those days.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,15 +96,19 @@ def _loaded(
     days: dg.DailyPartitionsDefinition | None,
     place: Place,
 ) -> LoadReport:
-    until = None
-    if entry.api and days and context.partition_key_range.end != days.get_last_partition_key():
-        until = date.fromisoformat(context.partition_key_range.end)
-        entry = entry.model_copy(update={"since": date.fromisoformat(context.partition_key_range.start)})
+    until, again = None, False
+    if entry.api and days:
+        chosen, today = context.partition_key_range, days.get_last_partition_key()
+        again = (chosen.start, chosen.end) != (today, today)
+        if again:
+            entry = entry.model_copy(update={"since": date.fromisoformat(chosen.start)})
+            # Today has no end yet.
+            until = None if chosen.end == today else date.fromisoformat(chosen.end)
     report = load_source(
         entry,
         place.destination,
         until=until,
-        again=until is not None,
+        again=again,
         keep_raw_text=place.settings.keep_quarantined_text,
         observe=context.log.info,
     )

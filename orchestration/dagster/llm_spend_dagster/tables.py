@@ -70,8 +70,10 @@ def table_assets(place: Place, writers: Mapping[str, Sequence[dg.AssetKey]]) -> 
             messages = [redact(message) for message in (*report.failures, *report.failed_tests)]
             # What a test finds is there again the next time.
             raise dg.Failure("\n".join(messages[:_SHOWN]), allow_retries=bool(report.failures or report.skipped))
-        with told():
-            republish(destination, settings.published_file, wait=settings.lock_timeout_seconds)
+        # A few tables are no build that readers could be given.
+        if not context.is_subset:
+            with told():
+                republish(destination, settings.published_file, wait=settings.lock_timeout_seconds)
 
     return tables
 

@@ -141,7 +141,7 @@ def made_of(measure: Measure) -> str:
         case Ratio(numerator, denominator):
             divisor = f"({denominator})" if " " in denominator else denominator
             return f"`{numerator} / {divisor}`"
-        case Aggregate(function, column, percentile, where, unless):
+        case Aggregate(function, column, percentile, where, unless, negative_as_zero):
             name = f"`{column.name}`" if column else "rows"
             if function == "count":
                 text = "number of rows"
@@ -149,6 +149,7 @@ def made_of(measure: Measure) -> str:
                 text = f"{percentile} % of {name} do not exceed it"
             else:
                 text = f"{_FUNCTIONS[function]} {name}"
+            text += ", below 0 as 0" if negative_as_zero else ""
             return text + _conditions(" where ", where) + _conditions(" unless ", unless)
 
 

@@ -92,8 +92,8 @@ def panel_sql(tile: Tile, filters: Iterable[Dimension], destination: str) -> str
     where = [condition_sql(name, value) for name, value in (*table.always_where.items(), *tile.where.items())]
     if table.time and not tile.any_time:
         where += [f"{table.time} >= {_day('from')}", f"{table.time} <= {_day('to')}"]
-    marks = {each.name: f"__{each.name}__" for each in filters if table.dimension(each.name)}
-    where += [f"('{_ALL}' in ('{mark}') or {name} in ('{mark}'))" for name, mark in marks.items()]
+    marks = {each.name: f"('__{each.name}__')" for each in filters if table.dimension(each.name)}
+    where += [f"('{_ALL}' in {mark} or {name} in {mark})" for name, mark in marks.items()]
     sql = f"select {', '.join(columns)} from {table.model.schema}.{table.name}"
     sql += f" where {' and '.join(where)}" if where else ""
     if tile.by:
@@ -103,14 +103,22 @@ def panel_sql(tile: Tile, filters: Iterable[Dimension], destination: str) -> str
             sql += f'"{tile.by[0]}"{" desc" if tile.chart == "table" else ""}'
         else:
             sql += f'"{tile.measures[0]}" desc nulls last limit {_MOST_MEMBERS}'
-    return _filled(_in_dialect(sql, destination), marks)
+    return _filled(_in_dialect(sql, destination), marks, destination)
 
 
 def _shown_sql(table: Table, measure: Measure) -> str:
-    """Grafana counts in floating point; so what it gets is that of the exact number, not the other way round."""
+    """Grafana counts in floating point; so what it gets is that of the exact number, not the other way round.
+
+    A count is cast as well: DuckDB's sums of integers are too wide for the plug-in, which shows them as text.
+    """
     sql = measure_sql(table, measure)
-    is_exact = measure.format == "count" or measure.format is None
-    return sql if is_exact else f"cast({sql} as double)"
+    match measure.format:
+        case None:
+            return sql
+        case "count":
+            return f"cast({sql} as bigint)"
+        case _:
+            return f"cast({sql} as double)"
 
 
 def _day(end: str) -> str:
@@ -118,10 +126,16 @@ def _day(end: str) -> str:
     return f"cast(substr('${{__{end}:date:iso}}', 1, 10) as date)"
 
 
-def _filled(sql: str, marks: Mapping[str, str]) -> str:
+def _filled(sql: str, marks: Mapping[str, str], destination: str) -> str:
+    """SQL with Grafana's variables, whose values may have quotes in them."""
     for name, mark in marks.items():
-        sql = sql.replace(f"'{mark}'", f"${{{name}:sqlstring}}")
+        sql = sql.replace(mark, _values(f"${{{name}:%s}}", destination))
     return sql
+
+
+def _values(variable: str, destination: str) -> str:
+    """Chosen values to look in: a list in brackets where text doubles a quote, but BigQuery escapes it as JSON does."""
+    return f"UNNEST({variable % 'json'})" if destination == "bigquery" else f"({variable % 'sqlstring'})"
 
 
 def _in_dialect(sql: str, destination: str) -> str:
@@ -169,7 +183,7 @@ def _filter_variable(table: Table, dimension: Dimension, destination: str) -> No
         "multi": True,
         "includeAll": True,
         # Grafana puts it into the SQL as it is.
-        "allValue": f"'{_ALL}'",
+        "allValue": f'["{_ALL}"]' if destination == "bigquery" else f"'{_ALL}'",
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "options": [],
     }

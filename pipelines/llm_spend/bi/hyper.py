@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +16,8 @@ from llm_spend.bi.semantics import Table, condition_sql
 from llm_spend.bi.tableau import EXTRACT_SCHEMA, extracted
 from llm_spend.errors import UserError
 
-# Rows of so many days are in memory at a time.
-_DAYS = 7
+# So many rows are in memory at a time, or those of one day if it has more.
+_ROWS = 50_000
 # The first version of the file that has decimals of more than 18 digits; Tableau reads it since 2023.1.
 _VERSION = "3"
 
@@ -95,15 +95,28 @@ def _rows(table: Table, columns: tuple[Column, ...], marts: Marts) -> Iterator[l
     if not table.time:
         yield marts.rows(sql)
         return
-    at = f"{table.name}.{table.time}"
-    ((first, last),) = marts.rows(f"select min({at}), max({at}) from {MARTS}.{table.name}")
+    day = f"{table.name}.{table.time}"
+    if table.model.columns[table.time].kind == "timestamp":
+        day = f"cast({day} as date)"
+    counts = marts.rows(f"select {day}, count(*) from {MARTS}.{table.name} group by 1 order by 1")
     joined = "and" if " where " in sql else "where"
-    yield marts.rows(f"{sql} {joined} {at} is null")
-    day = _day(first)
-    while day is not None and day <= _day(last):
-        until = day + timedelta(days=_DAYS)
-        yield marts.rows(f"{sql} {joined} {at} >= ? and {at} < ?", day, until)
-        day = until
+    if any(at is None for at, _ in counts):
+        yield marts.rows(f"{sql} {joined} {day} is null")
+    for first, last in spans([(at, count) for at, count in counts if at is not None], _ROWS):
+        yield marts.rows(f"{sql} {joined} {day} >= ? and {day} <= ?", first, last)
+
+
+def spans(counts: Iterable[tuple[date, int]], most: int) -> Iterator[tuple[date, date]]:
+    """First and last day of parts with at most so many rows, or of one day; `counts` are in the order of days."""
+    first = last = None
+    held = 0
+    for day, count in counts:
+        if first and last and held + count > most:
+            yield first, last
+            first, held = None, 0
+        first, last, held = first or day, day, held + count
+    if first and last:
+        yield first, last
 
 
 def _as_csv(value: Any) -> str:
@@ -119,10 +132,6 @@ def _as_csv(value: Any) -> str:
             return f"{value:f}"
         case _:
             return str(value)
-
-
-def _day(at: date | datetime | None) -> Any:
-    return at.date() if isinstance(at, datetime) else at
 
 
 def _type(column: Column) -> Any:

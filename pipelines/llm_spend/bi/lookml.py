@@ -59,10 +59,12 @@ _TAG_LIST = {"type": "tag_list", "display": "popover"}
 Node = dict[str, Any]
 
 
-def project_files(semantics: Semantics) -> Mapping[str, str]:
-    """The files of the project, by path."""
+def project_files(semantics: Semantics, destination: str) -> Mapping[str, str]:
+    """The files of the project, by path. Tables of DuckDB are written as for Snowflake: Looker reads no such file."""
     schema = next(iter(semantics.tables.values())).model.schema
-    views = dict(_views(semantics, schema))
+    # What Looker calls a time without a zone: BigQuery's DATETIME compares with none of its TIMESTAMPs.
+    times = "timestamp" if destination == "bigquery" else "datetime"
+    views = dict(_views(semantics, schema, times))
     return {
         "manifest.lkml": _manifest(schema),
         f"{PROJECT}.model.lkml": _HEADER + _dump(_model(semantics)),
@@ -134,15 +136,15 @@ def _join(table: Table, join: Join) -> Node:
     }
 
 
-def _views(semantics: Semantics, schema: str) -> Iterator[tuple[str, Node]]:
+def _views(semantics: Semantics, schema: str, times: str) -> Iterator[tuple[str, Node]]:
     for table in semantics.tables.values():
-        yield table.name, _view(table, schema)
+        yield table.name, _view(table, schema, times)
     joined = {(table.name, join.model.name): join for table in semantics.tables.values() for join in table.joins}
     for name in dict.fromkeys(name for _, name in joined):
-        yield name, _joined_view([join for (_, there), join in joined.items() if there == name], schema)
+        yield name, _joined_view([join for (_, there), join in joined.items() if there == name], schema, times)
 
 
-def _view(table: Table, schema: str) -> Node:
+def _view(table: Table, schema: str, times: str) -> Node:
     fields = {dimension.name: _field(dimension.column) for dimension in table.dimensions}
     fields |= {name: name for name in table.measures}
     return {
@@ -153,18 +155,18 @@ def _view(table: Table, schema: str) -> Node:
             _primary_key(table.model),
             *(_dimension(each) for each in table.dimensions if not _is_time(each.column)),
         ],
-        "dimension_groups": [_dimension_group(each) for each in table.dimensions if _is_time(each.column)],
-        "measures": [_measure(measure) for measure in table.measures.values()],
+        "dimension_groups": [_dimension_group(each, times) for each in table.dimensions if _is_time(each.column)],
+        "measures": [_measure(measure, times) for measure in table.measures.values()],
         "sets": [{"name": "detail", "fields": [fields[name] for name in table.drill]}],
     }
 
 
-def _joined_view(joins: list[Join], schema: str) -> Node:
+def _joined_view(joins: list[Join], schema: str, times: str) -> Node:
     """A dimension table, with the columns that any explore shows and, unseen, those that it is joined by."""
     model = joins[0].model
     shown = {dimension.name: dimension for join in joins for dimension in join.dimensions}
     unseen = [Dimension(model.columns[name], name, "") for name in joins[0].by if name not in shown]
-    times = [
+    validity = [
         Dimension(model.columns[name], name, "")
         for name in ("valid_from", "valid_to")
         if any(j.valid_on for j in joins)
@@ -177,7 +179,7 @@ def _joined_view(joins: list[Join], schema: str) -> Node:
             *({**_dimension(each), "hidden": "yes"} for each in unseen),
             *map(_dimension, shown.values()),
         ],
-        "dimension_groups": [{**_dimension_group(each), "hidden": "yes"} for each in times],
+        "dimension_groups": [{**_dimension_group(each, times), "hidden": "yes"} for each in validity],
     }
 
 
@@ -212,7 +214,7 @@ def _dimension(dimension: Dimension) -> Node:
     return {**node, "type": "yesno" if is_flag else _TYPES[column.kind], "sql": f"${{TABLE}}.{column.name}"}
 
 
-def _dimension_group(dimension: Dimension) -> Node:
+def _dimension_group(dimension: Dimension, times: str) -> Node:
     """Looker writes the timeframe behind the label: Usage Date, Usage Month."""
     column = dimension.column
     label = dimension.label
@@ -221,7 +223,7 @@ def _dimension_group(dimension: Dimension) -> Node:
     node: Node = {"name": _group(column.name), "label": label, "description": _text(column.description)}
     return node | {
         "type": "time",
-        "datatype": "date" if column.kind == "date" else "datetime",
+        "datatype": "date" if column.kind == "date" else times,
         # Dates and times are those of UTC for everybody; a converted one would be of another day.
         "convert_tz": "no",
         "timeframes": list(_DATE_FRAMES if column.kind == "date" else _TIME_FRAMES),
@@ -229,13 +231,13 @@ def _dimension_group(dimension: Dimension) -> Node:
     }
 
 
-def _measure(measure: Measure) -> Node:
+def _measure(measure: Measure, times: str) -> Node:
     node: Node = {
         "name": measure.name,
         "label": measure.label,
         "group_label": measure.group,
         "description": _text(measure.description),
-        **_measure_sql(measure),
+        **_measure_sql(measure, times),
         "drill_fields": ["detail*"],
     }
     if measure.format:
@@ -243,16 +245,16 @@ def _measure(measure: Measure) -> Node:
     return node | ({"hidden": "yes"} if measure.is_hidden else {})
 
 
-def _measure_sql(measure: Measure) -> Node:
+def _measure_sql(measure: Measure, times: str) -> Node:
     match measure.definition:
         case Ratio(numerator, denominator):
             parts = [in_terms(each, lambda name: f"${{{name}}}") for each in (numerator, denominator)]
             return {"type": "number", "sql": f"({parts[0]}) / NULLIF({parts[1]}, 0)"}
         case Aggregate() as aggregate:
-            return _aggregate(aggregate)
+            return _aggregate(aggregate, times)
 
 
-def _aggregate(aggregate: Aggregate) -> Node:
+def _aggregate(aggregate: Aggregate, times: str) -> Node:
     operand = operand_sql(aggregate, lambda name: f"${{TABLE}}.{name}")
     column = aggregate.column
     match aggregate.function:
@@ -269,9 +271,9 @@ def _aggregate(aggregate: Aggregate) -> Node:
             return {"type": "number", "sql": f"SUM({operand})"}
         case function:
             if column and _is_time(column):
-                kind = "date" if column.kind == "date" else "date_time"
-                convert = {"datatype": "date"} if column.kind == "date" else {}
-                return {"type": kind, **convert, "convert_tz": "no", "sql": f"{function.upper()}({operand})"}
+                kind, datatype = ("date", "date") if column.kind == "date" else ("date_time", times)
+                sql = f"{function.upper()}({operand})"
+                return {"type": kind, "datatype": datatype, "convert_tz": "no", "sql": sql}
             return {"type": function, "sql": operand}
 
 

@@ -122,9 +122,9 @@ def _test(metadata: Mapping[str, Any]) -> _Test:
 
 def _manifest(built: Path) -> bytes:
     """That of the last build, if it was of these models; else of a copy that is parsed now, which takes seconds."""
-    written = built / "target" / "manifest.json"
-    if written.exists() and _described(built) == _described(project_dir()):
-        return written.read_bytes()
+    written = _written(built / "target" / "manifest.json")
+    if written and _described(built) == _described(project_dir()):
+        return written
     with TemporaryDirectory(prefix="llm_spend_") as folder:
         project = prepare_project(Path(folder), None)
         # Nothing has this tag, so nothing is compiled: dbt parses, and writes what it parsed.
@@ -139,6 +139,16 @@ def _manifest(built: Path) -> bytes:
             )
             process.end()
         return (project / "target" / "manifest.json").read_bytes()
+
+
+def _written(manifest: Path) -> bytes | None:
+    """What a build wrote. None without one, and while one that runs now has written a part: nobody waits for it."""
+    try:
+        content = manifest.read_bytes()
+        orjson.loads(content)
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    return content
 
 
 def _described(project: Path) -> Mapping[Path, bytes]:

@@ -52,6 +52,7 @@ class _MeasureSpec(_Strict):
     percentile: int | None = None
     where: dict[str, Scalar] = {}
     unless: dict[str, Scalar] = {}
+    negative_as_zero: bool = False
     numerator: str | None = None
     denominator: str | None = None
 
@@ -63,6 +64,8 @@ class _MeasureSpec(_Strict):
             raise ValueError(f"{self.label}: a count is of rows, all else of a column")
         if (self.aggregate == "percentile") != (self.percentile is not None):
             raise ValueError(f"{self.label}: a percentile, and nothing else, says which")
+        if self.negative_as_zero and not self.of:
+            raise ValueError(f"{self.label}: only a column can be negative")
         return self
 
 
@@ -109,13 +112,17 @@ class _Description(_Strict):
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A function of the rows `where` all conditions hold, `unless` one of the others does; `count` is of rows."""
+    """A function of the rows `where` all conditions hold, `unless` one of the others does; `count` is of rows.
+
+    With `negative_as_zero` a row below 0 takes nothing from the others.
+    """
 
     function: Function
     column: Column | None
     percentile: int | None
     where: Conditions
     unless: Conditions
+    negative_as_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,6 +283,9 @@ def names_in(expression: str) -> tuple[str, ...]:
 def operand_sql(aggregate: Aggregate, column: Callable[[str], str] = str) -> str:
     """What is added up: the column, and NULL for rows that do not count; 1 for a count."""
     of = column(aggregate.column.name) if aggregate.column else "1"
+    if aggregate.negative_as_zero:
+        # Not greatest(): the dialects differ in what it makes of NULL.
+        of = f"case when {of} < 0 then 0 else {of} end"
     conditions = [condition_sql(column(name), value) for name, value in aggregate.where.items()]
     excluded = [f"when {condition_sql(column(name), value)} then null " for name, value in aggregate.unless.items()]
     if not conditions and not excluded:
@@ -375,7 +385,7 @@ def _measure(model: Model, name: str, spec: _MeasureSpec) -> Measure:
     if spec.aggregate:
         _known(model, (*spec.where, *spec.unless, *([spec.of] if spec.of else [])))
         of = model.columns[spec.of] if spec.of else None
-        definition = Aggregate(spec.aggregate, of, spec.percentile, spec.where, spec.unless)
+        definition = Aggregate(spec.aggregate, of, spec.percentile, spec.where, spec.unless, spec.negative_as_zero)
     else:
         definition = Ratio(spec.numerator or "", spec.denominator or "")
     return Measure(name, spec.label, spec.group, spec.description, spec.format, definition)

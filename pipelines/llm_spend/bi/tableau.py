@@ -144,11 +144,17 @@ def data_source(table: Table, connection: Connection, columns: tuple[Column, ...
         source.append(_field(name, name, kind, is_hidden=True))
     for measure in calculated:
         source.append(_calculation(table, measure))
+    # An extract without the column has the rows that count, and no others.
+    filters = {name: value for name, value in table.always_where.items() if name in names}
+    for name in filters:
+        source.append(_instance(name))
     _hierarchies(source, table)
     _folders(source, table, dimensions)
     XML.SubElement(
         source, "layout", {"dim-ordering": "alphabetic", "measure-ordering": "alphabetic", "show-structure": "true"}
     )
+    for name, value in filters.items():
+        source.append(_filter(name, value))
     XML.indent(source)
     return f"<?xml version='1.0' encoding='utf-8' ?>\n{XML.tostring(source, encoding='unicode')}\n".encode()
 
@@ -176,8 +182,9 @@ def formula(table: Table, measure: Measure) -> str:
         case Ratio(numerator, denominator):
             parts = [in_terms(each, lambda name: _used(table, name)) for each in (numerator, denominator)]
             return f"({parts[0]}) / ({parts[1]})"
-        case Aggregate(function, column, percentile, where, unless):
+        case Aggregate(function, column, percentile, where, unless, negative_as_zero):
             of = f"[{column.name}]" if column else "1"
+            of = f"(IF {of} < 0 THEN 0 ELSE {of} END)" if negative_as_zero else of
             conditions = [_condition(name, value) for name, value in where.items()]
             # What is not known is not excluded: NOT of NULL would be NULL.
             conditions += [f"IFNULL(NOT {_condition(name, value)}, TRUE)" for name, value in unless.items()]
@@ -207,6 +214,28 @@ def _condition(name: str, value: Scalar) -> str:
             return f"([{name}] = '{text}')"
 
 
+def _instance(name: str) -> XML.Element:
+    """The values of a field one by one, which is what a filter is of."""
+    return XML.Element(
+        "column-instance",
+        {"column": f"[{name}]", "derivation": "None", "name": f"[none:{name}:nk]", "pivot": "key", "type": "nominal"},
+    )
+
+
+def _filter(name: str, value: Scalar) -> XML.Element:
+    """One of the data source, so that nobody who uses it sees other rows. Only text is quoted: Tableau drops others."""
+    match value:
+        case None:
+            member = "%null%"
+        case bool():
+            member = str(value).lower()
+        case str():
+            member = f'"{value}"'
+    node = XML.Element("filter", {"class": "categorical", "column": f"[none:{name}:nk]"})
+    XML.SubElement(node, "groupfilter", function="member", level=f"[none:{name}:nk]", member=member)
+    return node
+
+
 def _dimensions(table: Table) -> Iterator[Dimension]:
     yield from table.dimensions
     for join in table.joins:
@@ -227,7 +256,7 @@ def _own_columns(table: Table) -> Iterator[Column]:
 def _plain_column(measure: Measure) -> Column | None:
     """The column that a measure is the aggregate of, without conditions and under the column's own name."""
     match measure.definition:
-        case Aggregate(function, column, None, where, unless) if column and function in _AGGREGATIONS:
+        case Aggregate(function, column, None, where, unless, False) if column and function in _AGGREGATIONS:
             return column if column.name == measure.name and not where and not unless else None
         case _:
             return None

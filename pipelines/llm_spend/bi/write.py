@@ -35,10 +35,13 @@ def export_looker(destination: Destination, folder: Path, manifest: Path | None 
     from llm_spend.bi import lookml
 
     semantics = _semantics(destination, manifest)
-    files = _write(folder, {name: text.encode() for name, text in lookml.project_files(semantics).items()})
+    contents = lookml.project_files(semantics, destination.name)
+    files = _write(folder, {name: text.encode() for name, text in contents.items()})
     notes = list(_left_out(semantics))
     if destination.name == "duckdb":
-        notes.append("Looker reads Snowflake and BigQuery, not DuckDB files: the project is for the same tables there.")
+        notes.append(
+            "Looker reads no DuckDB files: this is for Snowflake, and for BigQuery with --destination bigquery."
+        )
     notes.append(f"Say in manifest.lkml, or in a project that imports it, what {lookml.CONNECTION} is.")
     return Written(files, tuple(notes), {})
 

@@ -75,10 +75,6 @@ class Filters:
         kept = tuple((name, values) for name, values in self.members if name in dimensions)
         return Filters(self.days, kept)
 
-    def without_tag(self) -> Filters:
-        """The same for any tag."""
-        return replace(self, tag_key=None, tag_values=())
-
 
 def days_of(period: Period, first: date, last: date, chosen: tuple[date, ...] = ()) -> Days:
     """The days of a period, seen from the last day with usage; `chosen` are the first and last of "Chosen days"."""

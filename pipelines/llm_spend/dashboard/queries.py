@@ -16,6 +16,7 @@ from llm_spend.dashboard.filters import Days, Filters
 from llm_spend.months import next_month
 
 UNALLOCATED = "(unallocated)"
+UNRESOLVED = "(unresolved)"
 OTHERS = "(others)"
 MOST_MEMBERS = 1_000
 PAGE = 100
@@ -73,7 +74,7 @@ _DAILY_COLUMNS: Mapping[str, str] = {
     "user": "user_id",
     "feature": "feature_id",
     "customer": "customer_id",
-    "model": "case when model_id = '(unresolved)' then resolved_model else model_id end",
+    "model": f"case when model_id = '{UNRESOLVED}' then resolved_model else model_id end",
     "provider": "provider",
 }
 _REQUEST_COLUMNS: Mapping[str, str] = {
@@ -81,7 +82,7 @@ _REQUEST_COLUMNS: Mapping[str, str] = {
     "model": "coalesce(model_id, resolved_model, '(unknown)')",
     "provider": "coalesce(provider, '(unknown)')",
 }
-_PERFORMANCE_COLUMNS: Mapping[str, str] = {"model": "model_id", "provider": "provider"}
+_PERFORMANCE_COLUMNS: Mapping[str, str] = {"provider": "provider"}
 
 
 def _member(dimension: str) -> str:
@@ -164,6 +165,7 @@ def _where(filters: Filters, columns: Mapping[str, str], dialect: str) -> tuple[
 
 
 def _days(days: Days) -> list[Any]:
+    """For comparisons with a date: BigQuery compares no time with it."""
     return [days.first, days.end]
 
 
@@ -311,7 +313,7 @@ def tag_values(key: str, days: Days) -> Query:
 
 def performance(filters: Filters) -> Query:
     """Provider, model, operation: attempts, failed ones, with a latency, lowest and highest percentiles of a day."""
-    where, parameters = _where(filters.only("provider", "model"), _PERFORMANCE_COLUMNS, "")
+    where, parameters, tables = _performance(filters)
     ranges = ", ".join(
         f"min({name}), max({name})" for name in ("p50_latency_ms", "p90_latency_ms", "p99_latency_ms", "p50_ttft_ms")
     )
@@ -327,13 +329,13 @@ def performance(filters: Filters) -> Query:
         order by tried desc, provider, model_id, operation
         """,
         parameters,
-        frozenset({"llm_performance_daily"}),
+        tables,
     )
 
 
 def performance_by_day(filters: Filters, provider: str, model_id: str, operation: str) -> Query:
     """Day, p50, p90 and p99 of the latency, p50 of the time to the first token, attempts and failed ones."""
-    where, parameters = _where(filters.only("provider", "model"), _PERFORMANCE_COLUMNS, "")
+    where, parameters, tables = _performance(filters)
     return Query(
         f"""
         select
@@ -343,7 +345,24 @@ def performance_by_day(filters: Filters, provider: str, model_id: str, operation
         order by usage_date
         """,
         (*parameters, provider, model_id, operation),
-        frozenset({"llm_performance_daily"}),
+        tables,
+    )
+
+
+def _performance(filters: Filters) -> Query:
+    """What of llm_performance_daily the filters let through, as a condition.
+
+    It calls all models that are in no price list `(unresolved)`: what filters call them is looked up in the usage.
+    """
+    where, parameters = _where(filters.only("provider"), _PERFORMANCE_COLUMNS, "")
+    models = dict(filters.members).get("model")
+    if models is None:
+        return Query(where, parameters, frozenset({"llm_performance_daily"}))
+    of_names, names = _where(filters.only("model"), _DAILY_COLUMNS, "")
+    return Query(
+        f"{where} and model_id in (select model_id from {MARTS}.llm_usage_daily where {of_names})",
+        (*parameters, *names),
+        frozenset({"llm_performance_daily", "llm_usage_daily"}),
     )
 
 
@@ -374,7 +393,7 @@ def quotas(days: Days) -> Query:
             max(used_ratio) as highest, max(used) as most_used, max(window_start) as newest,
             cast(sum(case when is_reliable then 0 else 1 end) as bigint) as unreliable
         from llm_spend.llm_quota_usage
-        where window_start >= ? and window_start < ?
+        where cast(window_start as date) >= ? and cast(window_start as date) < ?
         group by rule_id, subject_type, subject, unit, limit_to
         order by breached desc, highest desc nulls last, rule_id, subject
         limit {MOST_MEMBERS}
@@ -392,7 +411,7 @@ def breaches(days: Days) -> Query:
             breached_at, rule_id, subject_type, subject, unit, limit_to, used, overage, observed_blocks, detected_at,
             breach_request_key
         from llm_spend.llm_quota_breaches
-        where voided_at is null and breached_at >= ? and breached_at < ?
+        where voided_at is null and cast(breached_at as date) >= ? and cast(breached_at as date) < ?
         order by breached_at desc, rule_id, subject
         limit {MOST_MEMBERS}
         """,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from llm_spend.answers.formats import printable, ratio, usd
+from llm_spend.answers.formats import day, moment, printable, ratio, usd
 from llm_spend.destinations.base import Row
 from llm_spend.errors import UserError
 from llm_spend.log import redact
@@ -20,6 +20,7 @@ from llm_spend.log import redact
 Kind = Literal["text", "usd", "exact_usd", "count", "number", "milliseconds", "share", "day", "moment", "flag"]
 UNKNOWN = "unknown"
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#~$:|!&])")
+_WRITTEN: Mapping[Kind, Callable[[Any], str]] = {"usd": usd, "day": day, "moment": moment}
 _ROW_HEIGHT = 35
 _HEIGHT, _HEIGHT_TO_CHOOSE = 560, 385
 """Of a table at most; of one that rows are chosen from, so that what follows from it is still in sight."""
@@ -133,6 +134,11 @@ def table(
             frame[name] = [None if amount is None else f"{amount:f}" for amount in frame[name]]
         elif kind == "milliseconds":
             frame[name] = [None if length is None else round(length) for length in frame[name]]
+    # Styled, since no format of a column has enough digits for a thousandth of a cent beside thousands of dollars. It
+    # writes every cell; where a column has a format of its own, that one is seen.
+    written = frame.style.format(
+        {name: _WRITTEN[kind] for name, kind in columns.items() if kind in _WRITTEN}, na_rep=UNKNOWN
+    )
     options: dict[str, Any] = {
         "hide_index": True,
         "placeholder": UNKNOWN,
@@ -140,9 +146,9 @@ def table(
         "height": min(_ROW_HEIGHT * (len(rows) + 1) + 3, _HEIGHT if key is None else _HEIGHT_TO_CHOOSE),
     }
     if key is None:
-        st.dataframe(frame, **options)
+        st.dataframe(written, **options)
         return None
-    event = st.dataframe(frame, **options, key=key, on_select="rerun", selection_mode="single-row")
+    event = st.dataframe(written, **options, key=key, on_select="rerun", selection_mode="single-row")
     chosen = event["selection"]["rows"]
     # What was chosen may be of a longer table that stood here before.
     return chosen[0] if chosen and chosen[0] < len(rows) else None
@@ -151,7 +157,7 @@ def table(
 def _column(kind: Kind) -> Any:
     match kind:
         case "usd":
-            return st.column_config.NumberColumn(format="dollar")
+            return st.column_config.NumberColumn()
         case "exact_usd":
             return st.column_config.TextColumn(alignment="right")
         case "count" | "milliseconds":

@@ -13,7 +13,7 @@ from llm_spend.answers.known import Known, known_usage
 from llm_spend.dashboard import queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters, Period, days_of
 from llm_spend.dashboard.show import plain
-from llm_spend.dashboard.store import Store, current_state
+from llm_spend.dashboard.store import Store, open_store
 from llm_spend.dashboard.view import View
 from llm_spend.errors import UserError
 
@@ -38,7 +38,13 @@ def _filters(store: Store, extent: Days, known: Known) -> Filters:
     found = store.ask(*(queries.members(name, extent) for name in names), queries.tag_keys(extent))
     members = {name: _choose(name, [row[0] for row in rows]) for name, rows in zip(names, found, strict=False)}
     key = st.selectbox(
-        "Tag", [row[0] for row in found[-1]], index=None, placeholder="Any", key="tag", bind="query-params"
+        "Tag",
+        [row[0] for row in found[-1]],
+        index=None,
+        placeholder="Any",
+        key="tag",
+        accept_new_options=True,
+        bind="query-params",
     )
     values: Sequence[str] = ()
     if key:
@@ -106,7 +112,7 @@ def _age(store: Store) -> None:
 def _watch(state: str) -> None:
     """Show the new numbers soon after they are published."""
     try:
-        is_same = current_state() == state
+        is_same = open_store().state == state
     except UserError:
         is_same = False
     if not is_same:

@@ -37,7 +37,8 @@ def open_store() -> Store:
     """The store as it is now. Raises UserError when the settings are wrong, or a file is none that was published."""
     destination = _destination()
     if not isinstance(destination, PublishedFile):
-        return Store(destination.name, destination.label, _slot(), None)
+        slot = str(int(time.time() // _WAREHOUSE_SECONDS))
+        return Store(destination.name, destination.label, slot, None)
     state = file_state(destination)
     publication = _publication(state)
     if publication is None:
@@ -47,12 +48,6 @@ def open_store() -> Store:
     return Store(destination.name, destination.label, state, publication)
 
 
-def current_state() -> str:
-    """The state in which the store is now: another one means other numbers."""
-    destination = _destination()
-    return file_state(destination) if isinstance(destination, PublishedFile) else _slot()
-
-
 def file_state(file: DuckDb) -> str:
     """Which file is there: one that is published takes the place of the one before. Raises UserError for none."""
     try:
@@ -60,10 +55,6 @@ def file_state(file: DuckDb) -> str:
     except FileNotFoundError as error:
         raise UserError(f"{file.label} is gone.", "Publish it again: `llm-spend publish`.") from error
     return f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
-
-
-def _slot() -> str:
-    return str(int(time.time() // _WAREHOUSE_SECONDS))
 
 
 @st.cache_resource(show_spinner=False)

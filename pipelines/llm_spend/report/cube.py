@@ -35,8 +35,9 @@ class Dimension:
         return f"(other {self.plural})"
 
 
+UNRESOLVED = "(unresolved)"
 # A model that is in no price list goes by the name that its provider gave it.
-MODEL_NAME = "coalesce(nullif(model_id, '(unresolved)'), resolved_model, '(unknown)')"
+MODEL_NAME = f"coalesce(nullif(model_id, '{UNRESOLVED}'), resolved_model, '(unknown)')"
 
 DIMENSIONS = (
     Dimension("environment", "Environment", "environments", "environment"),
@@ -62,7 +63,7 @@ MEASURES = (
 )
 """Whole numbers that add up, as in the mart."""
 
-ALWAYS_NAMED = ("(unallocated)", "(unknown)", "(unresolved)")
+ALWAYS_NAMED = ("(unallocated)", "(unknown)", UNRESOLVED)
 
 
 @dataclass(frozen=True)

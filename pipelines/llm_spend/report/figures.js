@@ -3,6 +3,7 @@
 
 const UNKNOWN = "-";
 const UNALLOCATED = "(unallocated)";
+const UNRESOLVED = "(unresolved)";
 const MEASURES = [
   "requests", "attempts", "errors", "blocked_requests", "input_tokens", "output_tokens", "cache_read_tokens",
   "total_tokens", "unpriced_requests", "unpriced_tokens",

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from llm_spend.answers.bills import Bills
 from llm_spend.answers.known import Known
 from llm_spend.answers.sources import Status
+from llm_spend.months import month_of, next_month
 from llm_spend.report.cube import Usage
 from llm_spend.report.tags import Tags
 
 LINE_TYPES = ("direct", "shared", "unallocated", "true_up", "commitment", "credit", "restatement")
 
+# Midnight of a zone is at most so long before or after that of UTC.
+_FURTHEST_ZONE = timedelta(hours=14)
+
 
 @dataclass(frozen=True)
 class Performance:
-    """A day of a model and kind of call. Percentiles are milliseconds of its answered attempts, None without any."""
+    """A day of a model and kind of call; `(unresolved)` is all models that have no price entry.
+
+    Percentiles are milliseconds of its answered attempts, None without any.
+    """
 
     day: date
     provider: str
@@ -27,7 +34,7 @@ class Performance:
     attempts: int
     failed_attempts: int
     latency_ms: tuple[Decimal | None, Decimal | None, Decimal | None]
-    ttft_ms: tuple[Decimal | None, Decimal | None, Decimal | None]
+    ttft_ms: tuple[Decimal | None, Decimal | None]
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,17 @@ class Budget:
     forecast_usd: Decimal | None
     status: str
     is_exact: bool
+
+    def begins(self, month: date) -> bool:
+        """Whether the period begins with the month, in whatever zone its days are."""
+        return month_of((self.start + timedelta(days=1)).date()) == month
+
+    def has_part_in(self, month: date) -> bool:
+        """Whether the period has a day in the month. One that only a zone moves into it has none."""
+        first, end = (datetime.combine(day, time()) for day in (month, next_month(month)))
+        part = min(self.end or end, end) - max(self.start, first)
+        whole = self.end - self.start if self.end else timedelta.max
+        return part > min(_FURTHEST_ZONE, whole / 2)
 
 
 @dataclass(frozen=True)
@@ -128,7 +146,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that the report says about the month that begins on `month`."""
+    """Everything that the report says about the month that begins on `month`.
+
+    `unresolved_models` are the names in the usage of those that are `(unresolved)` in `performance`.
+    """
 
     made_at: datetime
     month: date
@@ -137,6 +158,7 @@ class Found:
     usage: Usage
     tags: Tags
     performance: tuple[Performance, ...]
+    unresolved_models: frozenset[str]
     series_left_out: int
     budgets: tuple[Budget, ...]
     quotas: Listed

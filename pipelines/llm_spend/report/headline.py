@@ -44,7 +44,7 @@ class MonthBudget:
 
 def month_budget(budgets: tuple[Budget, ...], month: date) -> MonthBudget | None:
     """The budget of the month for everyone, the tightest of several; else those of the rule with most of them."""
-    of_month = [each for each in budgets if each.unit == "cost_per_month" and each.start.date() == month]
+    of_month = [each for each in budgets if each.unit == "cost_per_month" and each.begins(month)]
     for_everyone = [each for each in of_month if each.subject_type == "*"]
     if for_everyone:
         tightest = min(for_everyone, key=lambda each: (each.budget_usd, each.rule_id))

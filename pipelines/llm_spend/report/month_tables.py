@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, ratio, usd
+from llm_spend.answers.quota_words import subject_words, unit_words
 from llm_spend.answers.screen import UNPRICED_REASONS
 from llm_spend.export.words import LINE_TYPES as LINE_TYPE_WORDS
 from llm_spend.export.words import in_words
@@ -47,10 +48,10 @@ def quotas(found: Found) -> Table:
     rows = [
         Row(
             (
-                text(subject(each.subject_type, each.subject)),
+                text(subject_words(each.subject_type, each.subject)),
                 Cell(percent(each.used_ratio), bar=bar(each.used_ratio), tone=_tone(each.breached, each.near)),
                 Cell(("" if each.is_reliable else "≥ ") + _quantity(each.used, each.unit)),
-                Cell(f"{_quantity(each.limit, each.unit)} {unit_words(each.unit)}"),
+                Cell(_limit(each.limit, each.unit)),
                 Cell(count(each.observed_blocks)),
                 Cell(_windows(each.breached, each.windows, "window"), tone=_tone(each.breached, each.near)),
                 text(each.rule_id),
@@ -76,9 +77,9 @@ def breaches(found: Found) -> Table:
             (
                 Cell(moment(each.at)),
                 text(each.rule_id),
-                text(subject(each.subject_type, each.subject)),
+                text(subject_words(each.subject_type, each.subject)),
                 Cell(_quantity(each.used, each.unit)),
-                Cell(f"{_quantity(each.limit, each.unit)} {unit_words(each.unit)}"),
+                Cell(_limit(each.limit, each.unit)),
                 Cell(count(each.observed_blocks)),
                 Cell(each.request_key, is_quiet=True),
             )
@@ -226,18 +227,6 @@ def sources(found: Found) -> Table:
     )
 
 
-def subject(kind: str, name: str) -> str:
-    """Whose counter it is, in words."""
-    if kind == "*" or name == "*":
-        return "everyone"
-    return f"{kind.removeprefix('metadata.').replace('_', ' ')} {name}" if kind != "rule" else "all that it names"
-
-
-def unit_words(unit: str | None) -> str:
-    """`tokens per day` of `tokens_per_day`; amounts of money need no unit."""
-    return (unit or "").replace("_", " ").removeprefix("cost ")
-
-
 def _budget(group: list[Budget]) -> Row:
     fullest = max(group, key=lambda each: (each.used_ratio or Decimal(0), each.start))
     over = sum(each.status == "breached" for each in group)
@@ -245,7 +234,7 @@ def _budget(group: list[Budget]) -> Row:
     is_one = len(group) == 1
     return Row(
         (
-            text(subject(fullest.subject_type, fullest.subject)),
+            text(subject_words(fullest.subject_type, fullest.subject)),
             Cell(percent(fullest.used_ratio), bar=bar(fullest.used_ratio), tone=_STATES[fullest.status][1]),
             Cell(("" if fullest.is_exact else "≥ ") + usd(fullest.spent_usd), exact(fullest.spent_usd)),
             amount(fullest.budget_usd),
@@ -253,7 +242,7 @@ def _budget(group: list[Budget]) -> Row:
             Cell(
                 _STATES[fullest.status][0] if is_one else _windows(over, len(group), "period"), tone=_tone(over, near)
             ),
-            text(f"{fullest.rule_id} {unit_words(fullest.unit)}{'' if is_one else f', fullest {day(fullest.start)}'}"),
+            text(f"{fullest.rule_id} {_period(fullest.unit)}{'' if is_one else f', fullest {day(fullest.start)}'}"),
         )
     )
 
@@ -304,6 +293,15 @@ def _known(amounts: Iterable[Decimal | None]) -> Decimal | None:
 
 def _quantity(value: Decimal, unit: str | None) -> str:
     return usd(value) if unit is None or unit.startswith("cost") else count(int(value))
+
+
+def _limit(value: Decimal, unit: str | None) -> str:
+    return f"{_quantity(value, unit)} {_period(unit)}".strip()
+
+
+def _period(unit: str | None) -> str:
+    """The unit beside an amount: its `$` says the rest."""
+    return unit_words(unit).removeprefix("cost ")
 
 
 def _windows(over: int, windows: int, name: str) -> str:

@@ -15,7 +15,7 @@ from llm_spend.export.names import shown
 from llm_spend.months import last_day
 from llm_spend.report import headline, month_tables, usage_tables
 from llm_spend.report.blocks import amount
-from llm_spend.report.cube import ALWAYS_NAMED, DIMENSIONS
+from llm_spend.report.cube import ALWAYS_NAMED, DIMENSIONS, Detail
 from llm_spend.report.found import Found
 from llm_spend.report.payload import encoded, facts, payload
 from llm_spend.report.read import MONTHS
@@ -93,10 +93,11 @@ def limits(found: Found) -> tuple[str, ...]:
     if known:
         listed = " and ".join(f"{count(number)} {plural}" for plural, number in known.items())
         notes.append(f"Filters know the {listed} that cost most; the others stand together, as (other …).")
-    if not joint.detail.is_whole:
-        periods = "weeks" if joint.detail.weekly else "months"
-        since = f" before the last {joint.detail.daily} months" if joint.detail.daily else ""
-        notes.append(f"With a filter, days{since} stand together as {periods}. Every sum stays exact.")
+    single = [cube.detail for cube in found.usage.single.values()]
+    if put_together := _put_together(joint.detail):
+        notes.append(f"{'With a filter, days' if single else 'Days'} {put_together}. Every sum stays exact.")
+    if single and (put_together := _put_together(min(single, key=lambda detail: (detail.daily, detail.weekly)))):
+        notes.append(f"Without a filter, days {put_together}.")
     hidden = [each.plural for each in DIMENSIONS if not found.usage.by(each).names_all(each)]
     if hidden:
         notes.append(f"Not all {' and '.join(hidden)} are named: those that cost least are (other …).")
@@ -107,6 +108,22 @@ def limits(found: Found) -> tuple[str, ...]:
             f"{count(found.series_left_out)} models and kinds of calls with little use have no latencies here."
         )
     return tuple(notes)
+
+
+def _put_together(detail: Detail) -> str:
+    """Which days of the page stand together as what; nothing when each stands alone."""
+    if detail.daily >= MONTHS:
+        return ""
+    since = f" before {_last_months(detail.daily)}" if detail.daily else ""
+    if not detail.weekly:
+        return f"{since} stand together as months".strip()
+    weeks = f"{since} stand together as weeks".strip()
+    known = detail.daily + detail.weekly
+    return weeks if known >= MONTHS else f"{weeks}, those before {_last_months(known)} as months"
+
+
+def _last_months(number: int) -> str:
+    return "the last month" if number == 1 else f"the last {number} months"
 
 
 def _statement_status(found: Found) -> str:

@@ -26,12 +26,13 @@ def payload(found: Found) -> dict[str, Any]:
 
     An amount is `micro` * 10^6 + `pico`, in units of 10^-12 USD; `micro` is null when no cost is known.
     """
+    joint = _cube(found.usage.joint, found.first)
     return {
         "origin": found.first.isoformat(),
-        "joint": _cube(found.usage.joint, found.first),
+        "joint": joint,
         "single": {name: _cube(cube, found.first) for name, cube in found.usage.single.items()},
         "tags": _tags(found),
-        "performance": _performance(found),
+        "performance": _performance(found, joint["names"]["model"]),
     }
 
 
@@ -91,11 +92,13 @@ def _tags(found: Found) -> dict[str, Any]:
     }
 
 
-def _performance(found: Found) -> dict[str, Any]:
+def _performance(found: Found, models: Sequence[str]) -> dict[str, Any]:
+    """`unresolved` are those of the models that `series` has as `(unresolved)`."""
     series = list(dict.fromkeys((row.provider, row.model, row.operation) for row in found.performance))
     code_of = {each: code for code, each in enumerate(series)}
     return {
         "series": series,
+        "unresolved": [name for name in models if name in found.unresolved_models],
         "day": [_day(row.day, found.first) for row in found.performance],
         "of": [code_of[row.provider, row.model, row.operation] for row in found.performance],
         "attempts": [row.attempts for row in found.performance],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from llm_spend.months import back, last_day
+from llm_spend.months import back, last_day, month_of
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,23 @@ class Periods:
 
     def sql(self) -> str:
         """The first day of the period that `usage_date` lies in."""
-        of_month = "cast(date_trunc('month', usage_date) as date)"
-        of_week = f"greatest(cast(date_trunc('week', usage_date) as date), {of_month})"
-        return (
-            f"case when usage_date >= cast('{self._days_from}' as date) then usage_date"
-            f" when usage_date >= cast('{self._weeks_from}' as date) then {of_week} else {of_month} end"
+        # Warehouses don't agree on the day that a week begins with: each week is named.
+        weeks = " ".join(
+            f"when usage_date >= cast('{start}' as date) then cast('{start}' as date)" for start in self._weeks()
         )
+        return (
+            f"case when usage_date >= cast('{self._days_from}' as date) then usage_date {weeks}"
+            " else cast(date_trunc('month', usage_date) as date) end"
+        )
+
+    def _weeks(self) -> list[date]:
+        """The first day of each week, the last one first."""
+        found = []
+        end = self._days_from - timedelta(days=1)
+        while end >= self._weeks_from:
+            found.append(max(end - timedelta(days=end.weekday()), month_of(end)))
+            end = found[-1] - timedelta(days=1)
+        return found
 
     @property
     def _days_from(self) -> date:

@@ -7,13 +7,13 @@ from decimal import Decimal
 
 from llm_spend.answers.bills import RECONCILIATION, bills
 from llm_spend.answers.formats import month_name
-from llm_spend.answers.known import KNOWN_SQL, Known, known_usage
+from llm_spend.answers.known import KNOWN_SQL, KNOWN_TABLES, Known, known_usage
 from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
 from llm_spend.answers.sources import status
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
 from llm_spend.months import back, last_day, month_of
-from llm_spend.report.cube import USAGE, read_usage
+from llm_spend.report.cube import MODEL_NAME, UNRESOLVED, USAGE, read_usage
 from llm_spend.report.found import (
     LINE_TYPES,
     Breach,
@@ -26,6 +26,7 @@ from llm_spend.report.found import (
     Statement,
     UnpricedModel,
 )
+from llm_spend.report.periods import inside
 from llm_spend.report.tags import TAGS, read_tags
 
 MONTHS = 13
@@ -43,8 +44,8 @@ _PERFORMANCE = "llm_performance_daily"
 _BUDGETS, _QUOTAS, _BREACHES = "llm_budget_status", "llm_quota_usage", "llm_quota_breaches"
 _STATEMENTS, _LINES = "llm_chargeback_statements", "llm_chargeback_lines"
 _UNPRICED, _RULES = "llm_unpriced_models", "llm_quota_rules"
-_TABLES = frozenset(
-    {USAGE, TAGS, _PERFORMANCE, _BUDGETS, _QUOTAS, _BREACHES, _STATEMENTS, _LINES, RECONCILIATION, _UNPRICED, _RULES}
+_TABLES = KNOWN_TABLES.union(
+    (USAGE, TAGS, _PERFORMANCE, _BUDGETS, _QUOTAS, _BREACHES, _STATEMENTS, _LINES, RECONCILIATION, _UNPRICED, _RULES)
 )
 
 
@@ -66,6 +67,7 @@ def read(destination: Destination, month: date | None, *, now: datetime) -> Foun
             usage=read_usage(marts, first, start, most_rows=_MOST_JOINT_ROWS, most_rows_of_one=_MOST_ROWS_OF_ONE),
             tags=read_tags(marts, first, start, _MOST_TAG_ROWS),
             performance=performance,
+            unresolved_models=_unresolved_models(marts, first, start),
             series_left_out=left_out,
             budgets=_budgets(marts, start),
             quotas=_quotas(marts, start),
@@ -110,7 +112,7 @@ def _performance(marts: Marts, first: date, month: date) -> tuple[tuple[Performa
         select
             days.usage_date, days.provider, days.model_id, days.operation, days.attempts, days.failed_attempts,
             days.p50_latency_ms, days.p90_latency_ms, days.p99_latency_ms,
-            days.p50_ttft_ms, days.p90_ttft_ms, days.p99_ttft_ms
+            days.p50_ttft_ms, days.p90_ttft_ms
         from {MARTS}.{_PERFORMANCE} as days
         inner join ranked
             on days.provider = ranked.provider
@@ -131,10 +133,18 @@ def _performance(marts: Marts, first: date, month: date) -> tuple[tuple[Performa
         last_day(month),
     )[0][0]
     found = tuple(
-        Performance(day, provider, model, operation, attempts, failed, (p50, p90, p99), (first50, first90, first99))
-        for day, provider, model, operation, attempts, failed, p50, p90, p99, first50, first90, first99 in rows
+        Performance(day, provider, model, operation, attempts, failed, (p50, p90, p99), (first50, first90))
+        for day, provider, model, operation, attempts, failed, p50, p90, p99, first50, first90 in rows
     )
     return found, max(0, series - _MOST_SERIES)
+
+
+def _unresolved_models(marts: Marts, first: date, month: date) -> frozenset[str]:
+    rows = marts.rows(
+        f"select distinct {MODEL_NAME} from {MARTS}.{USAGE}"
+        f" where {inside(first, month)} and coalesce(model_id, '{UNRESOLVED}') = '{UNRESOLVED}'"
+    )
+    return frozenset(name for (name,) in rows)
 
 
 def _budgets(marts: Marts, month: date) -> tuple[Budget, ...]:
@@ -145,13 +155,13 @@ def _budgets(marts: Marts, month: date) -> tuple[Budget, ...]:
             rule_id, subject_type, subject, unit, period_start, period_end, budget_usd, spent_usd, used_ratio,
             forecast_usd, status, reliability = 'exact'
         from {MARTS}.{_BUDGETS}
-        where cast(period_start as date) <= ? and (period_end is null or cast(period_end as date) > ?)
+        where cast(period_start as date) <= ? and (period_end is null or cast(period_end as date) >= ?)
         order by rule_id, subject_type, subject, period_start
         """,
         last_day(month),
         month,
     )
-    return tuple(Budget(*row) for row in rows)
+    return tuple(budget for row in rows if (budget := Budget(*row)).has_part_in(month))
 
 
 def _quotas(marts: Marts, month: date) -> Listed:
@@ -259,11 +269,11 @@ def _causes(marts: Marts, month: date) -> tuple[Cause, ...]:
 def _unpriced(marts: Marts) -> tuple[UnpricedModel, ...]:
     grouped = f"""
         select
-            provider, coalesce(nullif(model_id, '(unresolved)'), resolved_model) as model, price_status,
+            provider, {MODEL_NAME} as model, price_status,
             cast(sum(unpriced_requests) as bigint) as attempts, cast(sum(unpriced_tokens) as bigint) as tokens,
             min(first_seen_at) as first_seen_at, max(last_seen_at) as last_seen_at, max(seed_file) as seed_file
         from {MARTS}.{_UNPRICED}
-        group by provider, coalesce(nullif(model_id, '(unresolved)'), resolved_model), price_status
+        group by provider, {MODEL_NAME}, price_status
     """
     rows = marts.rows(f"{grouped} order by tokens desc, attempts desc, provider, model, price_status")
     return tuple(UnpricedModel(*row) for row in rows)

@@ -29,7 +29,8 @@
     for (const [key, value] of Object.entries(attributes)) {
       if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
       else if (value === true) made.setAttribute(key, "");
-      else if (value !== false && value !== null && value !== undefined && value !== "") made.setAttribute(key, value);
+      // An option of no value says so; of other attributes nothing is none.
+      else if (value !== false && value !== null && value !== undefined && (value !== "" || key === "value")) made.setAttribute(key, value);
     }
     made.append(...children.filter((child) => child !== null));
     return made;
@@ -59,8 +60,8 @@
     state.to = Math.max(state.from, day("to", month.to));
     state.filters = new Map();
     for (const { name } of dimensions) {
-      const known = new Set(data.joint.names[name]);
-      const wanted = given.getAll(name).filter((member) => known.has(member));
+      // One that this page doesn't know stays: nothing is like it, and that is not everything.
+      const wanted = given.getAll(name);
       if (wanted.length) state.filters.set(name, new Set(wanted));
     }
     state.by = dimensions.some(({ name }) => name === given.get("by")) ? given.get("by") : "team";
@@ -74,7 +75,7 @@
     if (state.to !== month.to) said.set("to", dateOf(state.to));
     for (const [name, members] of state.filters) for (const member of members) said.append(name, member);
     if (state.by !== "team") said.set("by", state.by);
-    if (state.tag !== data.tags.keys[0]) said.set("tag", state.tag);
+    if (state.tag !== (data.tags.keys[0] ?? null)) said.set("tag", state.tag);
     if (state.sort !== "cost") said.set("sort", state.sort);
     const address = String(said) ? `#${said}` : location.pathname + location.search;
     // An anchor of a section stays as it is while nothing is chosen.
@@ -92,6 +93,14 @@
     if (!chosen.delete(member)) chosen.add(member);
     if (chosen.size) state.filters.set(name, chosen);
     else state.filters.delete(name);
+  }
+
+  /** What is chosen that no usage to filter has: `user nobody`. */
+  function notKnown() {
+    return dimensions.flatMap(({ name, title }) => {
+      const known = new Set(data.joint.names[name]);
+      return [...(state.filters.get(name) ?? [])].filter((member) => !known.has(member)).map((member) => `${title.toLowerCase()} ${shown(member)}`);
+    });
   }
 
   // ---- the usage that is chosen
@@ -193,7 +202,8 @@
     const button = document.querySelector(`[data-all="${id.slice(3)}"]`);
     const hidden = rows.find(({ kind }) => kind === "more");
     button.hidden = !hidden && !open;
-    button.textContent = open ? "Show fewer" : `Show all ${count([...all.keys()].length)} ${words.plural}`;
+    const which = all.size > ALL ? `the first ${count(ALL)} of ${count(all.size)}` : `all ${count(all.size)}`;
+    button.textContent = open ? "Show fewer" : `Show ${which} ${words.plural}`;
     for (const sort of document.querySelectorAll(`#${id} .sort`)) sort.setAttribute("aria-pressed", String(sort.dataset.sort === state.sort));
   }
 
@@ -241,8 +251,10 @@
 
   function fillLatencies() {
     const { performance } = data;
-    const wanted = performance.series.map(([provider, model]) =>
-      (state.filters.get("provider")?.has(provider) ?? true) && (state.filters.get("model")?.has(model) ?? true));
+    const unresolved = new Set(performance.unresolved);
+    // Models without a price entry have their latencies together.
+    const models = state.filters.has("model") && new Set([...state.filters.get("model")].map((name) => (unresolved.has(name) ? UNRESOLVED : name)));
+    const wanted = performance.series.map(([provider, model]) => (state.filters.get("provider")?.has(provider) ?? true) && (!models || models.has(model)));
     const found = performance.series.map(() => ({ attempts: 0, failed: 0, days: [] }));
     performance.day.forEach((day, row) => {
       if (day < state.from || day > state.to || !wanted[performance.of[row]]) return;
@@ -310,7 +322,7 @@
   function fillChoices(pick) {
     const { name, plural } = dimensions.find((each) => each.name === pick.dataset.dimension);
     const chosen = state.filters.get(name) ?? new Set();
-    const all = [...data.joint.names[name]].sort((one, other) => chosen.has(other) - chosen.has(one));
+    const all = [...new Set([...data.joint.names[name], ...chosen])].sort((one, other) => chosen.has(other) - chosen.has(one));
     const wanted = (pick.querySelector("input[type=search]")?.value ?? "").toLowerCase();
     const found = all.filter((member) => member.toLowerCase().includes(wanted));
     const list = element("ul", {},
@@ -336,11 +348,13 @@
 
   function fillSelection({ total, from, to }) {
     const widened = from !== state.from || to !== state.to;
+    const unknown = notKnown();
+    const priced = total.unpriced_requests ? `${count(total.unpriced_requests)} attempts without a price are in no amount` : total.attempts ? "all of it has a price" : "no usage is like this";
     byId("selection").replaceChildren(
       element("strong", { id: "selected-cost", title: exactUsd(total.cost), "data-exact": exactUsd(total.cost) }, usd(total.cost)),
       ` for ${count(total.requests)} requests, ${tokens(total.total_tokens)} tokens (${tokens(total.input_tokens)} in, ${tokens(total.output_tokens)} out); `,
-      total.unpriced_requests ? `${count(total.unpriced_requests)} attempts without a price are in no amount` : "all of it has a price",
-      `. ${spanOf(from, to)}.`,
+      `${priced}. ${spanOf(from, to)}.`,
+      unknown.length ? element("span", { class: "snapped" }, ` The filters of this page know no ${unknown.join(", no ")}.`) : "",
       widened ? element("span", { class: "snapped" }, " Old days, and days under a filter, are known by whole weeks or months.") : "");
   }
 

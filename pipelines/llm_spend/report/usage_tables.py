@@ -180,7 +180,7 @@ def _reached(amounts: Sequence[str | None], place: int) -> Cell:
 
 def _latency(provider: str, model: str, operation: str, days: Sequence[Performance]) -> tuple[Cell, ...]:
     attempts = sum(each.attempts for each in days)
-    columns = zip(*((*each.latency_ms, *each.ttft_ms[:2]) for each in days), strict=True)
+    columns = zip(*((*each.latency_ms, *each.ttft_ms) for each in days), strict=True)
     return (
         text(f"{provider} / {model}"),
         text(operation),

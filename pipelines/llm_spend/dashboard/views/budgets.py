@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
+from llm_spend.answers.quota_words import subject_words, unit_words
 from llm_spend.dashboard.show import table
 from llm_spend.destinations.base import Row
 from llm_spend.report.found import Budget
 
 _SIGNS = {"breached": "\N{BALLOT X}", "warning": "\N{WARNING SIGN}", "ok": "\N{CHECK MARK}"}
-
-
-def subject_of(subject_type: str, subject: str) -> str:
-    """Whose counter it is, for people."""
-    return "everyone" if subject_type == "*" else f"{subject_type.removeprefix('metadata.')} {subject}"
-
-
-def unit_of(unit: str | None) -> str:
-    """`cost_per_day` as `cost per day`."""
-    return (unit or "").replace("_", " ")
 
 
 def state_of(status: str) -> str:
@@ -35,8 +26,8 @@ def budget_table(rows: list[Row]) -> None:
     """The budgets of the periods that now is in."""
     shown = [
         (
-            subject_of(subject_type, subject), state_of(status), spent, budget, used_ratio, forecast, remaining,
-            unit_of(unit), start, end, rule, "at least" if reliability == "unreliable" else "exact", unpriced,
+            subject_words(subject_type, subject), state_of(status), spent, budget, used_ratio, forecast, remaining,
+            unit_words(unit), start, end, rule, "at least" if reliability == "unreliable" else "exact", unpriced,
         )
         for (
             rule, subject_type, subject, unit, _, start, end, budget, spent, remaining, used_ratio, forecast, status,

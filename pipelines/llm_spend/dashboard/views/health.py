@@ -7,18 +7,13 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from llm_spend.answers.formats import age, ratio
+from llm_spend.answers.screen import UNPRICED_REASONS
 from llm_spend.dashboard import queries
 from llm_spend.dashboard.filters import DIMENSIONS
 from llm_spend.dashboard.show import plain, table, usage_of
 from llm_spend.dashboard.view import View
 
 _OWNERS = ("user", "team", "feature", "customer", "environment", "cost_center")
-_REASONS = {
-    "unpriced": "no price for the model",
-    "no_usage": "success without token counts",
-    "unmeasured": "timeout without token counts",
-    "usage_conflict": "contradictory token counts",
-}
 
 
 def gaps(view: View) -> None:
@@ -59,7 +54,7 @@ def gaps(view: View) -> None:
             (
                 provider,
                 model,
-                _REASONS.get(why, why),
+                UNPRICED_REASONS.get(why, why),
                 attempts,
                 tokens,
                 gateway,

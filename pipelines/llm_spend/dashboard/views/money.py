@@ -8,11 +8,12 @@ from decimal import Decimal
 import streamlit as st
 
 from llm_spend.answers.formats import month_name, percent
+from llm_spend.answers.quota_words import subject_words, unit_words
 from llm_spend.dashboard import queries
 from llm_spend.dashboard.queries import Line
 from llm_spend.dashboard.show import Kind, exact_money, money, plain, table
 from llm_spend.dashboard.view import View
-from llm_spend.dashboard.views.budgets import budget_table, subject_of, unit_of
+from llm_spend.dashboard.views.budgets import budget_table
 from llm_spend.dashboard.views.request_table import request_pages, request_table
 from llm_spend.destinations.base import Row
 from llm_spend.export.words import ALLOCATION_METHODS, LINE_TYPES, REASONS, in_words, line_type_place
@@ -32,7 +33,7 @@ def quotas(view: View) -> None:
     st.caption(f"{days.first} to {days.last}, UTC. Choose one to see the request that crossed the limit.")
     chosen = table(
         [
-            (at, subject_of(kind, subject), used, limit, over, unit_of(unit), blocks, rule, detected)
+            (at, subject_words(kind, subject), used, limit, over, unit_words(unit), blocks, rule, detected)
             for at, rule, kind, subject, unit, limit, used, over, blocks, detected, _ in breaches
         ],
         {
@@ -56,13 +57,13 @@ def quotas(view: View) -> None:
     table(
         [
             (
-                subject_of(kind, subject),
+                subject_words(kind, subject),
                 breached,
                 warned,
                 highest,
                 most,
                 limit,
-                unit_of(unit),
+                unit_words(unit),
                 number,
                 newest,
                 rule,

@@ -11,7 +11,7 @@ from llm_spend.answers.formats import count, moment, month_name, percent, ratio
 from llm_spend.answers.known import forecast, is_over, known_days
 from llm_spend.dashboard import charts, queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days
-from llm_spend.dashboard.queries import OTHERS, UNALLOCATED
+from llm_spend.dashboard.queries import OTHERS, UNALLOCATED, UNRESOLVED
 from llm_spend.dashboard.show import USAGE_COLUMNS, Kind, Usage, money, plain, table, usage_cells, usage_of
 from llm_spend.dashboard.view import View
 from llm_spend.dashboard.views.budgets import budget_of, budget_table
@@ -88,7 +88,7 @@ def tags(view: View) -> None:
     if not keys:
         st.info("No request has metadata. Callers send it with each request; docs/sources.md says how.")
         return
-    key = st.selectbox("Tag", keys, key="by_tag", bind="query-params")
+    key = st.selectbox("Tag", keys, key="by_tag", accept_new_options=True, bind="query-params")
     (now,), values = view.ask(queries.total(filters, view.dialect), queries.by_tag_value(filters, view.dialect, key))
     total = usage_of(now)
     st.caption("Shares are of all usage with these filters. Requests without the tag are in no row.")
@@ -104,6 +104,7 @@ def performance(view: View) -> None:
         plain(f"{filters.days.first} to {filters.days.last}, UTC.")
         + " Latencies are known by day, provider, model and operation: days, providers and models count of the filters."
         " Percentiles of days can't be added up: the table has those of the lowest and the highest day."
+        f" Models that are in no price list are one here, {UNRESOLVED}, whichever of them the filter names."
     )
     (rows,) = view.ask(queries.performance(filters))
     if not rows:
@@ -226,7 +227,14 @@ def _forecast(place: DeltaGenerator, view: View, total: Usage) -> None:
         _count(place, f"Forecast for {month_name(month)}", money(end), rate)
         return
     number = (min(days.last, view.known.as_of) - max(days.first, view.extent.first)).days + 1
-    _count(place, "A day", money(ratio(total.cost_usd, number)), "on average")
+    # Only a clock that is wrong dates usage after the last known day: no number of days goes with it.
+    is_known = number > 0
+    _count(
+        place,
+        "A day",
+        money(ratio(total.cost_usd, number) if is_known else None),
+        "on average" if is_known else "after the last known day",
+    )
 
 
 def _budget(place: DeltaGenerator, view: View, rows: list[Row]) -> None:
