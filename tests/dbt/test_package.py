@@ -213,8 +213,9 @@ def test_everything_is_where_the_company_wants_it(company: Company) -> None:
 
 @pytest.mark.slow
 def test_our_tests_pass_there_too(company: Company) -> None:
-    results = company.results()
-    assert {status for status in results.values()} <= {"success", "pass", "warn"}
+    # An exposure is described, and nothing to be done.
+    results = {name: status for name, status in company.results().items() if not name.startswith("exposure.")}
+    assert set(results.values()) <= {"success", "pass", "warn"}
     warned = {name.split(".")[2] for name, status in results.items() if status == "warn"}
     assert all(name.startswith("warn_") for name in warned)
 
