@@ -168,6 +168,8 @@ def test_a_corrected_record_stays_corrected(tmp_path: Path, seeds: Path) -> None
     assert (query(database, FACTS), query(database, DAYS)) == (facts, days)
 
 
+# tests/orchestration kills a build, too, and looks at all tables after the next one.
+@long
 def test_a_build_makes_up_for_one_that_failed_half_way(tmp_path: Path, seeds: Path) -> None:
     """Tables that have another version of a date, or lack the date, get it; the others are left alone."""
     logs, database = tmp_path / "logs", tmp_path / "failed.duckdb"
