@@ -47,15 +47,16 @@ dagster: $(VENV)/.dev ## Dagster on what `make demo` wrote, on http://localhost:
 test: $(VENV)/.dev ## Every check
 	$(MAKE) --jobs 3 --output-sync=target test-warehouses test-dbt lint test-others
 
-# The longest first. The warehouses are alone: their credentials stay in the environment.
+# The longest first, and before the others: what it does comes one after the other. The warehouses are alone: their
+# credentials stay in the environment.
 test-warehouses: emulators
 	$(BIN)/pytest tests/warehouses
 
 test-dbt: browser
-	LLM_SPEND_SCREENSHOTS=$(CURDIR)/data/screenshots $(BIN)/pytest $(DBT_TESTS)
+	LLM_SPEND_SCREENSHOTS=$(CURDIR)/data/screenshots nice $(BIN)/pytest $(DBT_TESTS)
 
 test-others: $(EMULATORS)/airflow/.installed
-	$(BIN)/pytest --ignore tests/warehouses $(addprefix --ignore ,$(DBT_TESTS))
+	nice $(BIN)/pytest --ignore tests/warehouses $(addprefix --ignore ,$(DBT_TESTS))
 
 check: $(VENV)/.dev ## The inner loop: lint and quick tests
 	$(BIN)/ruff check .
