@@ -90,12 +90,8 @@ browser:
 		|| { apt-get update && apt-get install --yes --no-install-recommends chromium; }; } > /dev/null \
 		|| { echo "Install Chromium or Chrome: the tests of the report and the dashboard need one."; exit 1; }
 
-$(EMULATORS)/%/.installed: tests/warehouses/emulators/requirements-%.txt $(BIN)/uv
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
-	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
-	@touch $@
-
-$(EMULATORS)/airflow/.installed: tests/orchestration/requirements-airflow.txt $(BIN)/uv
+vpath requirements-%.txt tests/warehouses/emulators tests/orchestration
+$(EMULATORS)/%/.installed: requirements-%.txt $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
 	@touch $@

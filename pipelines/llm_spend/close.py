@@ -29,6 +29,7 @@ from llm_spend.close_ledger import (
 )
 from llm_spend.destinations.base import Connection, Destination
 from llm_spend.errors import UserError
+from llm_spend.months import back, next_month
 from llm_spend.schema import REQUESTS, Schemas
 from llm_spend.windows import LoadedWindow, Window, in_force
 
@@ -170,7 +171,7 @@ def month_over(period: date, now: datetime) -> Iterator[Finding]:
 
 def in_use(period: date, loads: Iterable[Load]) -> list[Load]:
     """The sources that had usage in the month or the one before: others are taken for gone."""
-    since = datetime.combine(_month_before(period), time())
+    since = datetime.combine(back(period, 1), time())
     return [load for load in loads if load.last_event_at and load.last_event_at >= since]
 
 
@@ -282,7 +283,7 @@ def _windows(
         select source, source_instance, window_start, window_end, modified_at, size_bytes
         from {schemas.internal}.stg_loads__files
         where entity = '{entity}' and window_start is not null
-            and cast(window_start as date) >= date '{_month_before(period)}' and {_before_end("window_start", period)}
+            and cast(window_start as date) >= date '{back(period, 1)}' and {_before_end("window_start", period)}
         order by load_id
     """
     found: dict[tuple[str, str], list[LoadedWindow]] = {}
@@ -373,11 +374,7 @@ def _user() -> str:
 
 
 def _end(period: date) -> datetime:
-    return datetime.combine((period + timedelta(days=31)).replace(day=1), time())
-
-
-def _month_before(period: date) -> date:
-    return (period - timedelta(days=1)).replace(day=1)
+    return datetime.combine(next_month(period), time())
 
 
 def _month(period: date) -> str:

@@ -91,6 +91,17 @@ class DbtProcess:
         self._process.communicate()
 
 
+def manifest_of(project: Path, adapter: str, environment: Mapping[str, str], variables: str = "{}") -> bytes:
+    """The manifest of a project, parsed now: it takes seconds and connects to nothing. `variables`: JSON."""
+    # Nothing has this tag, so nothing is compiled: dbt parses, and writes what it parsed.
+    arguments = ["--write-json", "compile", "--select", "tag:none_of_them", "--no-populate-cache", "--vars", variables]
+    with DbtProcess(adapter) as dbt:
+        where = ["--project-dir", str(project), "--profiles-dir", str(project)]
+        dbt.run([*arguments, *where], project, environment, lambda done, total, name: None)
+        dbt.end()
+    return (project / "target" / "manifest.json").read_bytes()
+
+
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)

@@ -22,12 +22,12 @@ from streamlit.testing.v1 import AppTest
 
 from llm_spend import cli
 from llm_spend.answers.formats import count, usd
-from llm_spend.answers.marts import Marts
+from llm_spend.answers.marts import UNALLOCATED, Marts
 from llm_spend.build_record import note, passed_at
 from llm_spend.dashboard import charts, queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters, days_of
 from llm_spend.dashboard.launch import arguments, serve
-from llm_spend.dashboard.queries import UNALLOCATED, Line, Query
+from llm_spend.dashboard.queries import Line, Query
 from llm_spend.dashboard.show import exact_money, plain, table
 from llm_spend.dashboard.views import PAGES
 from llm_spend.destinations import BigQuery, DuckDb, Snowflake

@@ -8,13 +8,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from llm_spend import dbt_process
 from llm_spend.build import prepare_project, project_fingerprint
-from llm_spend.dbt_process import DbtProcess
 
 from .place import Place
-
-# Nothing has this tag: dbt parses, and writes what it parsed.
-_PARSE = ["--write-json", "compile", "--select", "tag:none_of_them", "--no-populate-cache"]
 
 
 def manifest_of(place: Place) -> Mapping[str, Any]:
@@ -29,10 +26,7 @@ def manifest_of(place: Place) -> Mapping[str, Any]:
         fingerprint = project_fingerprint(project, variables, environment)
         written, is_of = project / "target" / "manifest.json", folder / "manifest.is_of"
         if not (written.exists() and is_of.exists() and is_of.read_text() == fingerprint):
-            with DbtProcess(destination.name) as dbt:
-                arguments = [*_PARSE, "--project-dir", str(project), "--profiles-dir", str(project)]
-                dbt.run([*arguments, "--vars", variables], project, environment, lambda done, total, name: None)
-                dbt.end()
+            dbt_process.manifest_of(project, destination.name, environment, variables)
             is_of.write_text(fingerprint)
         return with_attached_tests(json.loads(written.read_bytes()))
 

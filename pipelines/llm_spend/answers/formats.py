@@ -22,6 +22,12 @@ def usd(amount: Decimal | None) -> str:
     return f"{'-' if amount < 0 else ''}${text}"
 
 
+def exact_usd(amount: Decimal) -> str:
+    """`$1.03046`: all digits that say something, cents at least."""
+    whole, _, digits = f"{amount.copy_abs():,f}".partition(".")
+    return f"{'-' if amount < 0 else ''}${whole}.{digits.rstrip('0').ljust(2, '0')}"
+
+
 def count(number: int | None) -> str:
     """`1,234,567`."""
     return UNKNOWN if number is None else f"{number:,}"

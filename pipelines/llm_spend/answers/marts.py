@@ -12,6 +12,12 @@ from llm_spend.schema import FILES_TABLE, Schemas
 
 MARTS, RAW = Schemas().public, Schemas().raw
 
+UNALLOCATED, UNRESOLVED = "(unallocated)", "(unresolved)"
+"""What the marts call an owner that nobody named, and a model that is in no price list."""
+
+MODEL_NAME = f"coalesce(nullif(model_id, '{UNRESOLVED}'), resolved_model, '(unknown)')"
+"""SQL: a model that is in no price list goes by the name that its provider gave it."""
+
 
 class Marts:
     """An open connection to the marts, asked in DuckDB's SQL with the schema names of a DuckDB file."""

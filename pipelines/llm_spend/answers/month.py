@@ -14,12 +14,10 @@ from typing import Any, Literal
 from llm_spend.answers.bills import RECONCILIATION, Bills, bills
 from llm_spend.answers.formats import month_name, ratio
 from llm_spend.answers.known import KNOWN_SQL, known_usage
-from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
+from llm_spend.answers.marts import MARTS, MODEL_NAME, UNALLOCATED, Marts, nothing_loaded, open_marts
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
 from llm_spend.months import back, month_of, next_month
-
-UNALLOCATED = "(unallocated)"
 
 _USER, _FEATURE = "llm_usage_by_user_daily", "llm_usage_by_feature_daily"
 _TEAM, _CUSTOMER = "llm_usage_by_team_daily", "llm_usage_by_customer_daily"
@@ -273,11 +271,7 @@ def answers(destination: Destination, month: date | None = None, *, top: int = 5
         )
 
 
-# A model that is in no price list goes by the name that its provider gave it.
-_MODEL_NAME = """
-    coalesce(provider, '(unknown)') || ' / '
-    || coalesce(nullif(model_id, '(unresolved)'), resolved_model, '(unknown)')
-"""
+_MODEL_NAME = f"coalesce(provider, '(unknown)') || ' / ' || {MODEL_NAME}"
 
 
 def _chosen_month(marts: Marts, destination: Destination, month: date | None) -> date:

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from llm_spend.answers.bills import Bills, ProviderBill
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, printable, usd
+from llm_spend.answers.marts import UNALLOCATED
 from llm_spend.answers.month import (
-    UNALLOCATED,
     Answers,
     Breakdown,
     Chargeback,

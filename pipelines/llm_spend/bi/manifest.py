@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from llm_spend.build import prepare_project, project_dir
-from llm_spend.dbt_process import DbtProcess
+from llm_spend.dbt_process import manifest_of
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
 
@@ -127,18 +127,8 @@ def _manifest(built: Path) -> bytes:
         return written
     with TemporaryDirectory(prefix="llm_spend_") as folder:
         project = prepare_project(Path(folder), None)
-        # Nothing has this tag, so nothing is compiled: dbt parses, and writes what it parsed.
-        arguments = ["--write-json", "compile", "--select", "tag:none_of_them", "--no-populate-cache"]
-        with DbtProcess("duckdb") as process:
-            environment = {"LLM_SPEND_DESTINATION": "duckdb", "LLM_SPEND_DATABASE": f"{folder}/none.duckdb"}
-            process.run(
-                [*arguments, "--project-dir", str(project), "--profiles-dir", str(project)],
-                project,
-                environment,
-                lambda done, total, name: None,
-            )
-            process.end()
-        return (project / "target" / "manifest.json").read_bytes()
+        environment = {"LLM_SPEND_DESTINATION": "duckdb", "LLM_SPEND_DATABASE": f"{folder}/none.duckdb"}
+        return manifest_of(project, "duckdb", environment)
 
 
 def _written(manifest: Path) -> bytes | None:

@@ -11,12 +11,10 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from llm_spend.answers.known import KNOWN_SQL, KNOWN_TABLES
-from llm_spend.answers.marts import MARTS
+from llm_spend.answers.marts import MARTS, MODEL_NAME, UNALLOCATED
 from llm_spend.dashboard.filters import Days, Filters
 from llm_spend.months import next_month
 
-UNALLOCATED = "(unallocated)"
-UNRESOLVED = "(unresolved)"
 OTHERS = "(others)"
 MOST_MEMBERS = 1_000
 PAGE = 100
@@ -74,12 +72,11 @@ _DAILY_COLUMNS: Mapping[str, str] = {
     "user": "user_id",
     "feature": "feature_id",
     "customer": "customer_id",
-    "model": f"case when model_id = '{UNRESOLVED}' then resolved_model else model_id end",
+    "model": MODEL_NAME,
     "provider": "provider",
 }
 _REQUEST_COLUMNS: Mapping[str, str] = {
     **_DAILY_COLUMNS,
-    "model": "coalesce(model_id, resolved_model, '(unknown)')",
     "provider": "coalesce(provider, '(unknown)')",
 }
 _PERFORMANCE_COLUMNS: Mapping[str, str] = {"provider": "provider"}

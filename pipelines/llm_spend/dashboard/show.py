@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from llm_spend.answers.formats import day, moment, printable, ratio, usd
+from llm_spend.answers.formats import day, exact_usd, moment, printable, ratio, usd
 from llm_spend.destinations.base import Row
 from llm_spend.errors import UserError
 from llm_spend.log import redact
@@ -112,11 +112,8 @@ def money(amount: Decimal | None) -> str:
 
 
 def exact_money(amount: Decimal | None) -> str:
-    """`$1.03046`: all digits that say something, cents at least."""
-    if amount is None:
-        return UNKNOWN
-    whole, _, digits = f"{abs(amount):,f}".partition(".")
-    return f"{'-' if amount < 0 else ''}${whole}.{digits.rstrip('0').ljust(2, '0')}"
+    """`$1.03046`: an amount to the last digit; what is not known says so."""
+    return UNKNOWN if amount is None else exact_usd(amount)
 
 
 def table(

@@ -25,6 +25,7 @@ from llm_spend.demo.traffic import (
     TRUEFOUNDRY,
     WORKSPACES,
 )
+from llm_spend.months import next_month
 
 ACCOUNT = "northwind"
 """The instance of both providers: one account each."""
@@ -231,10 +232,10 @@ def _add_charges(bill: Bill, days: Sequence[date]) -> None:
     months = [day for day in days if day.day == 1]
     if not months:
         return
-    tax = Invoiced(_next_month(months[0]), "anthropic", "Tax", "Sales tax", 131 * UNITS_PER_CENT, months[0])
+    tax = Invoiced(next_month(months[0]), "anthropic", "Tax", "Sales tax", 131 * UNITS_PER_CENT, months[0])
     bill.invoiced.append(tax)
     bill.causes[_month(tax.month), "anthropic", "charges_besides_usage"] += tax.units
-    seats = Seats("openai", "ChatGPT Business", 3, 500, "marketing", months[0], _next_month(months[-1]))
+    seats = Seats("openai", "ChatGPT Business", 3, 500, "marketing", months[0], next_month(months[-1]))
     bill.seats.append(seats)
     for month in months:
         paid = seats.count * seats.cents * UNITS_PER_CENT
@@ -244,10 +245,6 @@ def _add_charges(bill: Bill, days: Sequence[date]) -> None:
 
 def _month(day: date) -> str:
     return f"{day:%Y-%m}"
-
-
-def _next_month(day: date) -> date:
-    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
 def truth(bill: Bill) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from llm_spend.answers.formats import month_name
-from llm_spend.answers.marts import MARTS, Marts, open_marts
-from llm_spend.answers.month import UNALLOCATED
+from llm_spend.answers.marts import MARTS, UNALLOCATED, Marts, open_marts
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
 from llm_spend.export.document import cents, total

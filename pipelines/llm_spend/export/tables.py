@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
 from typing import TypeVar
 
 from llm_spend.answers.formats import ratio
-from llm_spend.answers.month import UNALLOCATED
+from llm_spend.answers.marts import UNALLOCATED
 from llm_spend.export.bill import Bill, Line, Statement
 from llm_spend.export.document import Column, Table, total
 from llm_spend.export.words import ALLOCATION_METHODS, LINE_TYPES, REASONS, in_words, line_type_place
+from llm_spend.months import last_day
 
 CLEARING_ACCOUNT = "provider_clearing"
 
@@ -116,12 +116,12 @@ def journal(bill: Bill) -> Table:
     An amount below 0 is booked the other way. What has no known amount is not booked.
     """
     lines = _by(bill.lines, lambda line: (line.cost_center_id, line.provider))
-    last_day = bill.period.replace(day=monthrange(bill.period.year, bill.period.month)[1])
+    posted_on = last_day(bill.period)
     rows = []
     for cost_center, provider in sorted(lines, key=lambda key: (key[0] == UNALLOCATED, key)):
         amount = total(line.amount_usd for line in lines[cost_center, provider])
         if amount:
-            rows.append((last_day, cost_center, CLEARING_ACCOUNT, provider, amount, bill.currency))
+            rows.append((posted_on, cost_center, CLEARING_ACCOUNT, provider, amount, bill.currency))
     columns = (
         Column("posting_date", "Date", "day"),
         Column("debit_cost_center_id", "Debit: cost centre"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_spend.answers.marts import MARTS, open_marts
 from llm_spend.destinations import Destination
+from llm_spend.months import back, month_of
 from llm_spend.prices.audit import TierUsage, Usage
 from llm_spend.prices.cells import NO_THRESHOLD, STANDARD
 from llm_spend.prices.units import UNITS
@@ -21,8 +22,8 @@ _COLUMNS = {unit.name: unit.usage_column for unit in UNITS if unit.usage_column}
 
 def last_full_month(today: date) -> tuple[date, date]:
     """The half-open range of the calendar month before the one of `today`."""
-    end = today.replace(day=1)
-    return date(end.year - (end.month == 1), (end.month - 2) % 12 + 1, 1), end
+    end = month_of(today)
+    return back(end, 1), end
 
 
 def month_usage(destination: Destination, today: date) -> Usage:

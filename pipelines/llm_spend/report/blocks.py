@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from llm_spend.answers.formats import UNKNOWN, usd
+from llm_spend.answers.formats import UNKNOWN, exact_usd, usd
 
 Tone = Literal["", "good", "warn", "bad"]
 
@@ -74,11 +74,8 @@ def amount(value: Decimal | None, *, blank_zero: bool = False) -> Cell:
 
 
 def exact(value: Decimal | None) -> str:
-    """All digits of an amount that say something, cents at least."""
-    if value is None:
-        return ""
-    whole, _, digits = f"{value:,f}".partition(".")
-    return f"${whole}.{digits.rstrip('0').ljust(2, '0')}".replace("$-", "-$")
+    """An amount to the last digit; nothing for one that is not known."""
+    return "" if value is None else exact_usd(value)
 
 
 def bar(share: Decimal | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from llm_spend.answers.marts import MARTS, Marts
+from llm_spend.answers.marts import MARTS, MODEL_NAME, UNALLOCATED, UNRESOLVED, Marts
 from llm_spend.report.periods import Periods, inside
 
 USAGE = "llm_usage_daily"
@@ -34,10 +34,6 @@ class Dimension:
         """What members that are not named go by."""
         return f"(other {self.plural})"
 
-
-UNRESOLVED = "(unresolved)"
-# A model that is in no price list goes by the name that its provider gave it.
-MODEL_NAME = f"coalesce(nullif(model_id, '{UNRESOLVED}'), resolved_model, '(unknown)')"
 
 DIMENSIONS = (
     Dimension("environment", "Environment", "environments", "environment"),
@@ -63,7 +59,7 @@ MEASURES = (
 )
 """Whole numbers that add up, as in the mart."""
 
-ALWAYS_NAMED = ("(unallocated)", "(unknown)", UNRESOLVED)
+ALWAYS_NAMED = (UNALLOCATED, "(unknown)", UNRESOLVED)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from llm_spend.report.cube import ALWAYS_NAMED, DIMENSIONS, MEASURES, Cube, CubeRow, Dimension, Usage
+from llm_spend.answers.marts import UNALLOCATED
+from llm_spend.report.cube import DIMENSIONS, MEASURES, Cube, CubeRow, Dimension, Usage
 
-UNALLOCATED = ALWAYS_NAMED[0]
 TOP = 8
 """Members that a table names at first."""
 

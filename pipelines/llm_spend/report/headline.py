@@ -8,10 +8,11 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, ratio, usd
 from llm_spend.answers.known import forecast, known_days
+from llm_spend.answers.marts import UNALLOCATED
 from llm_spend.months import back, last_day
 from llm_spend.report.blocks import Card, Tone, exact
 from llm_spend.report.cube import DIMENSIONS
-from llm_spend.report.figures import UNALLOCATED, Sums, all_rows, by_day, by_member, since, total
+from llm_spend.report.figures import Sums, all_rows, by_day, by_member, since, total
 from llm_spend.report.found import Budget, Found
 
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, ratio, usd
+from llm_spend.answers.marts import UNALLOCATED
 from llm_spend.answers.quota_words import subject_words, unit_words
 from llm_spend.answers.screen import UNPRICED_REASONS
 from llm_spend.export.words import LINE_TYPES as LINE_TYPE_WORDS
 from llm_spend.export.words import in_words
 from llm_spend.report.blocks import Cell, Column, Row, Table, Tone, amount, bar, exact, text
-from llm_spend.report.figures import UNALLOCATED
 from llm_spend.report.found import LINE_TYPES, Budget, Found, Statement, UnpricedModel
 
 _STATES: dict[str, tuple[str, Tone]] = {

@@ -8,12 +8,12 @@ from decimal import Decimal
 from llm_spend.answers.bills import RECONCILIATION, bills
 from llm_spend.answers.formats import month_name
 from llm_spend.answers.known import KNOWN_SQL, KNOWN_TABLES, Known, known_usage
-from llm_spend.answers.marts import MARTS, Marts, nothing_loaded, open_marts
+from llm_spend.answers.marts import MARTS, MODEL_NAME, UNRESOLVED, Marts, nothing_loaded, open_marts
 from llm_spend.answers.sources import status
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
 from llm_spend.months import back, last_day, month_of
-from llm_spend.report.cube import MODEL_NAME, UNRESOLVED, USAGE, read_usage
+from llm_spend.report.cube import USAGE, read_usage
 from llm_spend.report.found import (
     LINE_TYPES,
     Breach,

@@ -7,9 +7,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from llm_spend.answers.formats import UNKNOWN, count, day, percent, ratio
+from llm_spend.answers.marts import UNALLOCATED
 from llm_spend.report.blocks import Cell, Column, Row, Table, amount, bar, text
 from llm_spend.report.cube import DIMENSIONS, MEASURES, Dimension
-from llm_spend.report.figures import UNALLOCATED, Part, Sums, all_rows, by_day, by_member, parts, since, total
+from llm_spend.report.figures import Part, Sums, all_rows, by_day, by_member, parts, since, total
 from llm_spend.report.found import Found, Performance
 from llm_spend.report.payload import milliseconds
 

@@ -9,9 +9,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from llm_spend.answers.formats import count, moment, month_name, percent, ratio
 from llm_spend.answers.known import forecast, is_over, known_days
+from llm_spend.answers.marts import UNALLOCATED, UNRESOLVED
 from llm_spend.dashboard import charts, queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days
-from llm_spend.dashboard.queries import OTHERS, UNALLOCATED, UNRESOLVED
+from llm_spend.dashboard.queries import OTHERS
 from llm_spend.dashboard.show import USAGE_COLUMNS, Kind, Usage, money, plain, table, usage_cells, usage_of
 from llm_spend.dashboard.view import View
 from llm_spend.dashboard.views.budgets import budget_of, budget_table
