@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from fastapi.responses import JSONResponse
 from shared import NoServerErrors, create_division, division_by, end_with_parent, is_division, select_json_lines
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
+from sqlglot.expressions import core
 from sqlglot.generators.duckdb import DuckDBGenerator
 from starlette.requests import Request
 from starlette.responses import Response
@@ -276,6 +278,14 @@ def parse_once() -> None:
     Dialect.parse = parse
     for kind in (exp.Expr, exp.Expression):
         kind.update_positions = lambda self, *args, **options: self
+
+    def flat_copy(value: Any) -> Any:
+        """Of a tree a copy, as before; of what its nodes have beside, positions and comments are flat, and a type stays."""
+        if isinstance(value, exp.DataType):
+            return value
+        return value.__deepcopy__({}) if isinstance(value, exp.Expr) else copy(value)
+
+    core.deepcopy = flat_copy
 
 
 def tokens() -> None:
