@@ -280,7 +280,7 @@ def parse_once() -> None:
         kind.update_positions = lambda self, *args, **options: self
 
     def flat_copy(value: Any) -> Any:
-        """Of a tree a copy, as before; of what its nodes have beside, positions and comments are flat, and a type stays."""
+        """Of a tree a copy, as before; what its nodes have beside is flat (positions, comments), or stays (a type)."""
         if isinstance(value, exp.DataType):
             return value
         return value.__deepcopy__({}) if isinstance(value, exp.Expr) else copy(value)
