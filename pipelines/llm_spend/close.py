@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from rich.markup import escape
 
+from llm_spend.billing_months import hours
 from llm_spend.build import project_dir
 from llm_spend.build_record import is_up_to_date
 from llm_spend.close_bills import bills_in_use, gaps, uncharged, unloaded, unsettled, waiting_lines
@@ -23,6 +24,7 @@ from llm_spend.close_ledger import (
     Entry,
     add_entry,
     closed_periods,
+    closings,
     ledger_file,
     next_entry,
     read_ledger,
@@ -32,6 +34,7 @@ from llm_spend.errors import UserError
 from llm_spend.months import back, next_month
 from llm_spend.schema import REQUESTS, Schemas
 from llm_spend.windows import LoadedWindow, Window, in_force
+from llm_spend.zones import midnight
 
 # What files may still bring after the end of a month; an API says for itself how long its rows may change.
 LOOK_BACK = timedelta(hours=24)
@@ -75,12 +78,13 @@ def close(
     by: str | None = None,
     reason: str | None = None,
     force: bool = False,
+    time_zone: str = "UTC",
     now: datetime | None = None,
 ) -> Outcome:
     """Close the month that begins on `period` in the ledger of a folder of seeds, if nothing is missing.
 
-    `force` closes it anyway, and needs a reason, which is recorded with what was missing. `now` is a naive UTC time.
-    Raises UserError for a month that is closed already.
+    `force` closes it anyway, and needs a reason, which is recorded with what was missing. `time_zone`: that of open
+    months, which it keeps. `now` is a naive UTC time. Raises UserError for a month that is closed already.
     """
     if force and not reason:
         raise UserError("Why shall it be closed with something missing?", "Say it with --reason TEXT.")
@@ -93,13 +97,13 @@ def close(
             f" {_month(period)} --reopen --reason TEXT.",
         )
     at = now or datetime.now(UTC).replace(tzinfo=None)
-    findings = tuple(examine(destination, period, closed_periods(entries), at))
+    findings = tuple(examine(destination, period, closings(entries), at, time_zone))
     outcome = Outcome(period, "close", findings)
     if outcome.missing and not force:
         return outcome
     names = ", ".join(finding.name for finding in outcome.missing)
     told = f"{reason or ''} [missing: {names}]" if names else reason or ""
-    return _written(outcome, file, entries, at, by, told)
+    return _written(outcome, file, entries, at, by, told, time_zone)
 
 
 def reopen(
@@ -119,12 +123,20 @@ def reopen(
             f"Reopen {_month(max(closed))} first.",
         )
     at = now or datetime.now(UTC).replace(tzinfo=None)
-    return _written(Outcome(period, "reopen", ()), file, entries, at, by, reason)
+    return _written(Outcome(period, "reopen", ()), file, entries, at, by, reason, closings(entries)[period].time_zone)
 
 
-def examine(destination: Destination, period: date, closed: Iterable[date], now: datetime) -> Iterator[Finding]:
-    """What is missing before the month can be closed, and what is worth a warning."""
-    yield from month_over(period, now)
+def examine(
+    destination: Destination, period: date, closed: Mapping[date, Entry], now: datetime, time_zone: str = "UTC"
+) -> Iterator[Finding]:
+    """What is missing before the month can be closed, and what is worth a warning.
+
+    `closed`: the closings that hold. Usage is that of the month's hours in its time zone; bills are of UTC days.
+    """
+    month = hours(period, time_zone, closed)
+    end = max(month.end, _end(period))
+    yield from month_over(period, end, now)
+    yield from other_zone(period, month, time_zone)
     if not destination.tables(destination.schemas.public) >= _TABLES:
         yield Finding("build", "The tables were never built.", "Run `llm-spend build`.")
         return
@@ -137,35 +149,46 @@ def examine(destination: Destination, period: date, closed: Iterable[date], now:
     with destination.reading() as connection:
         loads = in_use(period, _loads(connection, destination.schemas))
         bills = bills_in_use(connection, destination.schemas, period)
-        if now >= _end(period):
-            yield from late_loads(period, loads)
-            windows = _windows(connection, destination.schemas, period, REQUESTS)
+        if now >= end:
+            yield from late_loads(month.end, loads)
+            windows = _windows(connection, destination.schemas, REQUESTS, back(period, 1), month)
             for load in loads:
                 asked = windows.get((load.source, load.source_instance))
                 if asked is not None:
                     look_back = _look_back(load.source, load.source_instance)
-                    yield from uncovered(load.source, load.source_instance, period, asked, look_back)
-            windows = _windows(connection, destination.schemas, period, BILLS)
+                    yield from uncovered(load.source, load.source_instance, month, asked, look_back)
+            days = Window(datetime.combine(period, time()), _end(period))
+            windows = _windows(connection, destination.schemas, BILLS, back(period, 1), days)
             for source, instance in sorted({(bill.source, bill.source_instance) for bill in bills if bill.is_from_api}):
-                yield from uncovered(source, instance, period, windows.get((source, instance), ()), LOOK_BACK)
+                yield from uncovered(source, instance, days, windows.get((source, instance), ()), LOOK_BACK)
             yield from unloaded(bills, gaps(connection, destination.schemas, period))
             yield from unsettled(bills)
         yield from uncharged(waiting_lines(connection, destination.schemas, period))
         yield from unpriced(*_unpriced_tokens(connection, destination.schemas, period), _unpriced_limit())
-        yield from quarantined(_quarantined_lines(connection, destination.schemas, period))
+        yield from quarantined(_quarantined_lines(connection, destination.schemas, month))
         yield from open_before(period, closed, _months_with_usage(connection, destination.schemas))
 
 
-def month_over(period: date, now: datetime) -> Iterator[Finding]:
-    """Whether the month has ended in UTC, and what is written late can be there."""
-    end = _end(period)
+def month_over(period: date, end: datetime, now: datetime) -> Iterator[Finding]:
+    """Whether the month has ended, in its time zone and in UTC, and what is written late can be there."""
     if now < end:
-        yield Finding("month", f"{_month(period)} ends on {end:%Y-%m-%d} at 00:00 UTC.", "Wait until it is over.")
+        yield Finding("month", f"{_month(period)} ends on {end:%Y-%m-%d} at {end:%H:%M} UTC.", "Wait until it is over.")
     elif now < end + LOOK_BACK:
         yield Finding(
             "look-back",
             f"{_month(period)} ended less than {LOOK_BACK // timedelta(hours=1)} hours ago: late rows may still come.",
             f"Load and build after {end + LOOK_BACK:%Y-%m-%d %H:%M} UTC.",
+        )
+
+
+def other_zone(period: date, month: Window, time_zone: str) -> Iterator[Finding]:
+    """Whether the month meets a closed one that has another zone, and so begins or ends at another hour."""
+    if month != Window(midnight(period, time_zone), midnight(next_month(period), time_zone)):
+        yield Finding(
+            "time-zone",
+            f"A month beside {_month(period)} was closed in another time zone than {time_zone}, and keeps its hours:"
+            f" {_month(period)} is {month.start:%Y-%m-%d %H:%M} to {month.end:%Y-%m-%d %H:%M} UTC.",
+            is_warning=True,
         )
 
 
@@ -175,10 +198,10 @@ def in_use(period: date, loads: Iterable[Load]) -> list[Load]:
     return [load for load in loads if load.last_event_at and load.last_event_at >= since]
 
 
-def late_loads(period: date, loads: Iterable[Load]) -> Iterator[Finding]:
+def late_loads(end: datetime, loads: Iterable[Load]) -> Iterator[Finding]:
     """Sources that were last loaded before the month's end."""
     for load in loads:
-        if load.last_loaded_at < _end(period):
+        if load.last_loaded_at < end:
             yield Finding(
                 "load",
                 f"{load.source} ({load.source_instance}) was last loaded on {load.last_loaded_at:%Y-%m-%d %H:%M} UTC,"
@@ -188,7 +211,7 @@ def late_loads(period: date, loads: Iterable[Load]) -> Iterator[Finding]:
 
 
 def uncovered(
-    source: str, instance: str, period: date, loaded: Sequence[LoadedWindow], look_back: timedelta
+    source: str, instance: str, month: Window, loaded: Sequence[LoadedWindow], look_back: timedelta
 ) -> Iterator[Finding]:
     """Times of the month that an API was not asked for, or that it was asked for too early to be complete.
 
@@ -197,7 +220,7 @@ def uncovered(
     name, command = f"{source} ({instance})", f"llm-spend load {source} --api"
     command += "" if instance == "default" else f" --instance {instance}"
     windows = sorted(in_force(loaded), key=lambda each: each.window.start)
-    reached, early = datetime.combine(period, time()), None
+    reached, early = month.start, None
     gaps: list[Window] = []
     for each in windows:
         if reached < each.window.start:
@@ -205,8 +228,8 @@ def uncovered(
         reached = max(reached, each.window.end)
         if each.asked_at < each.window.end + look_back:
             early = early or each
-    if reached < _end(period):
-        gaps.append(Window(reached, _end(period)))
+    if reached < month.end:
+        gaps.append(Window(reached, month.end))
     if gaps:
         others = f", and {len(gaps) - 1} more" if len(gaps) > 1 else ""
         yield Finding(
@@ -255,9 +278,16 @@ def open_before(period: date, closed: Iterable[date], months: Iterable[date]) ->
 
 
 def _written(
-    outcome: Outcome, file: Path, entries: Sequence[Entry], at: datetime, by: str | None, reason: str
+    outcome: Outcome,
+    file: Path,
+    entries: Sequence[Entry],
+    at: datetime,
+    by: str | None,
+    reason: str,
+    time_zone: str,
 ) -> Outcome:
-    entry = next_entry(entries, Entry(outcome.period, outcome.action, at, by or _user(), " ".join(reason.split())))
+    said = " ".join(reason.split())
+    entry = next_entry(entries, Entry(outcome.period, outcome.action, at, by or _user(), said, time_zone))
     add_entry(file, entry)
     return Outcome(outcome.period, outcome.action, outcome.findings, entry, file)
 
@@ -276,21 +306,20 @@ def _loads(connection: Connection, schemas: Schemas) -> list[Load]:
 
 
 def _windows(
-    connection: Connection, schemas: Schemas, period: date, entity: str
+    connection: Connection, schemas: Schemas, entity: str, since: date, month: Window
 ) -> Mapping[tuple[str, str], Sequence[LoadedWindow]]:
-    """What APIs were asked for, of the month; nothing for one that was last asked for the month before."""
+    """What APIs were asked for, of the month; nothing for one that was last asked for before it, but after `since`."""
     query = f"""
         select source, source_instance, window_start, window_end, modified_at, size_bytes
         from {schemas.internal}.stg_loads__files
         where entity = '{entity}' and window_start is not null
-            and cast(window_start as date) >= date '{back(period, 1)}' and {_before_end("window_start", period)}
+            and cast(window_start as date) >= date '{since}' and {_before_end("window_start", month)}
         order by load_id
     """
     found: dict[tuple[str, str], list[LoadedWindow]] = {}
-    start = datetime.combine(period, time())
     for source, instance, window_start, window_end, asked_at, size in connection.rows(query):
         windows = found.setdefault((source, instance), [])
-        if window_end > start:
+        if window_end > month.start and window_start < month.end:
             windows.append(LoadedWindow(Window(window_start, window_end), asked_at, size))
     return found
 
@@ -305,7 +334,7 @@ def _unpriced_tokens(connection: Connection, schemas: Schemas, period: date) -> 
         select lower(coalesce(resolved_model, '(unknown)')), usage_date,
             sum(case when price_status = 'unpriced' then unpriced_tokens else 0 end), sum(total_tokens)
         from {schemas.internal}.int_requests_daily
-        where is_of_record and usage_date >= date '{period}' and {_before_end("usage_date", period)}
+        where is_of_record and billing_period = date '{period}'
         group by 1, 2
     """
     gaps = connection.rows(named)
@@ -326,12 +355,12 @@ def _matches(value: str, pattern: str) -> bool:
     return value.endswith(pattern[1:]) if pattern.startswith("*") else value == pattern
 
 
-def _quarantined_lines(connection: Connection, schemas: Schemas, period: date) -> int:
+def _quarantined_lines(connection: Connection, schemas: Schemas, month: Window) -> int:
     """Lines that could not be read, of loads that have rows of the month, or none and were made in it."""
     query = f"""
         select sum(lines_quarantined) from {schemas.public}.llm_load_history
-        where cast(coalesce(last_event_at, loaded_at) as date) >= date '{period}'
-            and {_before_end("coalesce(first_event_at, loaded_at)", period)}
+        where cast(coalesce(last_event_at, loaded_at) as date) >= date '{month.start:%Y-%m-%d}'
+            and {_before_end("coalesce(first_event_at, loaded_at)", month)}
     """
     ((lines,),) = connection.rows(query)
     return int(lines or 0)
@@ -346,8 +375,9 @@ def _months_with_usage(connection: Connection, schemas: Schemas) -> list[date]:
     return [month for (month,) in connection.rows(query)]
 
 
-def _before_end(column: str, period: date) -> str:
-    return f"cast({column} as date) < date '{_end(period):%Y-%m-%d}'"
+def _before_end(column: str, month: Window) -> str:
+    """SQL: on a UTC date that the month reaches into."""
+    return f"cast({column} as date) <= date '{month.end - timedelta(microseconds=1):%Y-%m-%d}'"
 
 
 def _look_back(source: str, instance: str) -> timedelta:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -53,11 +53,12 @@ NAMES = ("provider", "cost_center_id", "team_id", "model_id")
 COUNTS = ("attempts", "total_tokens", "unpriced_tokens", "unpriced_requests")
 VALIDITY = {"valid_from": "date", "valid_to": "date"}
 TABLES: dict[str, dict[str, str]] = {
-    "int_requests_daily": {"usage_date": "date", "is_of_record": "boolean", "cost_usd": MONEY}
+    "int_requests_daily": {"billing_period": "date", "is_of_record": "boolean", "cost_usd": MONEY}
     | dict.fromkeys(NAMES, "varchar")
     | dict.fromkeys(COUNTS, "bigint")
     | dict.fromkeys(("source_system", "source_instance", "channel", "first_cost_basis", "last_cost_basis"), "varchar"),
-    "int_restated_daily": {"usage_date": "date", "cost_usd": MONEY, "restated_cost_usd": MONEY}
+    "int_restated_daily": dict.fromkeys(("usage_date", "billing_period"), "date")
+    | dict.fromkeys(("cost_usd", "restated_cost_usd"), MONEY)
     | dict.fromkeys(("source_system", "source_instance", "channel", *NAMES), "varchar")
     | dict.fromkeys((*COUNTS, "restated_unpriced_requests", "restated_unpriced_tokens"), "bigint"),
     "int_billed_days": {"usage_date": "date"}
@@ -76,7 +77,7 @@ TABLES: dict[str, dict[str, str]] = {
     "stg_prices__fx_rates": {
         "currency": "varchar", "usd_per_unit": "decimal(18, 12)", "valid_from": "timestamp", "valid_to": "timestamp"
     },
-    "int_closed_periods": {"billing_period": "date", "closed_at": "timestamp", "ends_at": "timestamp"},
+    "int_closed_periods": {"billing_period": "date", "closed_at": "timestamp"},
 }  # fmt: skip
 
 Row = dict[str, Any]
@@ -133,7 +134,6 @@ class Books:
 
     def close(self, month: date) -> None:
         """As the first build after the closing does it: the lines that are known are kept."""
-        closing = {"billing_period": month, "closed_at": DEC, "ends_at": (month + timedelta(days=31)).replace(day=1)}
         self._database.execute(
             f"""
             insert into int_closed_chargeback_lines by name
@@ -144,7 +144,7 @@ class Books:
             from int_chargeback_lines where billing_period = '{month}'
             """
         )
-        self.fill("int_closed_periods", [closing])
+        self.fill("int_closed_periods", [{"billing_period": month, "closed_at": DEC}])
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self._database.execute(sql).fetchall()
@@ -193,7 +193,7 @@ def books(target: Path) -> Iterator[Books]:
 
 def used(month: date, team: str, usd: Decimal | int | None, **others: Any) -> Row:
     """A day's usage of a team."""
-    row = {"usage_date": month + timedelta(days=9), "is_of_record": True, "provider": "openai", "model_id": "m"}
+    row = {"billing_period": month, "is_of_record": True, "provider": "openai", "model_id": "m"}
     row |= {"cost_center_id": NOBODY if team == NOBODY else "cc", "team_id": team, "cost_usd": usd, "attempts": 1}
     row |= {"total_tokens": 10, "unpriced_tokens": 10 * (usd is None), "unpriced_requests": int(usd is None)}
     return row | others
@@ -284,7 +284,7 @@ def provider_months(world: World) -> Mapping[tuple[date, str], Decimal]:
     """(month, provider) -> its exact total: usage, bills, and the amounts of the seed; summed by hand."""
     totals: dict[tuple[date, str], Decimal] = defaultdict(Decimal)
     for row in world.usage:
-        totals[row["usage_date"].replace(day=1), row["provider"]] += row["cost_usd"] or 0
+        totals[row["billing_period"], row["provider"]] += row["cost_usd"] or 0
     for row in world.bills:
         totals[row["billing_period"], row["provider"]] += row["exact_cost_usd"]
     months = {month for month, _ in totals}

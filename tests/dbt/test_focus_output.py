@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def test_1_2_has_the_same_charges_by_its_own_names(exported: dict[str, Path], ro
 def test_every_month_costs_what_its_statements_say(demo: Demo) -> None:
     charges = query(
         demo.database,
-        "select cast(BillingPeriodStart as date), sum(BilledCost), sum(EffectiveCost)"
+        "select x_BillingPeriod, sum(BilledCost), sum(EffectiveCost)"
         " from llm_spend.focus_cost_and_usage group by 1 order by 1",
     )
     stated = query(
@@ -219,7 +219,7 @@ LINE = {
     "unpriced_requests": 0,
 }
 USAGE = {
-    "usage_date": "2026-10-05",
+    "billing_period": "2026-10-01",
     "provider": "openai",
     "channel": "openai",
     "model_id": "gpt",
@@ -254,6 +254,7 @@ TYPES = {
     "billing_period": "date",
     "original_period": "date",
     "usage_date": "date",
+    "starts_at": "timestamp",
     "is_closed": "boolean",
     "is_of_record": "boolean",
     "quantity_tokens": "bigint",
@@ -283,6 +284,7 @@ class Books:
         self._create("int_shared_costs", SHARE)
         self._create("int_closed_chargeback_lines", CLOSED)
         self._create("int_closed_periods", {name: CLOSED[name] for name in ("billing_period", "closed_at")})
+        self._create("int_month_starts", {"billing_period": "", "starts_at": "", "usage_date": ""})
 
     def _create(self, table: str, columns: dict[str, Any]) -> None:
         defined = ", ".join(f"{name} {TYPES.get(name, 'varchar')}" for name in columns)
@@ -293,6 +295,9 @@ class Books:
 
     def usage(self, **changes: Any) -> None:
         self._add("int_requests_daily", {**USAGE, **changes})
+
+    def month_start(self, month: str, starts_at: str) -> None:
+        self._add("int_month_starts", {"billing_period": month, "starts_at": starts_at, "usage_date": starts_at[:10]})
 
     def closed(self, line_id: str, attempts: int | None, **changes: Any) -> None:
         """A line of a month that was closed on 5 November, kept then and at a closing that was undone."""
@@ -339,8 +344,8 @@ def books(demo: Demo) -> Iterator[Books]:
 def test_usage_has_its_costs_with_and_without_discount_and_its_kinds_of_tokens(books: Books) -> None:
     books.line("usage", unpriced_tokens=25, unpriced_requests=1)
     books.usage(attempts=1, total_tokens=40, list_cost_usd="1.5", cost_usd="1.2")
-    books.usage(usage_date="2026-10-06", attempts=2, total_tokens=60, list_cost_usd="0.04", cost_usd="0.034")
-    books.usage(usage_date="2026-09-30", attempts=7)
+    books.usage(attempts=2, total_tokens=60, list_cost_usd="0.04", cost_usd="0.034")
+    books.usage(billing_period="2026-09-01", attempts=7)
     books.usage(team_id="other", attempts=7)
     books.usage(is_of_record=False, attempts=7)
     charge = books.charges()["usage"]
@@ -462,7 +467,7 @@ def test_a_correction_is_booked_in_its_month_for_the_month_that_it_corrects(book
     books.line("bill", allocation_method="bill_by_day", quantity_tokens=0, **correction)
     books.line("seat", allocation_method="owner_of_seat", quantity_tokens=0, **correction)
     books.line("closed", billing_period="2026-08-01", original_period="2026-08-01", is_closed=True)
-    books.usage(usage_date="2026-08-31", total_tokens=90, list_cost_usd="1.608", cost_usd="1.108")
+    books.usage(billing_period="2026-08-01", total_tokens=90, list_cost_usd="1.608", cost_usd="1.108")
     charges = books.charges()
     found = {line: (charge["ChargeClass"], charge["ChargeCategory"]) for line, charge in charges.items()}
     assert found == {
@@ -478,6 +483,20 @@ def test_a_correction_is_booked_in_its_month_for_the_month_that_it_corrects(book
     # Month and correction have the list cost of the usage together; which kind the tokens of each are is not known.
     assert usage["ListCost"] + closed["ListCost"] == Decimal("1.608")
     assert usage["x_Requests"] is closed["x_Requests"] is closed["x_OutputTokens"] is None
+
+
+def test_a_month_of_another_time_zone_is_told_in_instants_of_utc(books: Books) -> None:
+    books.line("late", line_type="restatement", original_period="2026-09-01", restatement_reason="late_data")
+    books.month_start("2026-10-01", "2026-09-30 22:00:00")
+    books.month_start("2026-11-01", "2026-10-31 23:00:00")
+    charge = books.charges()["late"]
+    assert (charge["x_BillingPeriod"], charge["x_OriginalPeriod"]) == (date(2026, 10, 1), date(2026, 9, 1))
+    assert [charge[f"{kind}Period{end}"] for kind in ("Charge", "Billing") for end in ("Start", "End")] == [
+        datetime(2026, 9, 1),
+        datetime(2026, 9, 30, 22),
+        datetime(2026, 9, 30, 22),
+        datetime(2026, 10, 31, 23),
+    ]
 
 
 def test_what_is_not_known_is_no_charge_and_what_is_free_is_one(books: Books) -> None:
@@ -513,7 +532,7 @@ def test_late_usage_of_a_model_that_has_no_line_is_listed_with_its_first_correct
     books.line("first", billing_period="2026-09-01", is_closed=True, exact_cost_usd="0.6", amount_usd="0.60", **late)
     books.line("second", billing_period="2026-10-01", exact_cost_usd="0.3", amount_usd="0.30", **late)
     books.line("unknown", billing_period="2026-08-01", amount_usd=None, exact_cost_usd=None, model_id="new")
-    books.usage(usage_date="2026-08-31", model_id="new", list_cost_usd="1", cost_usd="0.9")
+    books.usage(billing_period="2026-08-01", model_id="new", list_cost_usd="1", cost_usd="0.9")
     listed = {line: charge["ListCost"] for line, charge in books.charges().items()}
     assert listed == {"first": Decimal("0.7"), "second": Decimal("0.3")}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import random
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -15,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from llm_spend.build import prepare_project
+from llm_spend.build import dbt_variables, prepare_project
 from llm_spend.close import close, reopen
 from llm_spend.dbt_process import DbtProcess
 from llm_spend.destinations import DuckDb
@@ -49,6 +48,9 @@ Rows = list[tuple[Any, ...]]
 
 class Installation:
     """A DuckDB file with one log, whose seeds change from build to build."""
+
+    zone = "UTC"
+    models = ALL
 
     def __init__(self, folder: Path) -> None:
         self.seeds, self.destination = few_prices(folder / "seeds"), DuckDb(folder / "closed.duckdb")
@@ -92,8 +94,9 @@ class Installation:
         self.write("org_teams", *teams)
 
     def close(self, period: date, at: str) -> None:
+        now = datetime.fromisoformat(at)
         outcome = close(
-            self.destination, period, self.seeds, by="jo", reason="books", force=True, now=datetime.fromisoformat(at)
+            self.destination, period, self.seeds, by="jo", reason="books", force=True, time_zone=self.zone, now=now
         )
         assert outcome.entry
 
@@ -101,8 +104,15 @@ class Installation:
         """What statements are made of; by dbt, since our build would make all tables."""
         project = prepare_project(self.destination.work_dir, self.seeds)
         arguments = ["build", "--project-dir", str(project), "--profiles-dir", str(project)]
-        arguments += ["--vars", json.dumps({"llm_spend_raw_schema": "llm_spend_raw"})]
-        arguments += ["--select", *ALL, "--indirect-selection", "cautious", "--exclude-resource-type", "unit_test"]
+        arguments += ["--vars", dbt_variables(self.destination, self.zone)]
+        arguments += [
+            "--select",
+            *self.models,
+            "--indirect-selection",
+            "cautious",
+            "--exclude-resource-type",
+            "unit_test",
+        ]
         arguments += [] if test else ["test"]
         arguments += ["--full-refresh"] if full_refresh else []
         with DbtProcess("duckdb") as process:
@@ -276,7 +286,7 @@ def check_arithmetic(sql: str) -> None:
 
 
 TABLES = """
-create table llm_spend_internal.int_closed_periods (billing_period date, closed_at timestamp, ends_at timestamp);
+create table llm_spend_internal.int_closed_periods (billing_period date, closed_at timestamp);
 create table llm_spend_internal.int_chargeback_lines (
     billing_period date, line_id varchar, line_type varchar, cost_center_id varchar, team_id varchar, provider varchar,
     model_id varchar, attempts bigint, quantity_tokens bigint, exact_cost_usd decimal(38, 12),
@@ -299,8 +309,7 @@ Usage = tuple[int, Decimal | None, Decimal | None]
 
 
 def _closed(month: date) -> str:
-    next_month = f"timestamp '2026-{month.month + 1:02d}-01'"
-    return f"date '{month}', timestamp '2026-12-0{month.month - 7}', {next_month}"
+    return f"date '{month}', timestamp '2026-12-0{month.month - 7}'"
 
 
 def _usage(chance: random.Random) -> Iterator[tuple[Key, Usage]]:

@@ -277,6 +277,14 @@ select distinct
 from {{ ref('fct_llm_requests') }}
 """
 
+MONTH_STARTS = """
+select
+    cast(null as date) as billing_period,
+    cast(null as timestamp) as starts_at,
+    cast(null as date) as usage_date
+where false
+"""
+
 CLOSED = """
 select
     cast(null as date) as billing_period,
@@ -295,6 +303,7 @@ select
     cast(null as varchar) as provider,
     cast(null as varchar) as cost_center_id,
     cast(null as varchar) as team_id,
+    cast(null as date) as billing_period,
     cast(null as varchar) as model_id,
     cast(null as bigint) as attempts,
     cast(null as decimal(38, 12)) as cost_usd,
@@ -310,6 +319,7 @@ where false
 STAND_INS = {
     "marts/core/fct_llm_requests.sql": STAND_IN,
     "intermediate/dates/int_usage_dates.sql": DATES,
+    "intermediate/dates/int_month_starts.sql": MONTH_STARTS,
     "intermediate/pricing/int_closed_periods.sql": CLOSED,
     "intermediate/chargeback/int_restated_daily.sql": RESTATED,
     "marts/core/fct_llm_provider_costs.sql": COSTS,

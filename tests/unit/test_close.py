@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llm_spend import close as closing
+from llm_spend.billing_months import hours
 from llm_spend.build_record import note
 from llm_spend.cli import app
 from llm_spend.close import Load, close, examine, reopen
@@ -20,11 +21,13 @@ from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 from llm_spend.seeds import read_seed
 from llm_spend.windows import LoadedWindow, Window
+from llm_spend.zones import midnight
 
 SEP, OCT, NOV = (date(2026, month, 1) for month in (9, 10, 11))
 LATER = datetime(2026, 11, 3, 9)
-HEADER = "billing_period,action,closed_at,closed_by,reason\n"
+HEADER = "billing_period,action,closed_at,closed_by,reason,time_zone\n"
 DAY = timedelta(days=1)
+CLOSED = {SEP: Entry(SEP, "close", datetime(2026, 10, 3, 9), "jo", "")}
 
 TABLES = """
 create schema llm_spend_raw; create schema llm_spend_seeds; create schema llm_spend_internal; create schema llm_spend;
@@ -39,7 +42,8 @@ create table llm_spend.llm_chargeback_lines as
 select month as original_period, 'direct' as line_type, 5.00 as amount_usd, 10 as quantity_tokens
 from (values (date '2026-10-01'), (date '2026-11-01')) as t(month);
 create table llm_spend_internal.int_requests_daily as
-select date '2026-10-05' as usage_date, 'GPT-4o' as resolved_model, 'priced' as price_status, true as is_of_record,
+select date '2026-10-05' as usage_date, date '2026-10-01' as billing_period, 'GPT-4o' as resolved_model,
+    'priced' as price_status, true as is_of_record,
     0::bigint as unpriced_tokens, 1000000::bigint as total_tokens;
 create table llm_spend_internal.stg_prices__unpriced_models as
 select 'own-*' as model_pattern, timestamp '1970-01-01' as valid_from, timestamp '9999-12-31' as valid_to;
@@ -99,7 +103,7 @@ def test_a_complete_month_is_closed_and_recorded(built: DuckDb, seeds: Path) -> 
     outcome = close(built, OCT, seeds, by="jo", now=LATER)
     assert outcome.findings == ()
     assert outcome.file == seeds / "rules" / "period_close.csv"
-    assert outcome.file.read_text() == HEADER + "2026-10-01,close,2026-11-03 09:00:00,jo,\n"
+    assert outcome.file.read_text() == HEADER + "2026-10-01,close,2026-11-03 09:00:00,jo,,UTC\n"
     with pytest.raises(UserError, match="2026-10 is closed already"):
         close(built, OCT, seeds, now=LATER)
 
@@ -129,7 +133,7 @@ def test_a_complete_month_is_closed_and_recorded(built: DuckDb, seeds: Path) -> 
 )
 def test_what_is_missing_is_found(built: DuckDb, change: str, missing: str) -> None:
     built.execute(change)
-    assert missing in names(examine(built, OCT, [], LATER))
+    assert missing in names(examine(built, OCT, {}, LATER))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,7 @@ def test_what_is_missing_is_found(built: DuckDb, change: str, missing: str) -> N
 )
 def test_what_is_not_missing_is_not_found(built: DuckDb, change: str) -> None:
     built.execute(change)
-    assert names(examine(built, OCT, [SEP], LATER)) == []
+    assert names(examine(built, OCT, CLOSED, LATER)) == []
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_what_is_not_missing_is_not_found(built: DuckDb, change: str) -> None:
 def test_a_month_without_all_of_its_bills_is_not_closed(built: DuckDb, change: str, missing: dict[str, str]) -> None:
     for statement in change.split(";"):
         built.execute(statement)
-    found = {finding.name: finding.problem for finding in examine(built, OCT, [SEP], LATER) if not finding.is_warning}
+    found = {finding.name: finding.problem for finding in examine(built, OCT, CLOSED, LATER) if not finding.is_warning}
     assert found.keys() == missing.keys()
     for name, problem in missing.items():
         assert problem in found[name]
@@ -203,10 +207,10 @@ def test_nothing_is_written_while_something_is_missing_unless_it_is_forced(built
 
 
 def test_a_month_is_over_in_utc_when_late_rows_had_a_day() -> None:
-    assert names(closing.month_over(OCT, datetime(2026, 10, 31, 23, 59, 59))) == ["month"]
-    assert names(closing.month_over(OCT, datetime(2026, 11, 1))) == ["look-back"]
-    assert names(closing.month_over(OCT, datetime(2026, 11, 2))) == []
-    assert names(closing.month_over(date(2026, 12, 1), datetime(2027, 1, 1, 12))) == ["look-back"]
+    end = datetime(2026, 11, 1)
+    assert names(closing.month_over(OCT, end, datetime(2026, 10, 31, 23, 59, 59))) == ["month"]
+    assert names(closing.month_over(OCT, end, end)) == ["look-back"]
+    assert names(closing.month_over(OCT, end, datetime(2026, 11, 2))) == []
 
 
 def test_an_api_must_have_been_asked_for_all_of_the_month_when_it_was_complete() -> None:
@@ -216,17 +220,18 @@ def test_an_api_must_have_been_asked_for_all_of_the_month_when_it_was_complete()
     def day(number: int, after: timedelta = DAY) -> LoadedWindow:
         return asked(datetime(2026, 9, number), datetime(2026, 9, number) + DAY, after)
 
+    september = Window(datetime(2026, 9, 1), datetime(2026, 10, 1))
     month = [day(number) for number in range(1, 31)]
-    assert names(closing.uncovered("portkey", "default", SEP, month, DAY)) == []
-    (gap,) = closing.uncovered("portkey", "default", SEP, [*month[:9], *month[11:]], DAY)
+    assert names(closing.uncovered("portkey", "default", september, month, DAY)) == []
+    (gap,) = closing.uncovered("portkey", "default", september, [*month[:9], *month[11:]], DAY)
     assert "2026-09-10 00:00 to 2026-09-12 00:00" in gap.problem
     assert gap.remedy == "Run `llm-spend load portkey --api --since 2026-09-10`."
-    (end,) = closing.uncovered("portkey", "default", SEP, month[:-1], DAY)
+    (end,) = closing.uncovered("portkey", "default", september, month[:-1], DAY)
     assert "2026-09-30 00:00 to 2026-10-01 00:00" in end.problem
-    (early,) = closing.uncovered("portkey", "default", SEP, [day(30, timedelta(minutes=15)), *month[:-1]], DAY)
+    (early,) = closing.uncovered("portkey", "default", september, [day(30, timedelta(minutes=15)), *month[:-1]], DAY)
     assert early.name == "look-back"
     again = [*month[:-1], day(30, timedelta(minutes=15)), day(30)]
-    assert names(closing.uncovered("portkey", "default", SEP, again, DAY)) == [], "it was asked for again"
+    assert names(closing.uncovered("portkey", "default", september, again, DAY)) == [], "it was asked for again"
 
 
 def test_a_source_without_recent_usage_is_taken_for_gone() -> None:
@@ -256,7 +261,7 @@ def test_only_the_last_closed_month_is_opened_again_and_nothing_is_erased(seeds:
     with pytest.raises(UserError, match="2026-11 is not closed"):
         reopen(NOV, seeds, reason="wrong")
     reopen(OCT, seeds, by="al", reason='invoice "7", wrong', now=LATER - DAY)
-    assert file.read_text() == before + '2026-10-01,reopen,2026-11-03 09:00:01,al,"invoice ""7"", wrong"\n'
+    assert file.read_text() == before + '2026-10-01,reopen,2026-11-03 09:00:01,al,"invoice ""7"", wrong",UTC\n'
     assert closed_periods(read_ledger(file)) == {SEP}
 
 
@@ -276,18 +281,90 @@ def test_a_line_is_added_in_the_order_of_the_columns_that_the_file_has(seeds: Pa
     assert [entry.closed_by for entry in read_ledger(file)] == ["al", "jo"]
     packaged = next((closing.project_dir() / "seeds").rglob("period_close.csv"))
     assert read_seed(file, packaged).decode().splitlines()[1:] == [
-        "2026-09-01,,2026-10-02 08:00:00,al,by hand",
-        "2026-10-01,close,2026-11-03 09:00:00,jo,",
+        "2026-09-01,,2026-10-02 08:00:00,al,by hand,",
+        "2026-10-01,close,2026-11-03 09:00:00,jo,,",
     ]
+
+
+def test_a_ledger_without_time_zones_gets_the_column_with_the_first_month_of_another_zone(seeds: Path) -> None:
+    file = seeds / "period_close.csv"
+    before = HEADER.replace(",time_zone", "") + '2026-09-01,close,2026-10-02 08:00:00,al,"by hand, late"\n'
+    file.write_text(before)
+    add_entry(file, Entry(OCT, "close", LATER, "jo", ""))
+    assert file.read_text() == before + "2026-10-01,close,2026-11-03 09:00:00,jo,\n"
+    add_entry(file, Entry(NOV, "close", LATER, "jo", "", "Asia/Kolkata"))
+    assert file.read_text().splitlines()[0] == HEADER.strip()
+    zones = {entry.billing_period: (entry.time_zone, entry.reason) for entry in read_ledger(file)}
+    assert zones == {SEP: ("UTC", "by hand, late"), OCT: ("UTC", ""), NOV: ("Asia/Kolkata", "")}
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        ("UTC", "2026-10-01 00:00", "2026-11-01 00:00"),
+        ("Europe/Berlin", "2026-09-30 22:00", "2026-10-31 23:00"),
+        ("America/New_York", "2026-10-01 04:00", "2026-11-01 04:00"),
+        ("Asia/Kolkata", "2026-09-30 18:30", "2026-10-31 18:30"),
+    ],
+)
+def test_a_month_is_over_when_it_is_in_its_zone_and_in_utc(
+    built: DuckDb, seeds: Path, zone: str, start: str, end: str
+) -> None:
+    assert hours(OCT, zone, {}) == Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    over = max(datetime.fromisoformat(end), datetime(2026, 11, 1))
+    assert "month" in names(examine(built, OCT, {}, over - timedelta(seconds=1), zone))
+    assert names(examine(built, OCT, {}, over + DAY, zone)) == []
+    outcome = close(built, OCT, seeds, by="jo", now=over + DAY, time_zone=zone)
+    assert outcome.entry and outcome.entry.time_zone == zone
+    opened = reopen(OCT, seeds, by="jo", reason="wrong", now=over + 2 * DAY)
+    assert opened.entry and opened.entry.time_zone == zone
+    assert names(examine(built, OCT, CLOSED, over + DAY, zone)) == ([] if zone == "UTC" else ["time-zone"])
+
+
+def test_an_api_must_have_been_asked_for_the_hours_of_the_zone(built: DuckDb) -> None:
+    window = """
+        insert into llm_spend_internal.stg_loads__files
+        select 'portkey', 'default', 'requests', day, day + interval 1 day, timestamp '2026-11-02 12:00:00', 9, '1'
+        from range(timestamp '2026-10-01', timestamp '2026-11-01', interval 1 day) as days(day)
+    """
+    built.execute(window)
+    assert names(examine(built, OCT, {}, LATER)) == []
+    for zone, gap in (
+        ("Europe/Berlin", "2026-09-30 22:00 to 2026-10-01"),
+        ("America/New_York", "00:00 to 2026-11-01 04"),
+    ):
+        (found,) = examine(built, OCT, {}, LATER, zone)
+        assert found.name == "windows" and gap in found.problem
+
+
+def test_closed_months_keep_their_hours_in_another_zone() -> None:
+    sep = Entry(SEP, "close", datetime(2026, 10, 3, 9), "jo", "", "Asia/Kolkata")
+    nov = Entry(NOV, "close", datetime(2026, 12, 3, 9), "jo", "", "Europe/Berlin")
+    ends = datetime(2026, 9, 30, 18, 30), datetime(2026, 10, 31, 23)
+    assert hours(OCT, "America/New_York", {SEP: sep, NOV: nov}) == Window(*ends)
+    # Closed after them, October takes what is left.
+    assert hours(OCT, "UTC", {SEP: sep, NOV: nov, OCT: Entry(OCT, "close", datetime(2027, 1, 1), "jo", "")}) == Window(
+        *ends
+    )
+    assert hours(NOV, "UTC", {NOV: nov}).end == datetime(2026, 11, 30, 23)
+
+
+def test_a_day_begins_with_its_first_midnight_or_where_clocks_skip_it() -> None:
+    # Havana's clocks go back to midnight, Beirut's forth at midnight, Lord Howe's by half an hour.
+    assert midnight(date(2022, 11, 6), "America/Havana") == datetime(2022, 11, 6, 4)
+    assert midnight(date(2022, 3, 27), "Asia/Beirut") == datetime(2022, 3, 26, 22)
+    assert midnight(date(2026, 11, 1), "Australia/Lord_Howe") == datetime(2026, 10, 31, 13)
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        "2026-13-01,close,2026-11-03,jo,",
-        "2026-10-02,close,2026-11-03,jo,",
-        "2026-10-01,shut,2026-11-03,jo,",
-        "2026-10-01,close,,jo,",
+        "2026-13-01,close,2026-11-03,jo,,",
+        "2026-10-02,close,2026-11-03,jo,,",
+        "2026-10-01,shut,2026-11-03,jo,,",
+        "2026-10-01,close,,jo,,",
+        "2026-10-01,close,2026-11-03,jo,,Europe/Berln",
+        "2026-10-01,close,2026-11-03,jo,",
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(seeds: Path, row: str) -> None:
@@ -299,8 +376,8 @@ def test_a_line_that_cannot_be_read_is_named(seeds: Path, row: str) -> None:
 
 def test_a_time_written_with_a_zone_is_taken_as_utc(seeds: Path) -> None:
     file = seeds / "period_close.csv"
-    rows = "2026-10-01,reopen,2026-11-03T10:30:00+02:00,al,\n2026-10-01,close,2026-11-03T09:00:00Z,jo,\n"
-    file.write_text(f"{HEADER}2026-10-01,close,2026-11-03 08:00:00,jo,\n{rows}")
+    rows = "2026-10-01,reopen,2026-11-03T10:30:00+02:00,al,,\n2026-10-01,close,2026-11-03T09:00:00Z,jo,,\n"
+    file.write_text(f"{HEADER}2026-10-01,close,2026-11-03 08:00:00,jo,,\n{rows}")
     hours = [datetime(2026, 11, 3, 8), datetime(2026, 11, 3, 8, 30), datetime(2026, 11, 3, 9)]
     assert [entry.closed_at for entry in read_ledger(file)] == hours
     assert closed_periods(read_ledger(file)) == {OCT}

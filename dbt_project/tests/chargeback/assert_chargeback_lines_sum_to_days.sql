@@ -5,7 +5,7 @@
 
 with costs as (
     select
-        {{ llm_spend.month_start('usage_date') }} as original_period,
+        billing_period as original_period,
         coalesce(provider, '(unknown)') as provider,
         cost_usd,
         total_tokens as quantity_tokens,
@@ -14,7 +14,7 @@ with costs as (
     where is_of_record
     union all
     select
-        {{ llm_spend.month_start('restated_daily.usage_date') }} as original_period,
+        restated_daily.billing_period as original_period,
         coalesce(restated_daily.provider, '(unknown)') as provider,
         case
             when cost_usd is not null or restated_cost_usd is not null

@@ -27,6 +27,15 @@ final as (
         'billing_period in seeds/rules/period_close.csv is not the first day of a month.' as problem
     from entries
     where billing_period <> {{ llm_spend.month_start('billing_period') }}
+
+    union all
+
+    select
+        billing_period,
+        closed_at,
+        'time_zone in seeds/rules/period_close.csv is no name such as Europe/Berlin.' as problem
+    from {{ ref('stg_rules__period_close') }}
+    where not {{ llm_spend.regex_found('time_zone', "'^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$'") }}
 )
 
 select * from final

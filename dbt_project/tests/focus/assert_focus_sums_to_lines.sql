@@ -1,12 +1,12 @@
 -- The charges of a month are the lines with a known amount, each once, and cost what the statement does, to the cent.
 with charges as (
     select
-        cast(BillingPeriodStart as date) as billing_period,
+        x_BillingPeriod as billing_period,
         count(*) as charges,
         sum(BilledCost) as billed_usd,
         sum(EffectiveCost) as effective_usd
     from {{ ref('focus_cost_and_usage') }}
-    group by cast(BillingPeriodStart as date)
+    group by x_BillingPeriod
 ),
 
 lines as (

@@ -17,7 +17,6 @@ with known_gaps as (
 days as (
     select
         *,
-        {{ month_start('usage_date') }} as billing_period,
         cast(usage_date as {{ type_timestamp() }}) as starts_at,
         coalesce(resolved_model, '(unknown)') as logged_model
     from {{ ref('int_requests_daily') }}

@@ -1,18 +1,52 @@
 -- A team's days add up to its month: what the dashboards show is what the statements charge for the usage of the
 -- month, before it is rounded: that of a closed month with what came late or was moved, booked later. Its days keep the
--- prices of the closing. What a bill adds is no usage of a day.
+-- prices of the closing. What a bill adds is no usage of a day. The hours of a UTC day that are of another month in the
+-- billing time zone are taken from the one and given to the other.
 {{ config(severity='error') }}
 
-with days as (
+{% set measures = ['cost_usd', 'total_tokens', 'unpriced_tokens'] %}
+
+with other_months as (
+    select
+        *,
+        {{ month_start('usage_date') }} as month_of_date
+    from {{ ref('int_requests_daily') }}
+    where is_of_record and billing_period <> {{ month_start('usage_date') }}
+),
+
+usage as (
     select
         {{ month_start('usage_date') }} as billing_period,
+        cost_center_id,
+        team_id,
+        {{ measures | join(',\n        ') }}
+    from {{ ref('llm_usage_by_team_daily') }}
+    union all
+    select
+        billing_period,
+        cost_center_id,
+        team_id,
+        {{ measures | join(',\n        ') }}
+    from other_months
+    union all
+    select
+        month_of_date as billing_period,
+        cost_center_id,
+        team_id,
+        -{{ measures | join(',\n        -') }}
+    from other_months
+),
+
+days as (
+    select
+        billing_period,
         cost_center_id,
         team_id,
         coalesce(sum(cost_usd), 0) as cost_usd,
         sum(total_tokens) as quantity_tokens,
         sum(unpriced_tokens) as unpriced_tokens
-    from {{ ref('llm_usage_by_team_daily') }}
-    group by 1, 2, 3
+    from usage
+    group by billing_period, cost_center_id, team_id
 ),
 
 lines as (

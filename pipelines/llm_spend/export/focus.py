@@ -75,6 +75,7 @@ _OURS: Mapping[str, Kind] = {
     "x_Model": "text",
     "x_CostCenterId": "text",
     "x_TeamId": "text",
+    "x_BillingPeriod": "day",
     "x_OriginalPeriod": "day",
     "x_RestatementReason": "text",
     "x_IsClosed": "flag",
@@ -145,7 +146,7 @@ def read_focus(destination: Destination, period: date, version: FocusVersion) ->
             f"""
             select {", ".join(columns)}
             from {MARTS}.{name}
-            where cast(BillingPeriodStart as date) = ?
+            where x_BillingPeriod = ?
             order by x_LineId
             """,
             period,
@@ -165,7 +166,7 @@ def _value(value: Value | datetime) -> Value:
 
 
 def _no_charges(marts: Marts, destination: Destination, period: date, name: str) -> UserError:
-    rows = marts.rows(f"select distinct cast(BillingPeriodStart as date) as month from {MARTS}.{name} order by month")
+    rows = marts.rows(f"select distinct x_BillingPeriod as month from {MARTS}.{name} order by month")
     return UserError(
         f"{destination.label} has no charges of {month_name(period)}.", there_are([row[0] for row in rows])
     )

@@ -2,7 +2,7 @@
 
 with days as (
     select
-        {{ llm_spend.month_start('usage_date') }} as billing_period,
+        billing_period,
         coalesce(provider, '(unknown)') as provider,
         cost_center_id,
         team_id,
@@ -37,7 +37,6 @@ exact as (
 restated_days as (
     select
         restated_daily.*,
-        {{ llm_spend.month_start('restated_daily.usage_date') }} as billing_period,
         coalesce(restated_daily.provider, '(unknown)') as known_provider
     from {{ ref('int_restated_daily') }} as restated_daily
     left join {{ ref('int_billed_days') }} as billed_days

@@ -18,7 +18,8 @@
 ] + llm_spend.token_buckets() | map(attribute='quantity') | list + other_units %}
 
 {% set members = [
-    'source_system', 'source_instance', 'channel', 'provider', 'cost_center_id', 'team_id', 'model_id'
+    'source_system', 'source_instance', 'channel', 'provider', 'cost_center_id', 'team_id', 'model_id',
+    'billing_period'
 ] %}
 
 with dates_to_build as (
@@ -49,7 +50,9 @@ facts as (
 ),
 
 requests as (
-    select facts.*
+    select
+        facts.*,
+        restated_models.billing_period
     from facts
     inner join restated_models
         on

@@ -30,6 +30,10 @@ closed_periods as (
     select * from {{ ref('int_closed_periods') }}
 ),
 
+month_starts as (
+    select * from {{ ref('int_month_starts') }}
+),
+
 restated_prices as (
     select * from {{ ref('int_restated_prices') }}
 ),
@@ -111,26 +115,51 @@ meanings_of_date as (
     group by usage_date
 ),
 
+-- The billing months that a date is of: two where one ends within it, and then since when it is of the second.
+months_of_date as (
+    select
+        loads_of_date.*,
+        coalesce(month_starts.billing_period, {{ llm_spend.month_start('loads_of_date.usage_date') }}) as last_period,
+        coalesce(
+            {{ llm_spend.month_before('month_starts.billing_period') }},
+            {{ llm_spend.month_start('loads_of_date.usage_date') }}
+        ) as first_period,
+        {{ llm_spend.minute_of_day('month_starts.starts_at') }} as minute_of_start
+    from loads_of_date
+    left join month_starts
+        on loads_of_date.usage_date = month_starts.usage_date
+),
+
 -- A changed price reaches a closed month only where it is to be restated.
 bases_of_date as (
     select
-        loads_of_date.*,
+        months_of_date.*,
         coalesce(
             {{ dbt.concat([
-                "'closed '", 'closed_periods.closing', "' '", 'basis.closed_basis_id', "' '",
-                "coalesce(restated_dates.price_hash, '')", "' '", "coalesce(meanings_of_date.meaning_hash, '')"
+                "'closed '", 'case when opening.closing is not null then ending.closing end', "' '",
+                'basis.closed_basis_id', "' '", "coalesce(restated_dates.price_hash, '')", "' '",
+                "coalesce(meanings_of_date.meaning_hash, '')"
             ]) }},
             basis.basis_id
-        ) as basis_id,
+        )
+        || case
+            when months_of_date.minute_of_start is null then ''
+            else {{ dbt.concat([
+                "' '", 'cast(months_of_date.minute_of_start as ' ~ dbt.type_string() ~ ')', "' '",
+                "coalesce(opening.closing, '')", "' '", "coalesce(ending.closing, '')"
+            ]) }}
+        end as basis_id,
         basis.quota_basis_id
-    from loads_of_date
+    from months_of_date
     cross join basis
-    left join closed_periods
-        on {{ llm_spend.month_start('loads_of_date.usage_date') }} = closed_periods.billing_period
+    left join closed_periods as opening
+        on months_of_date.first_period = opening.billing_period
+    left join closed_periods as ending
+        on months_of_date.last_period = ending.billing_period
     left join restated_dates
-        on loads_of_date.usage_date = restated_dates.usage_date
+        on months_of_date.usage_date = restated_dates.usage_date
     left join meanings_of_date
-        on loads_of_date.usage_date = meanings_of_date.usage_date
+        on months_of_date.usage_date = meanings_of_date.usage_date
 ),
 
 versions as (

@@ -34,16 +34,42 @@ ranked as (
 
 ),
 
+closings as (
+
+    select
+        *,
+        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as date) as next_period
+    from ranked
+    where choice = 1
+
+),
+
+-- Where two closed months meet, the zone of the one that was closed first holds: its hours are published.
+zoned as (
+
+    select
+        closings.*,
+        case when earlier.closed_at <= closings.closed_at then earlier.time_zone else closings.time_zone end
+            as zone_of_start,
+        case when later.closed_at < closings.closed_at then later.time_zone else closings.time_zone end
+            as zone_of_end
+    from closings
+    left join closings as earlier on closings.billing_period = earlier.next_period
+    left join closings as later on closings.next_period = later.billing_period
+
+),
+
 final as (
 
     select
         billing_period,
-        cast(billing_period as {{ llm_spend.type_timestamp() }}) as starts_at,
-        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as {{ llm_spend.type_timestamp() }}) as ends_at,
+        cast({{ llm_spend.local_midnight('billing_period', 'zone_of_start') }} as {{ llm_spend.type_timestamp() }})
+            as starts_at,
+        cast({{ llm_spend.local_midnight('next_period', 'zone_of_end') }} as {{ llm_spend.type_timestamp() }})
+            as ends_at,
         closed_at,
         closing
-    from ranked
-    where choice = 1
+    from zoned
 
 )
 

@@ -10,21 +10,29 @@ with dates_to_build as (
     {{ dates_to_build() }}
 ),
 
+month_starts as (
+    select * from {{ ref('int_month_starts') }}
+),
+
 requests as (
     select
-        *,
+        facts.*,
+        -- Where a chargeback month begins within the date; most dates, and in UTC all, have no row in month_starts.
+        coalesce(facts.started_at < month_starts.starts_at, false) as is_of_month_before,
         coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0) as cache_write_tokens,
         -- The gateway's own cache answered: no provider worked on it.
         case when coalesce(is_gateway_cache_hit, false) then 0 else 1 end as is_provided,
         -- A request that cost nothing has its reason there (cache_hit, not_billed), not a price list.
         case when cost_usd <> 0 then cost_basis end as paid_basis
-    from {{ ref('fct_llm_requests') }}
-    where {{ is_to_build() }}
+    from {{ ref('fct_llm_requests') }} as facts
+    left join month_starts on facts.usage_date = month_starts.usage_date
+    where {{ is_to_build('facts.usage_date') }}
 ),
 
 measured as (
     select
         usage_date,
+        is_of_month_before,
         {{ members | join(',\n        ') }},
         count(*) as attempts,
         sum(is_provided * coalesce(total_tokens, 0)) as total_tokens,
@@ -49,12 +57,16 @@ measured as (
         max(started_at) as last_seen_at,
         max(loaded_at) as last_loaded_at
     from requests
-    group by usage_date, {{ members | join(', ') }}
+    group by usage_date, is_of_month_before, {{ members | join(', ') }}
 ),
 
 final as (
     select
         measured.usage_date,
+        case
+            when measured.is_of_month_before then {{ llm_spend.month_before('month_starts.billing_period') }}
+            else coalesce(month_starts.billing_period, {{ llm_spend.month_start('measured.usage_date') }})
+        end as billing_period,
         {{ members | join(',\n        ') }},
         cast(attempts as {{ dbt.type_bigint() }}) as attempts,
         cast(total_tokens as {{ dbt.type_bigint() }}) as total_tokens,
@@ -80,6 +92,7 @@ final as (
         dates_to_build.date_version
     from measured
     inner join dates_to_build on measured.usage_date = dates_to_build.usage_date
+    left join month_starts on measured.usage_date = month_starts.usage_date
 )
 
 select * from final

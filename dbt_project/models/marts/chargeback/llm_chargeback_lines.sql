@@ -17,7 +17,7 @@ published as (
 
 -- Months are closed one after the other: the first open one follows the last closed one.
 first_open as (
-    select cast(max(ends_at) as date) as billing_period
+    select {{ llm_spend.month_after('max(billing_period)') }} as billing_period
     from closed_periods
 ),
 

@@ -122,7 +122,7 @@ shared_months as (
 
 usage_by_month as (
     select
-        {{ llm_spend.month_start('usage_date') }} as original_period,
+        billing_period as original_period,
         coalesce(provider, '(unknown)') as provider,
         cost_center_id,
         team_id,
@@ -139,16 +139,45 @@ usage_by_month as (
     from {{ ref('int_requests_daily') }}
     where is_of_record
     group by
-        {{ llm_spend.month_start('usage_date') }},
+        billing_period,
         coalesce(provider, '(unknown)'),
         cost_center_id,
         team_id,
         coalesce(model_id, '(unresolved)')
 ),
 
+month_starts as (
+    select * from {{ ref('int_month_starts') }}
+),
+
+periods as (
+    select billing_period from lines
+    {{ llm_spend.union_distinct() }}
+    select original_period as billing_period from lines
+),
+
+months as (
+    select
+        periods.billing_period,
+        coalesce(starts.starts_at, cast(periods.billing_period as {{ llm_spend.type_timestamp() }})) as starts_at,
+        coalesce(
+            ends.starts_at,
+            cast({{ llm_spend.month_after('periods.billing_period') }} as {{ llm_spend.type_timestamp() }})
+        ) as ends_at
+    from periods
+    left join month_starts as starts
+        on periods.billing_period = starts.billing_period
+    left join month_starts as ends
+        on {{ llm_spend.month_after('periods.billing_period') }} = ends.billing_period
+),
+
 placed as (
     select
         lines.*,
+        billing_months.starts_at as billing_starts_at,
+        billing_months.ends_at as billing_ends_at,
+        charge_months.starts_at as charge_starts_at,
+        charge_months.ends_at as charge_ends_at,
         case
             when usage_by_month.first_channel is null then lines.provider
             when usage_by_month.first_channel = usage_by_month.last_channel then usage_by_month.first_channel
@@ -175,6 +204,10 @@ placed as (
         usage_by_month.cache_write_tokens,
         usage_by_month.output_tokens
     from lines
+    inner join months as billing_months
+        on lines.billing_period = billing_months.billing_period
+    inner join months as charge_months
+        on lines.original_period = charge_months.billing_period
     left join usage_by_month
         on
             lines.original_period = usage_by_month.original_period
@@ -219,10 +252,10 @@ named as (
 
 final as (
     select
-        cast(billing_period as {{ llm_spend.type_timestamp() }}) as BillingPeriodStart,
-        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as {{ llm_spend.type_timestamp() }}) as BillingPeriodEnd,
-        cast(original_period as {{ llm_spend.type_timestamp() }}) as ChargePeriodStart,
-        cast({{ dbt.dateadd('month', 1, 'original_period') }} as {{ llm_spend.type_timestamp() }}) as ChargePeriodEnd,
+        billing_starts_at as BillingPeriodStart,
+        billing_ends_at as BillingPeriodEnd,
+        charge_starts_at as ChargePeriodStart,
+        charge_ends_at as ChargePeriodEnd,
         charge_category as ChargeCategory,
         case when is_correction then 'Correction' end as ChargeClass,
         case charge_category
@@ -300,6 +333,7 @@ final as (
         model_id as x_Model,
         cost_center_id as x_CostCenterId,
         team_id as x_TeamId,
+        billing_period as x_BillingPeriod,
         original_period as x_OriginalPeriod,
         restatement_reason as x_RestatementReason,
         is_closed as x_IsClosed,

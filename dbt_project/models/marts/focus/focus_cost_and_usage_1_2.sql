@@ -44,6 +44,7 @@ final as (
         x_Model,
         x_CostCenterId,
         x_TeamId,
+        x_BillingPeriod,
         x_OriginalPeriod,
         x_RestatementReason,
         x_IsClosed,

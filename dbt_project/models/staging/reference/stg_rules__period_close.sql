@@ -14,7 +14,8 @@ final as (
         {{ llm_spend.seed_instant('closed_at', when_empty='') }} as closed_at,
         trim(closed_at) as closing,
         nullif(trim(closed_by), '') as closed_by,
-        nullif(trim(reason), '') as reason
+        nullif(trim(reason), '') as reason,
+        coalesce(nullif(trim(time_zone), ''), 'UTC') as time_zone
     from seed_rows
 
 )
