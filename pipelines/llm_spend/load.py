@@ -17,6 +17,7 @@ from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
+from llm_spend.readers.unknown import UnknownFields
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
 from llm_spend.sources import SOURCES, file_format, raw_formats
 from llm_spend.sources.generic import Mapping
@@ -93,11 +94,13 @@ def load_logs(
     instance: str | None = None,
     mapping: Mapping | None = None,
     keep_raw_text: bool = False,
+    unknown_fields: UnknownFields = "numbers",
     observe: Observer = lambda message: None,
 ) -> LoadReport:
     """Load log files. A file that has not changed since it was loaded is skipped.
 
-    Raises UserError for an unknown source, no matching file or a missing mapping.
+    `unknown_fields`: only with `all` is something kept of them, for files can be loaded again. Raises UserError for an
+    unknown source, no matching file or a missing mapping.
     """
     name = instance or (mapping.instance if mapping else "default")
     fmt = file_format(source, mapping)
@@ -120,7 +123,8 @@ def load_logs(
         rows = quarantined = left_out = 0
         with staged(new + again) as (files, _):
             if new:
-                info = pipeline.run(log_source(fmt, files[: len(new)], name, system, SOURCES[source].entity))
+                entity = SOURCES[source].entity
+                info = pipeline.run(log_source(fmt, files[: len(new)], name, system, entity, unknown_fields))
                 rows, quarantined = count_rows(destination, fmt, info.loads_ids[0])
                 left_out = _count_left_out(destination, fmt, info.loads_ids[0])
             unnoted = find_unnoted(destination, fmt, system, name)

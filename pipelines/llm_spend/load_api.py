@@ -26,12 +26,18 @@ from llm_spend.readers.api.source import Listing, NotAllowedError, Stream, listi
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.files import LogFile, below_scheme
 from llm_spend.readers.records import LogFormat
+from llm_spend.readers.unknown import UnknownFields, keeping, unknown_names
 from llm_spend.schema import FILES_TABLE, REQUESTS
 from llm_spend.sources import api_source
 from llm_spend.sources.shared_tables import observed
 from llm_spend.windows import LoadedWindow, Window, in_force, plan
 
 _NAMES_SHOWN = 10
+_WHAT_IS_KEPT = {
+    "none": "They are not kept.",
+    "numbers": "Their numbers are kept in the column _extra, text is not: see the setting unknown_fields.",
+    "all": "They are kept in the column _extra.",
+}
 
 
 def load_api(
@@ -43,6 +49,7 @@ def load_api(
     until: date | None = None,
     again: bool = False,
     keep_raw_text: bool = False,
+    unknown_fields: UnknownFields = "numbers",
     observe: Observer = lambda message: None,
     now: datetime | None = None,
 ) -> LoadReport:
@@ -50,7 +57,7 @@ def load_api(
 
     Each window is a load of its own, so a run that ends early keeps what it loaded. `since`: the first day that is
     wanted, that of the first load if not given; `until`: the last one, now if not given; `again`: also what was loaded
-    of them. `now` is a naive UTC time.
+    of them. `unknown_fields`: what is kept of fields that no column is for. `now` is a naive UTC time.
 
     Raises UserError for a source without an API, without credentials, and when a window can't be had in full.
     """
@@ -63,7 +70,8 @@ def load_api(
     ):
         create_missing_tables(pipeline, destination)
         at = now or datetime.now(UTC).replace(tzinfo=None)
-        load = _ApiLoad(source, name, destination, pipeline, api, Path(folder), at, keep_raw_text, observe)
+        kept = (keep_raw_text, unknown_fields)
+        load = _ApiLoad(source, name, destination, pipeline, api, Path(folder), at, *kept, observe)
         first = [*asked.streams, *asked.listings][0]
         for stream in asked.streams:
             with load.allowed(is_needed=stream is first):
@@ -86,6 +94,7 @@ class _ApiLoad:
     folder: Path
     now: datetime
     keep_raw_text: bool
+    unknown_fields: UnknownFields
     observe: Observer
     rows: int = 0
     quarantined: int = 0
@@ -135,7 +144,7 @@ class _ApiLoad:
                 )
                 continue
             file = LogFile(url, str(spool.path), spool.size, self.now, window)
-            self._load(stream.format_of(window), file, stream.name)
+            self._load(self._keeping(stream.format_of(window), spool), file, stream.name)
 
     def listing(self, listing: Listing) -> None:
         self.observe(f"{self._name(listing.name)}: asking")
@@ -150,12 +159,12 @@ class _ApiLoad:
         elif last != url:
             path = spool.path.rename(spool.path.with_name(Path(url).name))
             file = LogFile(url, str(path), path.stat().st_size, self.now)
-            self._load(observed(listing.format, self.now), file, listing.name)
+            self._load(self._keeping(observed(listing.format, self.now), spool), file, listing.name)
 
     def report(self, seconds: float) -> LoadReport:
         if self.unknown:
             names = ", ".join(sorted(each[:40] for each in self.unknown)[:_NAMES_SHOWN])
-            self.warnings.append(f"Fields that are not known, and not kept: {names}.")
+            self.warnings.append(f"Fields that are not known: {names}. {_WHAT_IS_KEPT[self.unknown_fields]}")
         counts = (self.rows, self.quarantined, seconds, self.windows)
         return LoadReport(self.source, self.instance, 0, 0, *counts, tuple(dict.fromkeys(self.warnings)))
 
@@ -172,9 +181,12 @@ class _ApiLoad:
                 f"The answer of the API can't be kept in {self.folder}: {error.strerror}.",
                 "Make room there, or name another folder in TMPDIR.",
             ) from None
-        self.unknown |= spool.names.difference(fmt.file_fields)
+        self.unknown.update(unknown_names(fmt, spool.names))
         self.warnings += spool.warnings
         return spool
+
+    def _keeping(self, fmt: LogFormat, spool: Spool) -> LogFormat:
+        return keeping(fmt, spool.names, self.unknown_fields)
 
     def _load(self, fmt: LogFormat, file: LogFile, entity: str) -> None:
         """Load the rows of a file, and delete it."""

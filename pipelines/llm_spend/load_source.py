@@ -8,6 +8,7 @@ from itertools import chain
 from llm_spend.destinations import Destination
 from llm_spend.load import LoadReport, Observer, load_logs
 from llm_spend.load_api import load_api
+from llm_spend.readers.unknown import UnknownFields
 from llm_spend.settings import SourceSettings
 from llm_spend.sources import api_source, file_format
 from llm_spend.sources.generic import read_mapping
@@ -20,6 +21,7 @@ def load_source(
     until: date | None = None,
     again: bool = False,
     keep_raw_text: bool = False,
+    unknown_fields: UnknownFields = "numbers",
     observe: Observer = lambda message: None,
 ) -> LoadReport:
     """What is new of a source. `until` and `again` are for an API, see `load_api`. Raises UserError."""
@@ -32,6 +34,7 @@ def load_source(
             until=until,
             again=again,
             keep_raw_text=keep_raw_text,
+            unknown_fields=unknown_fields,
             observe=observe,
         )
     return load_logs(
@@ -41,6 +44,7 @@ def load_source(
         instance=source.instance,
         mapping=read_mapping(source.mapping) if source.mapping else None,
         keep_raw_text=keep_raw_text,
+        unknown_fields=unknown_fields,
         observe=observe,
     )
 

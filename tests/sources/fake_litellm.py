@@ -179,6 +179,8 @@ class Proxy(FakeServer):
     """By path that it does not have, the status that it answers."""
     pages: Callable[[list[Any], int, int], list[Any]] = lambda rows, page, size: rows[(page - 1) * size : page * size]
     """How rows are cut into pages."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Fields that rows of the log have besides."""
 
     def answer(self, asked: Asked) -> Any:
         if asked.headers.get("authorization") != f"Bearer {KEY}":
@@ -207,7 +209,7 @@ class Proxy(FakeServer):
         page, size = int(query["page"]), int(query["page_size"])
         assert 1 <= size <= 1000 and page >= 1 and query["sort_by"] == "startTime" and query["sort_order"] == "asc"
         found = sorted((row for row in self.logs if start <= row["startTime"] <= end), key=lambda row: row["startTime"])
-        rows = [{name: _json(row.get(name)) for name in LOG_COLUMNS} for row in found]
+        rows = [{name: _json(row.get(name)) for name in LOG_COLUMNS} | self.extra for row in found]
         total = min(len(rows), self.most_counted)
         return {
             "data": self.pages(rows, page, size),

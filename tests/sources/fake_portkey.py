@@ -89,6 +89,9 @@ class FakePortkey:
         start, end = filters["time_of_generation_min"], filters["time_of_generation_max"]
         self.windows.append((start, end))
         rows = [row for row in self.logs if self._is_between(start, row["created_at"], end)]
+        if "weighted_feedback_min" in filters:
+            least, most = filters["weighted_feedback_min"], filters["weighted_feedback_max"]
+            rows = [row for row in rows if least <= row.get("_feedback", 11) <= most]
         identifier = str(uuid4())
         self._exports[identifier] = {"body": body, "rows": rows[: self.most_rows], "status": "draft", "polls": 0}
         return {"id": identifier, "total": self.announced(min(len(rows), self.most_rows)), "object": "export"}
@@ -139,7 +142,8 @@ class FakePortkey:
         return gzip.compress(content) if self.is_packed else content
 
     def graph(self, name: str, params: dict[str, str]) -> Any:
-        rows = self._of(params)
+        trace = params.get("trace_id")
+        rows = [row for row in self._of(params) if trace is None or row.get("trace_id") == trace]
         scores = [row["_feedback"] for row in rows if "_feedback" in row]
         summary = {
             "requests": {"total": len(rows)},
@@ -223,6 +227,8 @@ _LISTS = {
     "/admin/users": "UserList",
     "/policies/usage-limits": "UsageLimitsPolicyListResponse",
     "/policies/rate-limits": "RateLimitsPolicyListResponse",
+    "/providers": "ProviderList",
+    "/virtual-keys": "VirtualKeyList",
 }
 
 _ANSWERS = {
@@ -276,7 +282,7 @@ def _handler(portkey: FakePortkey) -> type[Handler]:
                     return action
                 case "GET", ["v1", "analytics", "graphs" | "groups" as kind, *_]:
                     return kind.removesuffix("s")
-                case "GET", ["v1", "api-keys" | "admin" | "policies", *_]:
+                case "GET", ["v1", "api-keys" | "admin" | "policies" | "providers" | "virtual-keys", *_]:
                     return "listing"
                 case _:
                     return "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -79,8 +80,13 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
     warehouse.write("logs/filter-log-events.json", json.dumps({"events": events}, indent=2))
     single = {"timestamp": 1763640000000, "message": json.dumps(invocation("single", requestMetadata=tags))}
     warehouse.write("logs/single.jsonl", [single, {"timestamp": 1, "message": "not a document"}])
+    exported = [f"2026-11-20T12:00:00.{n:03}Z {json.dumps(invocation(f'exported{n}'))}\n" for n in (1, 2)]
+    warehouse.write("logs/export/000000.gz", gzip.compress("".join(exported).encode()))
+    # Unpacked by hand, with what is none of the log, and without the last line end.
+    others = f"{exported[0]}2026-11-20T12:00:00.000Z Permission Check Successful\n\n{exported[1][:45]}\n"
+    warehouse.write("logs/export/000001.txt", others.replace("exported", "unpacked") + exported[1][25:].strip())
     report = warehouse.load("bedrock", warehouse.folder / "logs" / "**" / "*.*", instance="prod")
-    assert (report.files, report.rows, report.quarantined) == (4, 17, 4)
+    assert (report.files, report.rows, report.quarantined) == (6, 23, 6)
     return warehouse
 
 
@@ -88,7 +94,7 @@ def one(loaded: Warehouse, columns: str, record_id: str) -> Any:
     return loaded.rows(f"select {columns} from raw.generic__requests where source_record_id = ?", record_id)[0]
 
 
-@pytest.mark.parametrize("record_id", ["plain", "event1", "event2", "single"])
+@pytest.mark.parametrize("record_id", ["plain", "event1", "event2", "single", "exported1", "unpacked1"])
 def test_every_way_of_delivery_gives_the_same_row(loaded: Warehouse, record_id: str) -> None:
     columns = "started_at, provider, raw_model, operation, status, is_stream, region, gateway_user_id, input_tokens"
     moment, model = datetime(2026, 11, 20, 12), "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -159,7 +165,22 @@ def test_what_can_not_be_read_is_noted_with_its_line(loaded: Warehouse) -> None:
         ("20261120T1200.json.gz", 9, "input_tokens: not a whole number of 0 or more: many"),
         ("20261120T1200.json.gz", 10, "started_at: missing"),
         ("20261120T1200.json.gz", 11, neither),
+        ("000001.txt", 2, "not valid JSON"),
+        ("000001.txt", 4, "not valid JSON"),
         ("single.jsonl", 2, neither),
+    ]
+
+
+def test_a_row_of_an_export_names_its_file(loaded: Warehouse) -> None:
+    rows = loaded.rows(
+        "select source_record_id, parse_filename(_file) from raw.generic__requests where _file like '%export/%'"
+        " and _problem is null order by 2, 1"
+    )
+    assert rows == [
+        ("exported1", "000000.gz"),
+        ("exported2", "000000.gz"),
+        ("exported2", "000001.txt"),
+        ("unpacked1", "000001.txt"),
     ]
 
 

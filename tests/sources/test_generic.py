@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -38,6 +39,22 @@ def rows(warehouse: Warehouse, columns: str, instance: str) -> list[tuple[Any, .
         " order by started_at, source_record_id",
         instance,
     )
+
+
+def test_of_a_prompt_only_a_hash_is_kept(warehouse: Warehouse) -> None:
+    prompts = [
+        {"id": "hash", "ts": "2026-03-01T12:00:00Z", "prompt": "AB" * 32},
+        {"id": "named", "ts": "2026-03-01T12:00:01Z", "prompt": "team-a:" + "ab" * 32},
+        {"id": "text", "ts": "2026-03-01T12:00:02Z", "prompt": "MARKER-of-a-prompt"},
+        {"id": "same", "ts": "2026-03-01T12:00:03Z", "prompt": "MARKER-of-a-prompt"},
+        {"id": "none", "ts": "2026-03-01T12:00:04Z", "prompt": ""},
+    ]
+    mapped = mapping("prompts", columns={"prompt_hash": "prompt"})
+    warehouse.load("generic", warehouse.write("prompts.jsonl", prompts), mapping=mapped)
+    found = dict(rows(warehouse, "source_record_id, prompt_hash", "prompts"))
+    sha = hashlib.sha256(b"MARKER-of-a-prompt").hexdigest()
+    assert found == {"hash": "ab" * 32, "named": "ab" * 32, "text": sha, "same": sha, "none": None}
+    warehouse.assert_nowhere("MARKER-of-a-prompt")
 
 
 def test_json_lines_with_dotted_paths_defaults_and_metadata(warehouse: Warehouse) -> None:

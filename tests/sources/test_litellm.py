@@ -75,10 +75,13 @@ def loaded(make_warehouse: Callable[[str], Warehouse]) -> Warehouse:
             payload("wording", status="failure", error_information={"error_code": "tokens_exceeded"}, cache_hit="None"),
             payload("", litellm_call_id="call-of-nobody"),
             payload("", trace_id="nobody"),
+            payload("hashed", cache_key="proxy-1:" + "ab" * 32),
+            payload("uncached", cache_key="Cache OFF"),
+            payload("own-key", cache_key=f"gpt-4o {SECRET}"),
         ],
     )
     report = warehouse.load("litellm", warehouse.folder / "*" / "**" / "*.*json*", instance="proxy")
-    assert (report.files, report.rows, report.quarantined) == (6, 15, 1)
+    assert (report.files, report.rows, report.quarantined) == (6, 18, 1)
     return warehouse
 
 
@@ -121,6 +124,11 @@ def test_a_word_instead_of_a_number_or_an_id_is_no_problem(loaded: Warehouse) ->
 def test_small_amounts_and_cache_hits(loaded: Warehouse) -> None:
     assert one(loaded, "response_cost", "tiny") == Decimal("0.000000150000")
     assert one(loaded, "(is_cache_hit, response_cost)", "hit") == (True, Decimal(0))
+
+
+def test_only_a_hash_of_the_prompt_is_kept(loaded: Warehouse) -> None:
+    hashes = [one(loaded, "prompt_hash", record_id) for record_id in ("hashed", "uncached", "own-key", "object")]
+    assert hashes == ["ab" * 32, None, None, None]
 
 
 def test_a_payload_without_id_is_quarantined(loaded: Warehouse) -> None:

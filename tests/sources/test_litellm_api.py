@@ -73,6 +73,13 @@ def test_no_body_goes_into_a_file(scene: ProxyScene) -> None:
     row = {"request_id": "a", "messages": SECRET, "metadata": json.dumps({"guardrail_information": [{"x": SECRET}]})}
     assert without_bodies(row) == {"request_id": "a", "metadata": {"guardrail_status": None}}
     assert without_bodies({"metadata": "cut o"}) == {"metadata": None}
+    assert without_bodies({"cache_key": f"model: gpt-4o {SECRET}"}) == {"cache_key": None, "metadata": None}
+
+
+def test_the_hash_of_a_prompt_is_kept(scene: ProxyScene) -> None:
+    scene.proxy.logs = [log("a", cache_key="ns:" + "ab" * 32), log("b", cache_key="Cache OFF"), log("c", cache_key="")]
+    found = {row["request_id"]: row.get("cache_key") or None for row in scene.fetch()}
+    assert found == {"a": "ab" * 32, "b": None, "c": None}
 
 
 def test_whole_seconds_are_asked_for_around_a_window(scene: ProxyScene) -> None:

@@ -180,6 +180,13 @@ def test_no_body_is_asked_for(scene: Database) -> None:
     assert rows["a"]["metadata"]["error_information"]["error_class"] == "BadRequestError"
 
 
+def test_of_a_cache_key_only_a_hash_is_asked_for(scene: Database) -> None:
+    keys = {"a": "ns:" + "AB" * 32, "b": "Cache OFF", "c": f"model: gpt-4o messages: {SECRET}"}
+    scene.server.write("SpendLogs", *[log(name, cache_key=key) for name, key in keys.items()])
+    rows = {row["request_id"]: row["cache_key"] for row in scene.fetch()}
+    assert rows == {"a": "ab" * 32, "b": None, "c": None}
+
+
 def test_an_empty_window_is_one(scene: Database) -> None:
     assert scene.fetch() == []
     assert scene.fetch(stream="totals") == []
@@ -236,12 +243,15 @@ def test_a_run_goes_on_where_it_was_killed_and_finds_what_changes_later(
 )
 def test_tables_of_other_versions_are_read(scene: Database, lacking: tuple[str, ...]) -> None:
     dropped = ", ".join(f'DROP COLUMN "{name}"' for name in lacking)
-    scene.server.run(f"""ALTER TABLE "LiteLLM_SpendLogs" {dropped}, ADD COLUMN later_column text DEFAULT '{SECRET}'""")
+    added = f"""ADD COLUMN later_column text DEFAULT '{SECRET}', ADD COLUMN "newTokens" integer DEFAULT 7"""
+    scene.server.run(f"""ALTER TABLE "LiteLLM_SpendLogs" {dropped}, {added}""")
     for table in ("BudgetWindowSpend", "DeletedTeamTable", "TagTable", "DailyEndUserSpend"):
         scene.server.run(f'DROP TABLE "LiteLLM_{table}"')
     scene.server.write("SpendLogs", {name: value for name, value in log("a").items() if name not in lacking})
     (row,) = scene.fetch()
     assert (row["request_id"], row["spend"], row.keys() & {*lacking, "later_column"}) == ("a", 1.5e-6, set())
+    # The loader tells of a number that it does not know, and keeps it.
+    assert (row.keys() - SPEND_LOGS.file_fields.keys(), row["newTokens"]) == ({"newTokens"}, 7)
     with scene.source.open("default") as database:
         assert database.changed_days(datetime(2026, 11, 1)) == {}
     assert "does not tell of late changes" in scene.check()

@@ -18,7 +18,7 @@ from llm_spend.readers.api.source import NotAllowedError
 from llm_spend.readers.api.spool import Spool
 from llm_spend.sources import portkey_api
 from llm_spend.sources.portkey_analytics import total_of_graphs, totals_of_groups
-from llm_spend.sources.portkey_api import REQUEST_LOGS, TOTALS
+from llm_spend.sources.portkey_api import FEEDBACK, REQUEST_LOGS, TOTALS
 from llm_spend.windows import Window
 
 from .conftest import Warehouse
@@ -190,6 +190,45 @@ def test_totals_are_loaded_where_logs_are_not_allowed(scene: Scene, monkeypatch:
     monkeypatch.setenv("SOURCES__PORTKEY__REQUESTS", "perhaps")
     with pytest.raises(UserError, match="'perhaps'"):
         portkey_api.api_source("x")
+
+
+def test_feedback_is_told_by_trace_on_demand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(scene.portkey, (FEEDBACK,))
+    monkeypatch.setattr(portkey_api, "api_source", lambda instance: source)
+    scene.portkey.logs = [
+        log("first", trace_id="t1"),
+        log("fallback", at="2026-11-02T10:00:05.000Z", trace_id="t1", _feedback=5.0),
+        log("twice", at="2026-11-02 11:00:00.500", trace_id="t2", _feedback=-2.5),
+        log("again", at="2026-11-02T09:00:00.000Z", trace_id="t2", _feedback=1.0),
+        log("none", trace_id="t3"),
+        log("without trace", _feedback=1.0),
+    ]
+    assert load_api("portkey", DuckDb(scene.warehouse.database), since=DAY, now=NEXT_DAY).rows == 3
+    columns = "given_at, trace_id, record_id, value, weight, raw ->> 'total'"
+    early, late = datetime(2026, 11, 2, 10, 0, 5), datetime(2026, 11, 2, 11, 0, 0, 500_000)
+    assert scene.warehouse.rows(f"select {columns} from raw.gateway__feedback order by 1") == [
+        (early, "t1", None, 5, 1, "1"),
+        *[(late, "t2", None, Decimal("-0.75"), 1, "2")] * 2,
+    ]
+    # A day of which nothing was rated is asked for once.
+    scene.portkey.logs, scene.portkey.steps[:], scene.portkey.asked[:] = [log("none")], [], []
+    path = scene.warehouse.folder / "feedback.jsonl"
+    with portkey_api.api_source("x").open("x") as api, Spool(path) as spool:
+        api.feedback(WINDOW, spool)
+    assert (scene.portkey.steps, len(scene.portkey.asked), spool.rows) == ([], 2, 0)
+
+
+def test_feedback_by_trace_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def streams(**settings: str) -> list[str]:
+        with monkeypatch.context() as patched:
+            for name, value in settings.items():
+                patched.setenv(f"SOURCES__PORTKEY__{name.upper()}", value)
+            return [stream.name for stream in portkey_api.api_source("default").streams]
+
+    assert streams() == ["requests", "totals"]
+    assert streams(feedback_by_trace="true") == ["requests", "totals", "feedback"]
+    # Which traces have some is told by an export.
+    assert streams(feedback_by_trace="true", requests="false") == ["totals"]
 
 
 def test_fewer_logs_than_were_counted_are_told_once(scene: Scene) -> None:

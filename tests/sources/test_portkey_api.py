@@ -422,11 +422,22 @@ def test_a_download_that_was_killed_leaves_nothing(scene: Scene, monkeypatch: py
     assert scene.load().rows == 1
 
 
-def test_fields_that_nobody_knows_are_named_and_not_kept(scene: Scene) -> None:
-    scene.portkey.logs = [log("a", **{"thinking": "SECRET THOUGHT", "_extra": ["thinking", "request"]})]
-    (warning,) = scene.load().warnings
-    assert warning == "Fields that are not known, and not kept: request, thinking."
+def test_of_fields_that_nobody_knows_the_numbers_are_kept(scene: Scene) -> None:
+    new = {"thinking": "SECRET THOUGHT", "new_tokens": 7, "usage_details": {"said": "SECRET", "seconds": 1.5}}
+    scene.portkey.logs = [log("a", **new, _extra=[*new, "request"]), log("b", at="2026-11-03T11:00:00.000Z")]
+    # The second window has none of them.
+    (warning,) = scene.load(LATER - timedelta(minutes=46)).warnings
+    assert warning.startswith("Fields that are not known: new_tokens, request, thinking, usage_details. Their numbers")
+    kept = scene.warehouse.rows("select id, _extra, _problem from raw.portkey__logs order by 1")
+    assert kept == [("a", '{"new_tokens":7,"usage_details":{"seconds":1.5}}', None), ("b", None, None)]
     scene.warehouse.assert_nowhere("SECRET")
+    # On demand text as well, but no body; or nothing.
+    for kept_of_them, extra in (("all", {**new}), ("none", None)):
+        scene.load(NEXT_NOON, again=True, until=DAY, unknown_fields=kept_of_them)
+        last = "_dlt_load_id = (select max(_dlt_load_id) from raw.portkey__logs) and id = 'a'"
+        ((found,),) = scene.warehouse.rows(f"select _extra from raw.portkey__logs where {last}")
+        assert (found and json.loads(found)) == extra
+    scene.warehouse.assert_nowhere("SECRET PROMPT")
 
 
 def test_a_value_of_another_type_goes_to_quarantine_with_its_line(scene: Scene) -> None:

@@ -84,6 +84,22 @@ WORKSPACE = {
     "usage_limits": [{"credit_limit": 1000, "type": "tokens", "periodic_reset_days": 10}],
     "rate_limits": [],
 }
+PROVIDER = {
+    "object": "provider",
+    "name": "OpenAI",
+    "slug": "openai-main",
+    "status": "active",
+    "usage_limits": {"credit_limit": 500, "type": "cost", "periodic_reset": "monthly"},
+    "rate_limits": [{"type": "tokens", "unit": "rpm", "value": 9000}],
+}
+VIRTUAL_KEY = {
+    "object": "virtual-key",
+    "slug": "azure-old",
+    "status": "exhausted",
+    "usage_limits": {"credit_limit": 20, "type": "cost"},
+    "rate_limits": None,
+    "model_config": {"azureSecret": KEY},
+}
 USER = {
     "object": "user",
     "id": "owner-1",
@@ -105,6 +121,9 @@ def scene(make_warehouse: Callable[[str], Warehouse], monkeypatch: pytest.Monkey
             "/admin/users": [USER],
             "/policies/usage-limits": [POLICY],
             "/policies/rate-limits": [RATE],
+            "/providers": [PROVIDER],
+            # What is a provider now is listed as a virtual key, too.
+            "/virtual-keys": [VIRTUAL_KEY, {**PROVIDER, "object": "virtual-key", "usage_limits": {"credit_limit": 1}}],
         }
         portkey.usage = {
             "policy-1": {
@@ -200,14 +219,14 @@ def test_every_member_is_shaped_and_no_key_is_kept(scene: Scene) -> None:
     spooled = json.dumps(found)
     assert not any(secret in spooled for secret in (MASKED, KEY, "boss@acme.io"))
     asked = [path for path, _ in scene.portkey.asked]
-    assert len(asked) == len(set(asked)) == 6
+    assert len(asked) == len(set(asked)) == 8
     owned = api_key_row({**API_KEY, "user_id": "owner-1"})
     assert (owned["owner_type"], owned["owner_id"]) == ("user", "owner-1")
 
 
 def test_every_limit_is_shaped(scene: Scene) -> None:
     found = fetched(scene)
-    lists = ("api_key_limits", "usage_policies", "rate_policies", "workspace_limits")
+    lists = ("api_key_limits", "usage_policies", "rate_policies", "workspace_limits", "provider_limits")
     names = ("limit_id", "limit_kind", "scope_type", "measure", "limit_value", "limit_unit")
     limits = [row for name in lists for row in found[name]]
     assert values(limits, *names) == [
@@ -216,6 +235,9 @@ def test_every_limit_is_shaped(scene: Scene) -> None:
         ("policy-1", "budget", "metadata", "cost", 10, "usd"),
         ("policy-2", "rate_limit", "api_key", "tokens", 10_000, "tokens"),
         ("workspace:ws-1:tokens", "budget", "workspace", "tokens", 1000, "tokens"),
+        ("provider:openai-main:cost", "budget", "provider", "cost", 500, "usd"),
+        ("provider:openai-main:tokens:rpm", "rate_limit", "provider", "tokens", 9000, "tokens"),
+        ("provider:azure-old:cost", "budget", "provider", "cost", 20, "usd"),
     ]
     assert values(limits, "window_unit", "window_length", "window_anchor") == [
         ("month", 1, "first"),
@@ -223,11 +245,16 @@ def test_every_limit_is_shaped(scene: Scene) -> None:
         ("week", 1, "next_reset_at"),
         ("hour", 1, None),
         ("days", 10, "next_reset_at"),
+        ("month", 1, "first"),
+        ("minute", 1, None),
+        ("lifetime", None, None),
     ]
-    held = [*found["api_key_usage"], *found["workspace_usage"]]
+    held = [*found["api_key_usage"], *found["workspace_usage"], *found["provider_usage"]]
     assert values(held, "limit_id", "entity", "period_end", "used_value", "used_unit", "limit_value", "status") == [
         ("api_key:key-1:cost", "key-1", "2026-12-01T00:00:00Z", None, "us_cent", 25, "exhausted"),
         ("workspace:ws-1:tokens", "ws-1", None, None, "tokens", 1000, None),
+        ("provider:openai-main:cost", "openai-main", None, None, "us_cent", 500, "active"),
+        ("provider:azure-old:cost", "azure-old", None, None, "us_cent", 20, "exhausted"),
     ]
 
 
@@ -245,6 +272,12 @@ def test_what_a_key_may_not_list_is_asked_for_once_and_the_others_are_there(scen
     found = fetched(scene)
     assert NAMES - found.keys() == {"api_keys", "api_key_limits", "api_key_usage", "users"}
     assert [path for path, _ in scene.portkey.asked].count("/api-keys") == 1
+    # One of the two names of providers is enough.
+    for path, kept in (("/v1/providers", 3), ("/v1/virtual-keys", 2)):
+        scene.portkey.faults = {path: [Fault(404, {})]}
+        assert len(fetched(scene)["provider_limits"]) == kept
+    scene.portkey.faults = {"/v1/providers": [Fault(403, refused)], "/v1/virtual-keys": [Fault(404, {})]}
+    assert NAMES - fetched(scene).keys() == {"provider_limits", "provider_usage"}
 
 
 def test_a_wrong_key_and_a_broken_server_end_the_run(scene: Scene) -> None:

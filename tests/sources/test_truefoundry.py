@@ -8,7 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import pytest
+
+from llm_spend.errors import UserError
 
 from .conftest import Warehouse
 
@@ -175,3 +178,59 @@ def test_lines_without_a_span_are_named(exported: Warehouse) -> None:
 
 def test_nothing_that_was_said_is_stored_of_an_export(exported: Warehouse) -> None:
     exported.assert_nowhere(SECRET)
+
+
+TRACES = f"""
+    select * from (values
+        ('s1', 'Model', 'Ok', map {{'tfy.model.name': 'gpt-4o', 'tfy.input': '{SECRET}'}}, 100.0),
+        ('s2', 'Model', 'Error', map {{'tfy.error_type': 'budget', 'tfy.output': '{SECRET}'}}, 1e6),
+        ('root', 'ChatCompletion', 'Ok', map {{'tfy.output': '{SECRET}'}}, 100.0)
+    ) as spans ("SpanId", "TfyGatewaySpanType", "StatusCode", "SpanAttributesString", tokens)
+"""
+OF_EVERY_SPAN = f"""
+    't1' as "TraceId", timestamptz '2026-03-01 10:00:00.5+00' as "Timestamp", 1500000 as "Duration",
+    429 as "HttpStatusCode", map {{'team': 'ml', 'it''s': 'a "b"'}} as "TfyGatewayMetadata",
+    '{SECRET}' as "TfyGatewayInput", map {{'tfy.model.metric.input_tokens': tokens}} as "SpanAttributesNumber",
+    map {{'tfy.model.streaming': true}} as "SpanAttributesBool", 'ci' as "TfyCreatedBySubjectSlug",
+    map {{'tfy.request.created_by_subject_teams': ['a', 'b']}} as "SpanAttributesStringList",
+    'virtualaccount' as "TfyCreatedBySubjectType"
+"""
+METRICS = """
+    select
+        't2' as trace_id, span_id, timestamp '2026-03-01 11:00:00' as created_at, 'acme/gpt' as model_name,
+        'gpt-4o' as provider_model_name, virtual as virtual_model_name, 7 as input_tokens, 5 as output_tokens,
+        0.125 as cost_in_usd, is_failure, 'timeout' as error_type, true as cache_hit, ['a'] as teams,
+        [{'key': 'team', 'value': 'ml'}] as metadata, 'ann@acme.io' as created_by_subject_slug,
+        'user' as created_by_subject_type
+    from (values ('s1', '', false), ('s2', null, true), ('s3', 'all', false)) as calls (span_id, virtual, is_failure)
+"""
+
+
+def test_tables_of_a_bucket_are_read(make_warehouse: Callable[[str], Warehouse]) -> None:
+    warehouse = make_warehouse("truefoundry-tables")
+    folder = warehouse.write("bucket/spans.jsonl", [span("line")]).parent
+    with duckdb.connect() as connection:
+        traces = f"select * exclude (tokens), {OF_EVERY_SPAN} from ({TRACES})"
+        connection.execute(f"copy ({traces}) to '{folder}/traces.parquet'")
+        connection.execute(f"copy ({METRICS}) to '{folder}/metrics.parquet'")
+        connection.execute(f"copy (select 1 as one) to '{warehouse.folder}/other.parquet'")
+    report = warehouse.load("truefoundry", folder, instance="acme")
+    assert (report.files, report.rows, report.quarantined) == (3, 5, 0)
+    columns = "span_id, timestamp, duration_ns, status_code, model_name, is_streaming, input_tokens, cost_in_usd"
+    who = "error_type, cached_trace_id, subject_type, subject_slug, subject_teams, metadata"
+    moment = datetime(2026, 3, 1, 10, 0, 0, 500000)
+    account = ("virtualaccount", "ci", '["a","b"]', '{"team":"ml","it\'s":"a \\"b\\""}')
+    ann = ("user", "ann@acme.io", '["a"]', '{"team":"ml"}')
+    called = (moment.replace(hour=11, microsecond=0), None)
+    rows = warehouse.rows(
+        f"select {columns}, {who} from raw.truefoundry__spans where span_id <> 'line' order by trace_id, 1"
+    )
+    assert rows == [
+        ("s1", moment, 1_500_000, "OK", "gpt-4o", True, 100, None, None, None, *account),
+        ("s2", moment, 1_500_000, "ERROR", None, True, 1_000_000, None, "budget", None, *account),
+        ("s1", *called, "OK", "gpt-4o", None, 7, Decimal("0.125"), "timeout", "unknown", *ann),
+        ("s2", *called, "ERROR", "gpt-4o", None, 7, Decimal("0.125"), "timeout", "unknown", *ann),
+    ]
+    warehouse.assert_nowhere(SECRET)
+    with pytest.raises(UserError, match=r"other.parquet is neither the table traces nor gateway_model_metrics"):
+        warehouse.load("truefoundry", warehouse.folder / "other.parquet")

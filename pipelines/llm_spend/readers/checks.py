@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import gzip
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from shutil import disk_usage
@@ -17,7 +19,7 @@ from types import ModuleType
 import duckdb
 
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.files import LogFile, format_of, layout_of
+from llm_spend.readers.files import LogFile, format_of, layout_of, start_of
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, csv_sql, parquet_sql, read_sql
 
 _gzip: ModuleType
@@ -64,13 +66,13 @@ def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFi
     DuckDB takes one that was cut off for one that has ended. JSON lines are kept unpacked in `folder` until the load is
     over, so that this is done once, and faster than DuckDB does it.
     """
-    copies = _copies(files, folder)
+    copies = _copies(fmt, files, folder)
     with ThreadPoolExecutor(max_workers=2) as pool:
         reasons = list(pool.map(lambda file: _unreadable_file(fmt, file, copies.get(file.url)), files))
     checked = list(zip(files, reasons, strict=True))
     readable = [file for file, reason in checked if reason is None]
     left_out = {file.url: [UnreadableLine(None, reason)] for file, reason in checked if reason}
-    if not fmt.by_fields:
+    if not fmt.by_fields and not fmt.of_table:
         _check_columns(fmt, readable)
     for file in readable:
         if layout_of(file) == "csv" and (dropped := list(_dropped_lines(file))):
@@ -78,9 +80,13 @@ def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFi
     return CheckedFiles([_unpacked(file, copies) for file in readable], left_out)
 
 
-def _copies(files: list[LogFile], folder: Path) -> dict[str, Path]:
-    """Where gzip files of JSON lines are unpacked to, by URL; nowhere when there may be too little room."""
-    packed = [file for file in files if _is_gzip(file) and layout_of(file) == "newline_delimited"]
+def _copies(fmt: LogFormat, files: list[LogFile], folder: Path) -> dict[str, Path]:
+    """Where JSON lines that are packed, or begin with something else, are unpacked to, by URL.
+
+    Nowhere when there may be too little room.
+    """
+    others = [file for file in files if _is_gzip(file) or _has_prefix(fmt, file)]
+    packed = [file for file in others if layout_of(file) == "newline_delimited"]
     # Logs shrink to a tenth or so.
     if sum(file.size_bytes for file in packed) * 12 > disk_usage(folder).free:
         return {}
@@ -91,6 +97,10 @@ def _unpacked(file: LogFile, copies: dict[str, Path]) -> LogFile:
     return replace(file, local_path=str(copies[file.url])) if file.url in copies else file
 
 
+def _has_prefix(fmt: LogFormat, file: LogFile) -> bool:
+    return bool(fmt.line_prefix and re.match(fmt.line_prefix.encode(), start_of(file)))
+
+
 def _is_gzip(file: LogFile) -> bool:
     return file.local_path.lower().endswith(".gz")
 
@@ -99,11 +109,12 @@ def _unreadable_file(fmt: LogFormat, file: LogFile, copy: Path | None) -> str | 
     """Why no row of a file can be loaded, None when some can; '' when there is nothing in it."""
     layout = layout_of(file)
     try:
-        if _is_gzip(file) or layout == "csv":
-            reason = _undecodable(file, layout, copy)
+        if _is_gzip(file) or layout == "csv" or copy:
+            prefix = fmt.line_prefix if copy and _has_prefix(fmt, file) else ""
+            reason = _undecodable(file, layout, copy, prefix)
             if reason is not None:
                 return reason
-        if fmt.by_fields:
+        if fmt.by_fields or fmt.of_table:
             fmt = format_of(fmt, file)
         if layout in ("array", "unstructured", "parquet") or file.local_path.lower().endswith(".zst"):
             table = parquet_sql([file.local_path]) if layout == "parquet" else read_sql(fmt, layout, [file.local_path])
@@ -117,8 +128,11 @@ def _unreadable_file(fmt: LogFormat, file: LogFile, copy: Path | None) -> str | 
     return None
 
 
-def _undecodable(file: LogFile, layout: Layout, copy: Path | None) -> str | None:
-    """Why a file can't be unpacked or, as CSV, decoded; '' when it is empty. What is unpacked is written to `copy`."""
+def _undecodable(file: LogFile, layout: Layout, copy: Path | None, prefix: str = "") -> str | None:
+    """Why a file can't be unpacked or, as CSV, decoded; '' when it is empty.
+
+    What is unpacked is written to `copy`, each line without a `prefix`.
+    """
     if _is_gzip(file) and not file.size_bytes:
         return "not a whole gzip file: it has 0 bytes"
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -128,7 +142,8 @@ def _undecodable(file: LogFile, layout: Layout, copy: Path | None) -> str | None
     size = 0
     try:
         with opener(file.local_path, "rb") as stream, open(copy or os.devnull, "wb") as unpacked:  # noqa: PTH123
-            while chunk := stream.read(1 << 20):
+            blocks = iter(partial(stream.read, 1 << 20), b"")
+            for chunk in _without(prefix, blocks) if prefix else blocks:
                 size += len(chunk)
                 unpacked.write(chunk)
                 if layout == "csv":
@@ -140,6 +155,15 @@ def _undecodable(file: LogFile, layout: Layout, copy: Path | None) -> str | None
     except UnicodeDecodeError:
         return "not UTF-8: export it again as UTF-8"
     return None if size else ""
+
+
+def _without(prefix: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The blocks of a file, its lines without a prefix."""
+    pattern, rest = re.compile(prefix.encode()), b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        yield b"".join(pattern.sub(b"", line, count=1) + b"\n" for line in lines)
+    yield pattern.sub(b"", rest, count=1)
 
 
 def _check_columns(fmt: LogFormat, files: list[LogFile]) -> None:

@@ -140,7 +140,7 @@ def layout_of(file: LogFile) -> Layout:
         return "csv"
     if plain.endswith(".parquet"):
         return "parquet"
-    start = _start(file)
+    start = start_of(file)
     lines = [line.strip() for line in start.splitlines() if line.strip()]
     if lines and lines[0].startswith(b"["):
         return "array"
@@ -151,11 +151,12 @@ def layout_of(file: LogFile) -> Layout:
 
 def format_of(fmt: LogFormat, file: LogFile) -> LogFormat:
     """The format of the records in a file, where a source has several."""
-    if fmt.by_fields:
-        return fmt.by_fields(file.url, dict(_fields_of(file)))
-    if not fmt.fuller or layout_of(file) in ("csv", "parquet"):
+    is_table = layout_of(file) in ("csv", "parquet")
+    if by_fields := fmt.by_fields or (fmt.of_table if is_table else None):
+        return by_fields(file.url, dict(_fields_of(file)))
+    if not fmt.fuller or is_table:
         return fmt
-    start = _start(file)
+    start = start_of(file)
     # A first record that is not seen to its end may go on with anything: the fuller format misses nothing of it.
     is_cut_off = len(start) >= _START and b"\n" not in start
     return fmt.fuller if not start or is_cut_off or re.search(fmt.fuller_if.encode(), start) else fmt
@@ -176,7 +177,7 @@ def _fields_of(file: LogFile) -> tuple[tuple[str, str], ...]:
     return tuple((name, "JSON") for (name,) in names)
 
 
-def _start(file: LogFile) -> bytes:
+def start_of(file: LogFile) -> bytes:
     """The first bytes of a file; none where they can't be read."""
     name = file.local_path.lower()
     if name.endswith(".zst"):

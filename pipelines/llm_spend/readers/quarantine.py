@@ -74,6 +74,8 @@ def _lines_sql(fmt: LogFormat, path: str) -> str:
         " columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape='', header=false, auto_detect=false,"
         " strict_mode=false, max_line_size=134217728)"
     )
+    if fmt.line_prefix:
+        lines = f"SELECT number, regexp_replace(line, {quote(fmt.line_prefix)}, '') AS line FROM ({lines})"
     parsed = f"from_json(CASE WHEN json_valid(line) THEN line END, {quote(json.dumps(types))})"
     fields = ", ".join(f"parsed.{identifier(name)} AS {identifier(name)}" for name in types)
     documents = (

@@ -13,7 +13,7 @@ from typing import Literal
 
 from llm_spend.readers.sql import field as field_sql
 from llm_spend.readers.sql import identifier, quote
-from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, LOG_LINEAGE, Column, Kind
+from llm_spend.schema import DUCKDB_TYPES, EXTRA, KIND_NAMES, LOG_LINEAGE, Column, Kind
 
 Layout = Literal["newline_delimited", "array", "unstructured", "csv", "parquet"]
 
@@ -69,7 +69,9 @@ class LogFormat:
     places, that one of them can't be read. `unnest`: where a document of the file is not a record. `left_out`: what is
     kept of the records that `keep` leaves out, of which nothing else is looked at. `by_fields`: makes the format of a
     file, into the same table, from its URL and the names and types of its fields. It raises UserError for a file that
-    is none of the source.
+    is none of the source. `extra`: an object of further fields, for the column `_extra`, if any. `line_prefix`: a
+    regular expression of what may stand before the document in each line of a file. `of_table`: like `by_fields`, for
+    files that are tables: CSV and Parquet.
     """
 
     source: str
@@ -87,11 +89,15 @@ class LogFormat:
     unnest: Unnest | None = None
     left_out: LeftOut | None = None
     by_fields: Callable[[str, Mapping[str, str]], LogFormat] | None = None
+    extra: str = ""
+    line_prefix: str = ""
+    of_table: Callable[[str, Mapping[str, str]], LogFormat] | None = None
 
     @property
     def kinds(self) -> dict[str, Kind]:
         """Name and kind of every column of the raw table, lineage included."""
-        return {**{name: column.kind for name, column in self.columns.items()}, **LOG_LINEAGE}
+        own = {name: column.kind for name, column in self.columns.items()}
+        return {**own, **LOG_LINEAGE, **(EXTRA if self.extra else {})}
 
     @property
     def event_time(self) -> str:
@@ -125,7 +131,7 @@ class LogFormat:
     def _expressions(self) -> list[str]:
         columns = self.columns.values()
         given = [column.sql for column in columns] + [column.text or "" for column in columns]
-        return [*given, self.keep or "", self.metadata_given or "", self.metadata_unreadable or ""]
+        return [*given, self.keep or "", self.metadata_given or "", self.metadata_unreadable or "", self.extra]
 
 
 def _named(sql: str) -> list[str]:
@@ -318,6 +324,7 @@ def select_sql(
     problem = problem_sql(fmt, values)
     lineage = _lineage(source_system, instance, load_id, staged_root, original_root)
     lineage |= {"_problem": problem, "_metadata_error": metadata_error}
+    lineage |= dict.fromkeys(EXTRA, fmt.extra) if fmt.extra else {}
     rows = _selection({**values, **lineage})
     record = [field_sql(name) for name in [*fmt.fields, *(_list_name(fmt, name) for name in fmt.texts), "filename"]]
     record += [

@@ -15,13 +15,25 @@ from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
 from llm_spend.readers.files import LogFile, below_scheme, format_of, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, left_out_sql, select_sql
+from llm_spend.readers.unknown import UnknownFields, is_looked_into, keeping, names_in, with_column
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
+
+# Layout, folders of copies and originals, format, fields that it does not know.
+_Shared = tuple[Layout, str, str, int, tuple[str, ...]]
 
 
 def log_source(
-    fmt: LogFormat, files: list[LogFile], instance: str, source_system: str | None = None, entity: str = REQUESTS
+    fmt: LogFormat,
+    files: list[LogFile],
+    instance: str,
+    source_system: str | None = None,
+    entity: str = REQUESTS,
+    unknown_fields: UnknownFields = "none",
 ) -> DltSource:
-    """The dlt source of a log format: its raw table and the record of its files, which hold rows of an `entity`."""
+    """The dlt source of a log format: its raw table and the record of its files, which hold rows of an `entity`.
+
+    `unknown_fields`: what is kept of those that are only seen in the files; `all`, or nothing.
+    """
 
     @dlt.source(name=fmt.source)
     def resources() -> Iterable[DltResource]:
@@ -29,7 +41,7 @@ def log_source(
         folder = Path(dlt.current.pipeline().working_dir) / "unpacked"
         folder.mkdir(parents=True, exist_ok=True)
         checked = check_files(fmt, files, folder)
-        yield _rows(fmt, checked.readable, instance, system)
+        yield _rows(fmt, checked.readable, instance, system, keeps_all=unknown_fields == "all" and is_looked_into(fmt))
         yield _file_records(fmt, files, instance, entity)
         yield _left_out(fmt, checked, instance, system)
 
@@ -49,16 +61,23 @@ def empty_source(formats: Iterable[LogFormat]) -> DltSource:
     return resources()
 
 
-def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: str) -> DltResource:
+def _rows(
+    fmt: LogFormat, files: list[LogFile], instance: str, source_system: str, *, keeps_all: bool = False
+) -> DltResource:
+    base = with_column(fmt) if keeps_all else fmt
+
     def statements(load_id: str) -> Iterator[str]:
         if not files:
-            yield empty_sql(fmt)
+            yield empty_sql(base)
         # What files share is found by looking into each of them: once.
-        groups: dict[tuple[Layout, str, str, int], tuple[LogFormat, list[LogFile]]] = {}
+        groups: dict[_Shared, tuple[LogFormat, list[LogFile]]] = {}
         for file in files:
             of_file = format_of(fmt, file)
-            groups.setdefault((layout_of(file), *_roots(file), id(of_file)), (of_file, []))[1].append(file)
-        for (layout, staged_root, original_root, _), (of_files, members) in groups.items():
+            unknown = tuple(names_in(of_file, file)) if keeps_all else ()
+            shared = (layout_of(file), *_roots(file), id(of_file), unknown)
+            groups.setdefault(shared, (of_file, []))[1].append(file)
+        for (layout, staged_root, original_root, _, unknown), (read_as, members) in groups.items():
+            of_files = with_column(keeping(read_as, unknown, "all")) if keeps_all else read_as
             paths = [file.local_path for file in members]
             lineage = {
                 "source_system": source_system,
@@ -75,9 +94,9 @@ def _rows(fmt: LogFormat, files: list[LogFile], instance: str, source_system: st
         load_id = dlt.current.load_package_state()["load_id"]
         with TemporaryDirectory(prefix="llm_spend_") as folder:
             for number, select in enumerate(statements(load_id)):
-                yield from hand_over(fmt.kinds, select, Path(folder) / str(number))
+                yield from hand_over(base.kinds, select, Path(folder) / str(number))
 
-    resource = dlt.resource(rows, name=fmt.table, columns=hints(fmt.kinds), write_disposition="append")
+    resource = dlt.resource(rows, name=fmt.table, columns=hints(base.kinds), write_disposition="append")
     # The models read whole days, and new loads: on BigQuery, where a query costs what it scans, these are found so.
     return bigquery_adapter(resource, partition=fmt.event_time, cluster=["_dlt_load_id"])
 

@@ -1,4 +1,4 @@
-"""AWS Bedrock model invocation logs: JSON lines in S3, or the events of CloudWatch around the same documents.
+"""AWS Bedrock model invocation logs: JSON lines in S3, or the same documents from CloudWatch, in events or after times.
 
 `inputTokenCount` is without the cached tokens. A model is a name, or the ARN of an inference profile, a provisioned or
 a custom model; then its last part is the name. There is no cost. Bodies are looked into for what is counted nowhere
@@ -6,6 +6,8 @@ else (how long a cache write holds, how long the call took), and never kept.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from llm_spend.readers.records import Unnest
 from llm_spend.readers.sql import cast_text, field, flat_object, identifier, json_part, json_text, quote, typed
@@ -76,7 +78,7 @@ _WRITTEN_FOR_AN_HOUR = _answered("usage", "cache_creation", "ephemeral_1h_input_
 _WRITES, _HOUR = (cast_text(text, "bigint") for text in (_WRITTEN, _WRITTEN_FOR_AN_HOUR))
 _OWN_METADATA = flat_object(_log("requestMetadata"))
 
-INVOCATIONS = requests_format(
+_LOGS = requests_format(
     "bedrock",
     {
         "source_record_id": text_column(told(_log("requestId"))).as_required(),
@@ -131,6 +133,9 @@ INVOCATIONS = requests_format(
     unnest=Unnest(_records(), tuple(_inside(name) for name in (*_TEXTS, *_DOCUMENTS))),
 )
 
+# An export task of CloudWatch puts the time of the event before its message.
+INVOCATIONS = replace(_LOGS, line_prefix=r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
+
 ABOUT = About(
     title="AWS Bedrock",
     grain="A call of a model, retries of the SDK as calls of their own.",
@@ -143,6 +148,6 @@ ABOUT = About(
     cannot_tell="Time to the first token; batch jobs; the model behind an application inference profile, a provisioned"
     " or a custom model: name it in `mapping/model_deployments.csv` (channel `aws`, the last part of the ARN), else it"
     " is unpriced.",
-    files="The gzip JSON lines that Bedrock writes to S3; events of CloudWatch Logs as JSON (subscriptions,"
-    " `filter-log-events`). An export task of CloudWatch puts the time before each line: cut it off.",
+    files="The gzip JSON lines that Bedrock writes to S3; CloudWatch Logs as an export task writes them to S3 (`--path"
+    " 's3://bucket/prefix/**/*.gz'`), or their events as JSON (subscriptions, `filter-log-events`).",
 )

@@ -203,7 +203,8 @@ ABOUT = About(
     lateness="Logs arrive within minutes, and are asked for once more a day later.",
     cannot_tell=(
         "An export lacks API key, workspace, cache hits, streams and details of usage: the log store has them, and"
-        " wins where a request is in both. Feedback can't be read one by one: its sums are in `gateway__totals`."
+        " wins where a request is in both. Feedback can't be read one by one: its sums are in `gateway__totals`, and by"
+        " trace on demand."
     ),
     files=(
         "Exported JSON lines, with or without bodies, and the documents of a log store in a bucket (layouts v1 and v2:"
@@ -221,6 +222,10 @@ ABOUT = About(
         Setting("workspace_slug", "its slug, if that is not its id: analytics know workspaces by it"),
         Setting("base_url", "the control plane of a self-hosted gateway, with `/v1`"),
         Setting("metadata_keys", 'a list of metadata keys whose values Portkey shall add up: `["team"]`'),
+        Setting(
+            "feedback_by_trace",
+            "`true` asks for the feedback of each trace that has some: an export a day and two questions a trace",
+        ),
         Setting("requests", "`false` where the plan exports no logs: then only totals and lists are loaded"),
     ),
 )

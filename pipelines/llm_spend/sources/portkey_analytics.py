@@ -2,8 +2,8 @@
 
 Facts (Portkey OpenAPI): groups have no time, so a day is asked for at a time, and list only values that exist: what has
 none is the total less their sum. Costs are US cents. An average comes with the count that it is of, so it gives a sum
-again: exact for feedback, and for tokens as exact as the average is written. Feedback can't be read one by one: these
-sums are all there is. Whether the end of a window is included is not said; the last millisecond is asked for.
+again: exact for feedback, and for tokens as exact as the average is written. Whether the end of a window is included is
+not said; the last millisecond is asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from llm_spend.errors import UserError
@@ -36,6 +36,17 @@ _MEASURES = (
     *("requests", "errors", "cache_hits", "total_tokens"),
     *("cost_amount", "weighted_feedback_sum", "requests_with_feedback"),
 )
+
+
+_NO_FILTER: Mapping[str, str] = {}
+
+
+class Feedbacks(NamedTuple):
+    """How much feedback there is, and the average of it; `raw`: as it was told."""
+
+    given: int
+    average: Any
+    raw: Row
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,13 @@ class PortkeyAnalytics:
         """How many requests the gateway counted."""
         return _whole(self._summary("requests", window).get("total")) or 0
 
+    def feedbacks(self, window: Window, trace: str | None = None) -> Feedbacks:
+        """The feedback that was given to all traces of a window, or to one."""
+        of_trace = {"trace_id": trace} if trace else {}
+        counted = self._summary("feedbacks", window, of_trace)
+        weighted = self._summary("feedbacks/weighted", window, of_trace)
+        return Feedbacks(_whole(counted.get("total")) or 0, weighted.get("avg"), {**counted, **weighted})
+
     def check(self) -> str:
         now = datetime.now(UTC).replace(tzinfo=None)
         self._summary("requests", Window(now - timedelta(hours=1), now))
@@ -77,9 +95,10 @@ class PortkeyAnalytics:
                 continue
         return found
 
-    def _summary(self, graph: str, window: Window) -> Row:
+    def _summary(self, graph: str, window: Window, further: Mapping[str, str] = _NO_FILTER) -> Row:
         path = f"/analytics/graphs/{graph}"
-        found = self.client.ask(READ_ANALYTICS, "GET", path, params=self._filters(window)).get("summary")
+        params = {**self._filters(window), **further}
+        found = self.client.ask(READ_ANALYTICS, "GET", path, params=params).get("summary")
         if not isinstance(found, Mapping):
             raise UserError(f"Portkey's answer to GET {path} has no summary.", "Report this as a bug.")
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from llm_spend.errors import UserError
 from llm_spend.readers.api.client import ApiClient
@@ -23,8 +24,9 @@ from llm_spend.sources.portkey import LOGS
 from llm_spend.sources.portkey_analytics import PortkeyAnalytics
 from llm_spend.sources.portkey_client import PortkeyClient, Workspace
 from llm_spend.sources.portkey_exports import PortkeyExports
+from llm_spend.sources.portkey_feedback import PortkeyFeedback
 from llm_spend.sources.portkey_lists import LISTINGS, PortkeyLists, key_kind
-from llm_spend.sources.shared_tables import totals_format
+from llm_spend.sources.shared_tables import feedback_format, totals_format
 from llm_spend.windows import Window
 
 BASE_URL = "https://api.portkey.ai/v1"
@@ -42,6 +44,7 @@ class Portkey:
         self.exports = PortkeyExports(client)
         self.analytics = PortkeyAnalytics(client, metadata_keys)
         self.lists = PortkeyLists(client)
+        self._feedback = PortkeyFeedback(self.exports, self.analytics)
         self._workspace = client.workspace
         self._key = key
         self._has_logs = has_logs
@@ -56,6 +59,10 @@ class Portkey:
     def totals(self, window: Window, spool: Spool) -> None:
         """Write what the analytics of a day add up."""
         self.analytics.fetch(window, spool)
+
+    def feedback(self, window: Window, spool: Spool) -> None:
+        """Write the feedback that was given to the traces of a day."""
+        self._feedback.fetch(window, spool)
 
     def check(self) -> str:
         found = [self.exports.check()] if self._has_logs else []
@@ -101,6 +108,15 @@ class Portkey:
 
 REQUEST_LOGS = Stream(REQUESTS, LOGS, "created_at", Portkey.requests)
 TOTALS = Stream("totals", totals_format("portkey"), "bucket_start", Portkey.totals, whole_days=True)
+# Who rates an answer may do so days later.
+FEEDBACK = Stream(
+    "feedback",
+    feedback_format("portkey"),
+    "given_at",
+    Portkey.feedback,
+    look_back=(timedelta(days=1), timedelta(days=7)),
+    whole_days=True,
+)
 
 
 @dataclass(frozen=True)
@@ -108,16 +124,18 @@ class _Settings:
     """What is configured for an instance."""
 
     has_logs: bool
+    has_feedback: bool
     metadata_keys: tuple[str, ...]
     workspace: Workspace
 
     @classmethod
     def of(cls, instance: str) -> _Settings:
         has_logs = configured_flag("portkey", instance, "requests", default=True)
+        has_feedback = configured_flag("portkey", instance, "feedback_by_trace")
         identifier = configured("portkey", instance, "workspace_id")
         slug = configured("portkey", instance, "workspace_slug") or identifier
         keys = configured_list("portkey", instance, "metadata_keys")
-        return cls(has_logs, keys, Workspace(identifier, slug))
+        return cls(has_logs, has_logs and has_feedback, keys, Workspace(identifier, slug))
 
 
 @contextmanager
@@ -132,5 +150,6 @@ def _opened(instance: str) -> Iterator[Portkey]:
 
 def api_source(instance: str) -> ApiSource:
     """What is asked of Portkey for a workspace; where the plan exports no logs, only what analytics add up."""
-    streams = (REQUEST_LOGS, TOTALS) if _Settings.of(instance).has_logs else (TOTALS,)
-    return ApiSource("portkey", _opened, streams, LISTINGS)
+    settings = _Settings.of(instance)
+    wanted = ((REQUEST_LOGS, settings.has_logs), (TOTALS, True), (FEEDBACK, settings.has_feedback))
+    return ApiSource("portkey", _opened, tuple(stream for stream, is_wanted in wanted if is_wanted), LISTINGS)

@@ -8,7 +8,7 @@ never asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
@@ -45,6 +45,7 @@ FIELDS = (
 )
 """All that can be exported, without `request` and `response`."""
 
+_ALL: Mapping[str, Any] = {}
 _TRIES = 3
 _FIRST_POLL, _LONGEST_POLL = 1.0, 15.0
 _LONGEST_EXPORT = 1800.0
@@ -70,11 +71,14 @@ class PortkeyExports:
         found = self._ask("GET", "/logs/exports", params=self._client.workspace.by_id)
         return f"logs can be exported, {found.get('total', 0)} exports until now"
 
-    def fetch(self, window: Window, spool: Spool) -> None:
+    def fetch(
+        self, window: Window, spool: Spool, fields: Sequence[str] = FIELDS, filters: Mapping[str, Any] = _ALL
+    ) -> None:
+        """Write the logs of a window, those that meet further filters; `fields`: what of them."""
         waiting = [window]
         while waiting:
             part = waiting.pop()
-            if not self._fetched(part, spool):
+            if not self._fetched(part, spool, fields, filters):
                 halves = part.halves()
                 if not halves:
                     raise UserError(
@@ -83,12 +87,12 @@ class PortkeyExports:
                     )
                 waiting += reversed(halves)
 
-    def _fetched(self, window: Window, spool: Spool) -> bool:
+    def _fetched(self, window: Window, spool: Spool, fields: Sequence[str], filters: Mapping[str, Any]) -> bool:
         """Write the rows of a window, if one export can hold them all."""
         for tried in range(1, _TRIES + 1):
             rows, size = spool.rows, spool.size
             try:
-                export = self._ask("POST", "/logs/exports", body=self._wanted(window))
+                export = self._ask("POST", "/logs/exports", body=self._wanted(window, fields, filters))
                 identifier, total = _text(export, "id"), _number(export, "total")
                 if total >= MOST_ROWS:
                     return False
@@ -112,13 +116,14 @@ class PortkeyExports:
             return True
         raise AssertionError("unreachable")
 
-    def _wanted(self, window: Window) -> dict[str, Any]:
+    def _wanted(self, window: Window, fields: Sequence[str], filters: Mapping[str, Any]) -> dict[str, Any]:
         filters = {
+            **filters,
             "time_of_generation_min": iso(window.start - timedelta(milliseconds=1)),
             "time_of_generation_max": iso(window.end),
             "page_size": MOST_ROWS,
         }
-        return {**self._client.workspace.by_id, "filters": filters, "requested_data": list(FIELDS)}
+        return {**self._client.workspace.by_id, "filters": filters, "requested_data": list(fields)}
 
     def _run(self, identifier: str, window: Window) -> None:
         """Start an export and wait until it is done. Raises _FailedError when it is not."""

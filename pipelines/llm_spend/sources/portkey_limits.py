@@ -43,7 +43,7 @@ def rate_policy_row(policy: Row) -> dict[str, Any]:
 
 
 def held_limit_rows(kind: str, holder: str, row: Row) -> Iterator[dict[str, Any]]:
-    """The limits that an API key or a workspace (`kind`) with the id `holder` has: rows of `gateway__limits`."""
+    """The limits that an API key, a workspace or a provider (`kind`, with its id) has: rows of `gateway__limits`."""
     common = {
         "name": row.get("name"),
         "scope_type": kind,
@@ -59,7 +59,7 @@ def held_limit_rows(kind: str, holder: str, row: Row) -> Iterator[dict[str, Any]
 
 
 def held_usage_rows(kind: str, holder: str, row: Row) -> Iterator[dict[str, Any]]:
-    """How the budgets that an API key or a workspace has stand: rows of `gateway__limit_usage`.
+    """How the budgets that an API key, a workspace or a provider has stand: rows of `gateway__limit_usage`.
 
     Portkey tells their status, and how much was used only at times.
     """
@@ -70,7 +70,7 @@ def held_usage_rows(kind: str, holder: str, row: Row) -> Iterator[dict[str, Any]
 
 
 def budgets(row: Row) -> list[Row]:
-    """The budgets of an API key, which has one, or of a workspace, which has a list of them."""
+    """The budgets of an API key or a provider, which has one, or of a workspace, which has a list of them."""
     return [limits for limits in _objects(row.get("usage_limits")) if limits.get("credit_limit") is not None]
 
 

@@ -1,6 +1,7 @@
 """Members, limits and what counts against them, as Portkey lists them.
 
 A limit of a key or a workspace is checked before a request is logged: that it is exhausted is seen here and in no log.
+Virtual keys are called providers in newer versions, which list them under both names.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def _reading(what: str) -> Right:
 
 
 API_KEYS, WORKSPACES, USERS = _reading("API keys"), _reading("workspaces"), _reading("users")
+PROVIDERS, VIRTUAL_KEYS = _reading("providers"), _reading("virtual keys")
 USAGE_POLICIES, RATE_POLICIES = _reading("usage-limit policies"), _reading("rate-limit policies")
 
 _CAMEL_CASE = ("currentPage", "pageSize")
@@ -58,6 +60,23 @@ class PortkeyLists:
 
     def rate_policies(self) -> list[Row]:
         return self._once(RATE_POLICIES, "/policies/rate-limits", self._client.workspace.by_id)
+
+    def providers(self) -> list[Row]:
+        """Providers and virtual keys, each once. Raises NotAllowedError when neither may be listed."""
+        found: dict[str, Row] = {}
+        refused: list[NotAllowedError] = []
+        for right, path, params in (
+            (PROVIDERS, "/providers", self._client.workspace.by_id),
+            (VIRTUAL_KEYS, "/virtual-keys", {}),
+        ):
+            try:
+                for row in self._once(right, path, params):
+                    found.setdefault(str(row.get("slug")), row)
+            except NotAllowedError as error:
+                refused.append(error)
+        if len(refused) > 1:
+            raise refused[0]
+        return list(found.values())
 
     def counters(self, policy: Row) -> list[Row]:
         """What counts against a usage policy, by value; no rows when it has been deleted meanwhile."""
@@ -172,6 +191,10 @@ def _of_workspaces(shape: Callable[[str, str, Row], Iterable[Row]]) -> Callable[
     return lambda lists: (row for each in lists.workspaces() for row in shape("workspace", _workspace(each), each))
 
 
+def _of_providers(shape: Callable[[str, str, Row], Iterable[Row]]) -> Callable[[PortkeyLists], Iterator[Row]]:
+    return lambda lists: (row for each in lists.providers() for row in shape("provider", str(each.get("slug")), each))
+
+
 _MEMBERS, _LIMITS, _USAGE = (make("portkey") for make in (members_format, limits_format, limit_usage_format))
 
 LISTINGS = (
@@ -185,5 +208,7 @@ LISTINGS = (
     _listing("api_key_usage", _USAGE, _of_keys(held_usage_rows)),
     _listing("workspace_limits", _LIMITS, _of_workspaces(held_limit_rows)),
     _listing("workspace_usage", _USAGE, _of_workspaces(held_usage_rows)),
+    _listing("provider_limits", _LIMITS, _of_providers(held_limit_rows)),
+    _listing("provider_usage", _USAGE, _of_providers(held_usage_rows)),
 )
 """Each as a list of its own, for a key may read one and not another."""

@@ -44,6 +44,7 @@ REQUESTS: Mapping[str, Kind] = {
     "temperature": "decimal",
     "max_tokens": "bigint",
     "prompt_id": "text",
+    "prompt_hash": "text",
     "api_key_id": "text",
     "virtual_account": "text",
     "gateway_user_id": "text",

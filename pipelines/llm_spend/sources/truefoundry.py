@@ -1,20 +1,23 @@
-"""TrueFoundry gateway spans: JSON lines of the spans query, of pages of it, or of OTel exporters.
+"""TrueFoundry gateway spans: JSON lines of the spans query, of pages of it, or of OTel exporters, and tables.
 
 Only `Model` spans are kept: one per attempt and target, with tokens and cost; a root span may repeat them.
 Prompts and answers hide in the span attributes, so only the attributes named here are written. How TrueFoundry lays out
-the bucket of a customer is not documented, so lines are told apart by their fields.
+the bucket of a customer is not documented, so lines are told apart by their fields, and tables by their columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from llm_spend.readers import otlp
 from llm_spend.readers.records import LogFormat, Unnest
 from llm_spend.readers.sql import field, identifier, json_part, json_text, object_or_text, quote, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About, Setting
+from llm_spend.sources.focus_exports import Fields
+from llm_spend.sources.truefoundry_tables import span_values
 
 MODEL_SPAN = "Model"
 ATTRIBUTES = (
@@ -258,11 +261,26 @@ def _files() -> LogFormat:
         fields=tuple(_inner(name) for name in _FIELDS),
         types={**exported.types, **dict.fromkeys(_LINE_DOCUMENTS, "JSON")},
     )
-    return replace(spans, unnest=unnest)
+    return replace(spans, unnest=unnest, of_table=_of_table)
+
+
+def _of_table(url: str, types: Mapping[str, str]) -> LogFormat:
+    """The format of a table with these columns. Raises UserError for one that has no spans."""
+    span_values(url, Fields(types))
+    return _of_columns(tuple(types.items()))
+
+
+@lru_cache(maxsize=64)
+def _of_columns(types: tuple[tuple[str, str], ...]) -> LogFormat:
+    """The same object for files with the same columns: they are read together."""
+    fields = Fields(dict(types))
+    record = _record(span_values("", fields))
+    unnest = Unnest(f"[{record}]", tuple(_inner(name) for name in _FIELDS))
+    return replace(_spans(_inner), unnest=unnest, json_fields=frozenset(fields.documents))
 
 
 SPANS = _files()
-"""Lines of files, each a span, a page of them or an export request."""
+"""Lines of files, each a span, a page of them or an export request; or a table of spans."""
 
 ABOUT = About(
     title="TrueFoundry",
@@ -277,8 +295,9 @@ ABOUT = About(
     cannot_tell="Requests that were not logged have no span, so costs are a lower bound (`gateway__totals` has what the"
     " gateway counted); reasoning tokens; 1-hour cache writes. Feedback is not asked for: it is a list of its own in a"
     " span, and comes after it.",
-    files="JSON lines: spans or pages of the spans query, flat spans with `attributes`, OTLP/JSON of a collector. The"
-    " tables of a data routing bucket (Parquet) go through a mapping file of the `generic` source.",
+    files="JSON lines: spans or pages of the spans query, flat spans with `attributes`, OTLP/JSON of a collector. Of a"
+    " data routing bucket, the Parquet files of the table `traces`, or of `gateway_model_metrics`, which has no cached"
+    " tokens (`--path 's3://bucket/…/traces/**/*.parquet'`).",
     api="Spans, usage by day as the gateway counts it, users, teams, virtual accounts, limits and budget usage. Takes"
     " the token of a tenant admin: what others may not see is left out without a word.",
     settings=(

@@ -51,6 +51,8 @@ _HOUR = timedelta(hours=1)
 # Whether the ends of a query are part of it is not said: more is asked for, and every hour keeps its own.
 _OVERLAP = timedelta(seconds=1)
 _UNREAD = ("serviceName", "spanName", "spanKind", "scopeName", "scopeVersion", "statusMessage", "events")
+_METRIC = "tfy.model.metric."
+_UNREAD_METRIC = f"{_METRIC}inter_token_latency_in_ms"
 _TEAMS = "/api/svc/v1/teams/user"
 _RULE_CONFIGS = ("gateway-rate-limiting-config", "gateway-budget-config")
 # By dimension: what usage is grouped by, and under which names its answer holds a member.
@@ -322,12 +324,17 @@ def is_wanted(span: Any, hour: Window) -> bool:
 
 
 def slim(span: Any) -> Any:
-    """A span without what is not read of it: prompts and answers are among the attributes."""
+    """A span without what is not read of it: prompts and answers are among the attributes.
+
+    A metric that is not known is a field of its own, so that the loader tells of it and keeps it.
+    """
     if not isinstance(span, Mapping):
         return span
     kept = {key: value for key, value in span.items() if key not in _UNREAD}
     if isinstance(attributes := span.get("spanAttributes"), Mapping):
         kept["spanAttributes"] = {name: attributes[name] for name in ATTRIBUTES if name in attributes}
+        unknown = attributes.keys() - {*ATTRIBUTES, _UNREAD_METRIC}
+        kept |= {name: attributes[name] for name in sorted(unknown) if name.startswith(_METRIC)}
     return kept
 
 

@@ -69,7 +69,7 @@ class Stream:
         moment = utc_timestamp(field(self.time_field))
         start, end = (f"TIMESTAMP {quote(_text(each))}" for each in (window.start, window.end))
         is_inside = f"{moment} >= {start} AND {moment} < {end}"
-        return replace(self.format, keep=f"({self.format.keep}) AND {is_inside}" if self.format.keep else is_inside)
+        return _kept_if(is_inside, self.format)
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,12 @@ class ApiSource:
     open: Callable[[str], AbstractContextManager[Any]]
     streams: tuple[Stream, ...]
     listings: tuple[Listing, ...] = ()
+
+
+def _kept_if(condition: str, fmt: LogFormat) -> LogFormat:
+    """The format of those records for which a further condition holds."""
+    keep = f"({fmt.keep}) AND {condition}" if fmt.keep else condition
+    return replace(fmt, keep=keep, fuller=fmt.fuller and _kept_if(condition, fmt.fuller))
 
 
 def _add(spool: Spool, rows: Iterable[Any]) -> None:

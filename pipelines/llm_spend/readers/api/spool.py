@@ -25,7 +25,7 @@ class CutOffError(Exception):
 
 
 class Spool:
-    """JSON lines of one window. `rows` counts what was added; `names` are fields seen in some of the rows.
+    """JSON lines of one window. `rows` counts what was added; `names`: fields that were seen, of lines in some of them.
 
     `warnings`: what somebody should know of these rows; it is told with the report of the load. `is_proof`: that there
     are no rows means that there are none; False where the source no longer tells of the window.
@@ -58,7 +58,7 @@ class Spool:
         lines = b"".join([orjson.dumps(row, exact, orjson.OPT_APPEND_NEWLINE) for row in rows])
         self._file.write(lines)
         self.rows += len(rows)
-        for row in rows[:_LINES_LOOKED_AT]:
+        for row in rows:
             if isinstance(row, dict):
                 self.names.update(row)
         return lines
@@ -123,9 +123,8 @@ class Spool:
             lines = [line for line in block.split(b"\n") if line and not line.isspace()]
             if not lines:
                 continue
-            if count < _LINES_LOOKED_AT:
-                for line in lines[:_LINES_LOOKED_AT]:
-                    self._look_at(line)
+            for line in lines[:_LINES_LOOKED_AT]:
+                self._look_at(line)
             count += len(lines)
             last = lines[-1]
         if count and not is_json(last):
