@@ -1,4 +1,4 @@
-"""Alerts: what reached a threshold of its quota or budget, said once to each target, and gauges for scrapers."""
+"""Alerts: what reached a threshold of its quota or budget, and anomalies, said once to each target; gauges beside."""
 
 from llm_spend.alerts.metrics import write_metrics
 from llm_spend.alerts.report import render, to_json

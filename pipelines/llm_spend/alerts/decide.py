@@ -11,6 +11,7 @@ from llm_spend.alerts.facts import (
     OVERTAKEN,
     TOO_OLD,
     WITHDRAWN,
+    Anomaly,
     Counter,
     Entry,
     Facts,
@@ -22,19 +23,19 @@ from llm_spend.alerts.facts import (
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing to say: a counter reached a level, or its breach is withdrawn.
+    """One thing to say: a counter reached a level, an anomaly is of one, or a breach is withdrawn.
 
     `may_repeat`: it was claimed before and not confirmed, so nobody knows whether it arrived.
     """
 
-    about: Standing | Voided
+    about: Standing | Anomaly | Voided
     episode: int
     may_repeat: bool
 
     @property
     def level(self) -> str:
         """As in the ledger."""
-        return str(self.about.level) if isinstance(self.about, Standing) else WITHDRAWN
+        return WITHDRAWN if isinstance(self.about, Voided) else str(self.about.level)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def plan(facts: Facts, target: str, *, withdraw: bool) -> Plan:
 
 
 def _plan_of(
-    standing: Standing | None, voided: Voided | None, entries: Sequence[Entry]
+    standing: Standing | Anomaly | None, voided: Voided | None, entries: Sequence[Entry]
 ) -> tuple[Alert | None, list[Entry]]:
     told = [entry for entry in entries if entry.state == "sent" or entry.reason == TOO_OLD]
     claimed = [entry for entry in entries if entry.state == "claimed"]

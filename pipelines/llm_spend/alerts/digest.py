@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from llm_spend.alerts.decide import Alert
-from llm_spend.alerts.facts import Level, Standing, Voided
-from llm_spend.alerts.tables import USAGE
+from llm_spend.alerts.facts import Anomaly, Level, Standing, Voided
+from llm_spend.alerts.tables import ANOMALIES, USAGE
 from llm_spend.alerts.targets import Urgency
 from llm_spend.answers.formats import day, moment, percent, printable, usd
 
 _MOST_LINES, _MOST_CHARACTERS = 20, 1_900  # Discord takes 2,000 characters
 _ROOM_FOR_REST = 100
-_LONGEST_NAME = 60
+_LONGEST_NAME, _LONGEST_EXPLANATION = 60, 400
 _MENTION = re.compile(r"@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
 _DAY = timedelta(days=1)
 _WITHDRAWN = Level(0, False)
@@ -47,7 +47,7 @@ def digest(alerts: Sequence[Alert], remarks: Sequence[str] = ()) -> Digest:
     said = count = 0
     headed = None
     for rule, group in _grouped(alerts):
-        heading = [] if rule == headed else [f"{_name(rule.rule_id)} ({_name(rule.rule_set)}), {rule.unit}"]
+        heading = [] if rule == headed else [_heading(rule)]
         added = [*heading, f"- {line(group)}"]
         room -= sum(len(text) + 1 for text in added)
         if said and (room < 0 or count == _MOST_LINES):
@@ -55,7 +55,8 @@ def digest(alerts: Sequence[Alert], remarks: Sequence[str] = ()) -> Digest:
         lines += added
         headed, said, count = rule, said + len(group), count + 1
     if said < len(alerts):
-        lines.append(f"And {len(alerts) - said:,} more: see the table {USAGE}.")
+        tables = ANOMALIES if all(isinstance(alert.about, Anomaly) for alert in alerts) else USAGE
+        lines.append(f"And {len(alerts) - said:,} more: see the table {tables}.")
     return Digest(_title(alerts), "\n".join([*lines, *remarks]), _urgency(alerts))
 
 
@@ -67,9 +68,17 @@ def line(group: Sequence[Alert]) -> str:
             said = f"withdrawn: {_whose(voided)} was not over the limit after all, {_window(voided)}"
         case Standing() as standing:
             said = _standing(standing)
+        case Anomaly() as anomaly:
+            said = f"{anomaly.severity}: {_name(anomaly.explanation, _LONGEST_EXPLANATION)}"
     others = len(group) - 1
     rest = f"; and in {others:,} other window{'' if others == 1 else 's'}" if others else ""
     return mark + said + rest
+
+
+def _heading(rule: _Rule) -> str:
+    if rule.rule_set == "anomalies":
+        return f"anomalies, {rule.rule_id.replace('_', ' ')}"
+    return f"{_name(rule.rule_id)} ({_name(rule.rule_set)}), {rule.unit}"
 
 
 def _standing(standing: Standing) -> str:
@@ -129,16 +138,18 @@ def _window(about: Standing | Voided) -> str:
     return f"{moment(start)} to {moment(end)} UTC"
 
 
-def _name(text: str) -> str:
-    """A name out of a log, without what a terminal or a chat would obey."""
+def _name(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A name out of a log, or a sentence with some, without what a terminal or a chat would obey."""
     shown = printable(text).replace("<", "‹").replace(">", "›")
     shown = _MENTION.sub("@ ", shown)
-    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 def _badness(alert: Alert) -> tuple[Level, Decimal]:
     if isinstance(alert.about, Voided):
         return _WITHDRAWN, Decimal(0)
+    if isinstance(alert.about, Anomaly):
+        return alert.about.level, alert.about.severity_usd or Decimal(0)
     # A quota of 0 has no ratio, and any use of it is infinitely much.
     ratio = alert.about.used_ratio
     return alert.about.level, Decimal("Infinity") if ratio is None else ratio
@@ -158,16 +169,19 @@ def _grouped(alerts: Iterable[Alert]) -> list[tuple[_Rule, list[Alert]]]:
 def _title(alerts: Sequence[Alert]) -> str:
     standings = [alert.about for alert in alerts if isinstance(alert.about, Standing)]
     over = sum(standing.level.is_breached for standing in standings)
+    anomalies = sum(isinstance(alert.about, Anomaly) for alert in alerts)
     counts = {
         "over the limit": over,
         "near it": len(standings) - over,
-        "withdrawn": len(alerts) - len(standings),
+        "withdrawn": len(alerts) - len(standings) - anomalies,
+        "anomaly" if anomalies == 1 else "anomalies": anomalies,
     }
-    return "LLM quotas: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    about = "LLM spend" if anomalies == len(alerts) else "LLM quotas"
+    return f"{about}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 def _urgency(alerts: Sequence[Alert]) -> Urgency:
-    levels = [alert.about.level for alert in alerts if isinstance(alert.about, Standing)]
+    levels = [alert.about.level for alert in alerts if not isinstance(alert.about, Voided)]
     if not levels:
         return "info"
     return "failure" if max(levels).is_breached else "warning"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import total_ordering
 from typing import Literal
@@ -14,6 +14,9 @@ WITHDRAWN = "withdrawn"
 TOO_OLD = "too old"
 OVERTAKEN = "overtaken by another level"
 NO_LONGER = "no longer so"
+
+SEVERITIES = ("low", "medium", "high")
+"""Of anomalies, as llm_usage_anomalies has them."""
 
 EVERY_TARGET = ""
 """In place of a target, in what the ledger says of all of them."""
@@ -93,6 +96,26 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Anomaly:
+    """A run of days on which a member cost, failed or was priced unlike before: what its worst day says.
+
+    Its counter has the kind in place of a rule, and begins on the first day of the run; its level is its severity.
+    """
+
+    counter: Counter
+    window_end: datetime
+    severity: str
+    severity_usd: Decimal | None
+    usage_date: date
+    explanation: str
+
+    @property
+    def level(self) -> Level:
+        """From 1 on, so that a worse day of the run is news."""
+        return Level(SEVERITIES.index(self.severity) + 1, False)
+
+
+@dataclass(frozen=True)
 class Voided:
     """A breach that was withdrawn, and the time (naive UTC)."""
 
@@ -122,7 +145,7 @@ class Entry:
 class Facts:
     """All that is known at one moment; `too_old` counts what is not sent because of its age and not recorded yet."""
 
-    standings: tuple[Standing, ...]
+    standings: tuple[Standing | Anomaly, ...]
     voided: tuple[Voided, ...]
     entries: tuple[Entry, ...]
     too_old: int

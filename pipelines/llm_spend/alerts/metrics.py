@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llm_spend.alerts.tables import Names, check_built, text_of
+from llm_spend.alerts.tables import ANOMALIES, Names, check_built, text_of
 from llm_spend.answers.sources import Status, status
 from llm_spend.build_record import RECORD_TABLE
 from llm_spend.destinations.base import Connection, Destination
@@ -96,6 +96,7 @@ def quota_gauges(destination: Destination, connection: Connection, now: datetime
         *_quotas(connection, names, now),
         *_budgets(connection, names),
         _breaches(connection, names, now),
+        *_anomalies(destination, connection, names, now),
         _last_build(connection, destination),
     ]
 
@@ -169,6 +170,28 @@ def _breaches(connection: Connection, names: Names, now: datetime) -> Gauge:
         "Breaches that stand, of windows and rule versions that have not ended or did in the last 24 hours.",
         ("rule_set", "rule"),
         [((rule_set, rule), count) for rule_set, rule, count in rows],
+    )
+
+
+def _anomalies(destination: Destination, connection: Connection, names: Names, now: datetime) -> Iterator[Gauge]:
+    """Those of days that ended in the last two days: before that no day can be wholly known."""
+    if ANOMALIES not in connection.tables(destination.schemas.public):
+        return
+    rows = connection.rows(
+        f"""
+        select rule_id, severity, count(*)
+        from {names.anomalies} as anomalies
+        where day_start > cast(%s as {names.timestamp})
+        group by rule_id, severity
+        order by 3 desc, 1, 2
+        """,
+        [text_of(now - 3 * _DAY)],
+    )
+    yield Gauge(
+        "llm_spend_anomalies",
+        "Anomalies of days that ended in the last 2 days, without those that a wider one tells of.",
+        ("kind", "severity"),
+        [((kind, severity), count) for kind, severity, count in rows],
     )
 
 

@@ -7,11 +7,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from llm_spend.alerts.facts import Counter, Entry, Facts, Level, Standing, Voided
+from llm_spend.alerts.facts import SEVERITIES, Anomaly, Counter, Entry, Facts, Level, Standing, Voided
 from llm_spend.alerts.ledger import has_ledger, ledger_rows, too_old
 from llm_spend.alerts.recency import cutoffs
-from llm_spend.alerts.tables import Names, Sql, check_built, columns, is_recent, same_counter
+from llm_spend.alerts.tables import (
+    ANOMALIES,
+    Names,
+    Sql,
+    check_built,
+    columns,
+    is_recent,
+    same_counter,
+    text_of,
+)
 from llm_spend.destinations.base import Connection, Destination, Row
+
+_DAY = timedelta(days=1)
 
 
 def _cutoffs(connection: Connection, names: Names, now: datetime, max_age: timedelta) -> Mapping[str, datetime]:
@@ -20,8 +31,10 @@ def _cutoffs(connection: Connection, names: Names, now: datetime, max_age: timed
     return cutoffs((unit for (unit,) in units), now, max_age)
 
 
-def read_facts(destination: Destination, now: datetime, max_age: timedelta) -> tuple[Facts, Mapping[str, datetime]]:
-    """The facts, and the cutoffs that they were read with.
+def read_facts(
+    destination: Destination, now: datetime, max_age: timedelta, least_severity: str = "none"
+) -> tuple[Facts, Mapping[str, datetime]]:
+    """The facts, and the cutoffs that they were read with. `least_severity`: of the anomalies; `none` leaves them out.
 
     Raises UserError when the destination can't be read or its tables were not built.
     """
@@ -33,10 +46,16 @@ def read_facts(destination: Destination, now: datetime, max_age: timedelta) -> t
         ledger = ledger_rows(names, has_ledger=known)
         old = too_old(names, recent, has_ledger=known)
         ((count,),) = connection.rows(f"select count(*) from ({old.text}) as old_levels", old.parameters)
+        # A package of some of the tables may be without them.
+        is_asked = least_severity != "none" and ANOMALIES in connection.tables(destination.schemas.public)
+        anomalies = _anomalies_sql(names, ledger, now - max_age, least_severity) if is_asked else None
+        found = [_anomaly(row) for row in _rows(connection, anomalies)] if anomalies else []
         return Facts(
-            standings=_worst(_standing(row) for row in _rows(connection, _standings_sql(names, ledger, recent))),
+            standings=_worst(
+                [*(_standing(row) for row in _rows(connection, _standings_sql(names, ledger, recent))), *found]
+            ),
             voided=tuple(_voided(row) for row in _rows(connection, _voided_sql(names, ledger))),
-            entries=tuple({_entry(row) for row in _rows(connection, _entries_sql(names, ledger, recent))}),
+            entries=tuple({_entry(row) for row in _rows(connection, _entries_sql(names, ledger, recent, anomalies))}),
             too_old=count,
         ), recent
 
@@ -70,6 +89,23 @@ def _standings_sql(names: Names, ledger: str, recent: Mapping[str, datetime]) ->
     return Sql(text, is_new.parameters)
 
 
+def _anomalies_sql(names: Names, ledger: str, cutoff: datetime, least_severity: str) -> Sql:
+    """Anomalies of days that ended after a time, and those with a claim that was not confirmed, however old."""
+    severities = SEVERITIES[SEVERITIES.index(least_severity) :]
+    text = f"""
+        select {columns("anomalies")}, anomalies.day_start, anomalies.severity, anomalies.severity_usd,
+            anomalies.usage_date, anomalies.explanation
+        from {names.anomalies} as anomalies
+        left join (
+            select distinct {columns("ledger")} from {ledger} as ledger where ledger.state = 'claimed'
+        ) as claimed
+            on {same_counter("anomalies", "claimed")}
+        where anomalies.severity in ({", ".join(["%s"] * len(severities))})
+            and (anomalies.day_start > cast(%s as {names.timestamp}) or claimed.rule_id is not null)
+    """
+    return Sql(text, [*severities, text_of(cutoff - _DAY)])
+
+
 def _voided_sql(names: Names, ledger: str) -> Sql:
     """Withdrawn breaches that somebody was told of, or may have been.
 
@@ -91,14 +127,15 @@ def _voided_sql(names: Names, ledger: str) -> Sql:
     """)
 
 
-def _entries_sql(names: Names, ledger: str, recent: Mapping[str, datetime]) -> Sql:
-    """What the ledger says of the same counters."""
+def _entries_sql(names: Names, ledger: str, recent: Mapping[str, datetime], anomalies: Sql | None) -> Sql:
+    """What the ledger says of the same counters; of anomalies since their run began."""
     is_new = is_recent("ledger", recent, names.timestamp)
     text = f"""
         with wanted as (
             select {columns("ledger")} from {ledger} as ledger where ledger.state = 'claimed'
             union all
             select {columns("breaches")} from {names.breaches} as breaches where breaches.voided_at is not null
+            {f"union all select {columns('found')} from ({anomalies.text}) as found" if anomalies else ""}
         ),
         counters as (
             select distinct {columns("wanted")} from wanted
@@ -109,7 +146,7 @@ def _entries_sql(names: Names, ledger: str, recent: Mapping[str, datetime]) -> S
         left join counters on {same_counter("ledger", "counters")}
         where {is_new.text} or counters.rule_id is not null
     """
-    return Sql(text, is_new.parameters)
+    return Sql(text, [*(anomalies.parameters if anomalies else ()), *is_new.parameters])
 
 
 def _standing(row: Row) -> Standing:
@@ -136,9 +173,14 @@ def _standing(row: Row) -> Standing:
     )
 
 
-def _worst(standings: Iterable[Standing]) -> tuple[Standing, ...]:
-    """One of each counter, whatever versions of the rule share it."""
-    found: dict[Counter, Standing] = {}
+def _anomaly(row: Row) -> Anomaly:
+    *key, day_start, severity, severity_usd, usage_date, explanation = row
+    return Anomaly(Counter(*key), day_start + _DAY, severity, severity_usd, usage_date, explanation)
+
+
+def _worst(standings: Iterable[Standing | Anomaly]) -> tuple[Standing | Anomaly, ...]:
+    """One of each counter, whatever versions of the rule share it, or days of a run."""
+    found: dict[Counter, Standing | Anomaly] = {}
     for standing in standings:
         known = found.get(standing.counter)
         if known is None or known.level < standing.level:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llm_spend.alerts.decide import Alert
-from llm_spend.alerts.facts import Standing
+from llm_spend.alerts.facts import Anomaly, Standing
 from llm_spend.alerts.send import Outcome, Report
 
 
@@ -61,6 +61,14 @@ def _alert(alert: Alert) -> dict[str, Any]:
             "used": f"{alert.about.used:f}",
             "limit_to": f"{alert.about.limit_to:f}",
             "is_reliable": alert.about.is_reliable,
+        }
+    elif isinstance(alert.about, Anomaly):
+        cost = alert.about.severity_usd
+        found |= {
+            "severity": alert.about.severity,
+            "severity_usd": None if cost is None else f"{cost:f}",
+            "usage_date": alert.about.usage_date.isoformat(),
+            "explanation": alert.about.explanation,
         }
     return found
 

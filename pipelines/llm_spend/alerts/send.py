@@ -29,11 +29,15 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Rules:
-    """What is sent: windows of a day or shorter up to an age, and withdrawals or not. `remarks` end each message."""
+    """What is sent: windows of a day or shorter up to an age, and withdrawals or not. `remarks` end each message.
+
+    `anomalies`: the least severity of those that are told; `none` for none at all.
+    """
 
     max_age: timedelta
     withdraw: bool = True
     remarks: tuple[str, ...] = ()
+    anomalies: str = "medium"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def send(
     Raises UserError when the destination can't be read, or not be written before anything was sent.
     """
     now = clock()
-    facts, _ = read_facts(destination, now, rules.max_age)
+    facts, _ = read_facts(destination, now, rules.max_age, rules.anomalies)
     plans = _plans(facts, targets or [NOBODY], rules)
     if dry_run:
         return Report(tuple(_said(target, each, rules) for target, each in plans.items()), facts.too_old, True)
@@ -95,7 +99,7 @@ def send(
                 "What it leaves is sent by the first run that begins ten minutes later.",
             )
         # Another run may have spoken since.
-        facts, cutoffs = read_facts(destination, now, rules.max_age)
+        facts, cutoffs = read_facts(destination, now, rules.max_age, rules.anomalies)
         if facts.too_old:
             ledger.record_too_old(cutoffs, now)
         plans = _plans(facts, targets, rules)

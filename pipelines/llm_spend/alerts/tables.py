@@ -15,6 +15,8 @@ USAGE, BREACHES, BUDGETS, RULES = "llm_quota_usage", "llm_quota_breaches", "llm_
 
 COUNTER = ("rule_set", "rule_id", "subject_type", "subject", "unit", "window_start", "counted_from")
 
+ANOMALIES, ANOMALIES_UNIT = "llm_usage_anomalies", "severity"
+
 _BUILT = frozenset({USAGE, BREACHES, BUDGETS, RULES})
 
 
@@ -39,6 +41,7 @@ class Names:
     breaches: str
     budgets: str
     rules: str
+    anomalies: str
     timestamp: str
 
     @classmethod
@@ -53,6 +56,7 @@ class Names:
             breaches=_with_start(f"{public}.{BREACHES}", timestamp),
             budgets=f"{public}.{BUDGETS}",
             rules=f"{public}.{RULES}",
+            anomalies=_as_counters(f"{public}.{ANOMALIES}", timestamp),
             timestamp=timestamp,
         )
 
@@ -61,6 +65,18 @@ def _with_start(table: str, timestamp: str) -> str:
     """A table with when each counter begins: a rule_key ends with the first date of its version."""
     version_start = f"cast(right(rule_key, 10) as {timestamp})"
     return f"(select *, greatest(window_start, {version_start}) as counted_from from {table})"
+
+
+def _as_counters(table: str, timestamp: str) -> str:
+    """The anomalies that are told, not those that a wider one tells of, with the columns of a counter."""
+    started, ends = (f"cast({day} as {timestamp})" for day in ("started_on", "usage_date"))
+    return f"""(
+        select 'anomalies' as rule_set, kind as rule_id, member_type as subject_type, member_id as subject,
+            '{ANOMALIES_UNIT}' as unit, {started} as window_start, {started} as counted_from, {ends} as day_start,
+            usage_date, severity, severity_usd, explanation
+        from {table}
+        where part_of_member_id is null
+    )"""
 
 
 def check_built(destination: Destination, connection: Connection) -> None:
