@@ -118,6 +118,9 @@ LOG_LINEAGE: Mapping[str, Kind] = {
     "_dlt_load_id": "text",
 }
 
+# Of fields that a format does not read (readers/unknown.py): a table has it once there was something to keep.
+EXTRA: Mapping[str, Kind] = {"_extra": "json"}
+
 _FILES: Mapping[str, Kind] = {
     "source": "text",
     "source_instance": "text",

@@ -11,10 +11,13 @@
     rest of their row by its key: fetching all columns for all requests would cost more than pricing them.
 
     book: the prices, int_price_book if not given. is_named: both relations have provider, channel and model_id already,
-    as the fact does, in place of what the log said. For rows that each stand for many requests: threshold, the column with
-    the input tokens that decide on the threshold, and calls, the column with the number of requests.
+    as the fact does, in place of what the log said. models: a relation with the channels and models to price, where they
+    are others than those that occur. For rows that each stand for many requests: threshold, the column with the input
+    tokens that decide on the threshold, and calls, the column with the number of requests.
 #}
-{% macro price_requests(relation, metered, book=none, is_named=false, threshold='input_tokens', calls=none) %}
+{% macro price_requests(
+    relation, metered, book=none, is_named=false, threshold='input_tokens', calls=none, models='resolution'
+) %}
     {%- set names = 'requests' if is_named else 'resolution' %}
     with resolution as (
         select * from {{ ref('int_model_resolution') }}
@@ -26,8 +29,8 @@
         from {{ book or ref('int_price_book') }} as book
         where
             exists (
-                select 1 from resolution
-                where resolution.channel = book.channel and resolution.model_id = book.model_id
+                select 1 from {{ models }} as models
+                where models.channel = book.channel and models.model_id = book.model_id
             )
     ),
 

@@ -59,7 +59,9 @@
     'prices': price_seeds, 'requests': request_seeds, 'quotas': quota_seeds, 'closed': closed_seeds
 } %}
 {# What else decides on numbers: another value has every date built again. #}
-{% set settings = var('llm_spend_rules_version') ~ '|' ~ var('llm_spend_tag_cardinality_limit') %}
+{% set settings = [
+    var('llm_spend_rules_version'), var('llm_spend_tag_cardinality_limit'), var('llm_spend_night_hours') | join(',')
+] | join('|') %}
 
 with lines as (
     {% for subject, seeds in subjects.items() %}

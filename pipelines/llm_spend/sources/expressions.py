@@ -47,6 +47,15 @@ def content_id(texts: Iterable[str], own: str = "NULL") -> str:
     return f"coalesce({own}, {content} || '-' || row_number() OVER (PARTITION BY r.filename, {content}))"
 
 
+PROMPT_HASH = "(^|:)([0-9a-f]{32,128})$"
+"""A hash of a prompt in lower case (group 2), maybe behind a namespace; anything else could repeat the prompt."""
+
+
+def prompt_hash(text: str) -> str:
+    """The hash that a text is, in lower case; NULL for a text that is none."""
+    return f"nullif(regexp_extract(lower(trim({text})), {quote(PROMPT_HASH)}, 2), '')"
+
+
 def operation_of_path(path: str) -> str:
     """What kind of call a URL path is, in words that the staging model knows; the path itself when nothing tells."""
     called = f"lower(split_part({path}, '?', 1))"

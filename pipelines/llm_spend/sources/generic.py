@@ -26,7 +26,7 @@ from llm_spend.readers.sql import (
 )
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, OTHER_USAGE, Column, Kind
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import content_id
+from llm_spend.sources.expressions import content_id, prompt_hash
 from llm_spend.sources.shared_tables import REQUESTS, requests_format
 
 ABOUT = About(
@@ -173,6 +173,9 @@ def _column(mapping: Mapping, name: str, kind: Kind) -> Column:
     text = _mapped_text(mapping, name)
     if name not in mapping.columns:
         return Column(kind, f"CAST({text} AS {DUCKDB_TYPES[kind]})")
+    if name == "prompt_hash":
+        # Whatever the log has, also the prompt itself: no text of it is written.
+        return Column(kind, f"coalesce({prompt_hash(text)}, sha256({text}))")
     if kind == "text":
         return Column(kind, text)
     if kind != "timestamp":

@@ -8,6 +8,9 @@ tokens have a usage object of their own: seconds of a transcription, pages read.
 
 A row of `LiteLLM_SpendLogs` says the same under other names, most of it in `metadata`; its times are UTC timestamps and
 its cache hit is a word. Both become rows of one table, so that a call that is in both counts once.
+
+`cache_key` is the SHA-256 of the prompt and its parameters, maybe behind a namespace, or the words "Cache OFF". Who
+makes keys of his own may put the prompt into them: only a hash is kept.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from llm_spend.readers.sql import (
 )
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About, Setting
+from llm_spend.sources.expressions import prompt_hash
 
 _METADATA = field("metadata")
 _ERROR_INFORMATION = field("error_information")
@@ -193,6 +197,7 @@ PAYLOADS = LogFormat(
         "organization_id": Column("text", json_text(_METADATA, "user_api_key_org_id")),
         "project_id": Column("text", json_text(_METADATA, "user_api_key_project_id")),
         "project_alias": Column("text", json_text(_METADATA, "user_api_key_project_alias")),
+        "prompt_hash": Column("text", prompt_hash(field("cache_key"))),
     },
     metadata_column="metadata",
     metadata_given=f"CASE WHEN json_type({json_part(_METADATA, 'spend_logs_metadata')}) <> 'NULL'"

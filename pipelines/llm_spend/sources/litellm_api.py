@@ -7,6 +7,7 @@ rows and no word about the rest. Totals of a day come in pages of the rows that 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from llm_spend.readers.api.source import ApiSource, Listing, NotAllowedError, St
 from llm_spend.readers.api.spool import Spool
 from llm_spend.schema import REQUESTS
 from llm_spend.sources import litellm_lists as lists
+from llm_spend.sources.expressions import PROMPT_HASH
 from llm_spend.sources.litellm import SPEND_LOGS
 from llm_spend.sources.shared_tables import limit_usage_format, limits_format, members_format, totals_format
 from llm_spend.windows import Window
@@ -37,7 +39,7 @@ _T = TypeVar("_T")
 
 _BODIES = ("messages", "response", "proxy_server_request")
 _NOT_NEEDED = (
-    "cache_key", "requester_ip_address", "mcp_namespaced_tool_name", "agent_id", "billing_agent_id", "created_at",
+    "requester_ip_address", "mcp_namespaced_tool_name", "agent_id", "billing_agent_id", "created_at",
 )  # fmt: skip
 _METADATA_NOT_NEEDED = (
     "error_information", "guardrail_information", "proxy_server_request", "vector_store_request_metadata",
@@ -365,6 +367,10 @@ def is_within(row: Mapping[str, Any], window: Window) -> bool:
 def without_bodies(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the spend log without prompts, answers, and what may repeat them."""
     kept = {name: value for name, value in row.items() if name not in (*_BODIES, *_NOT_NEEDED)}
+    # A key that somebody made himself may repeat the prompt.
+    if key := kept.pop("cache_key", None):
+        hashed = re.search(PROMPT_HASH, str(key).strip().lower())
+        kept["cache_key"] = hashed.group(2) if hashed else None
     metadata = kept.get("metadata")
     if isinstance(metadata, str):
         try:

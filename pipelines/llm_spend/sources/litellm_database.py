@@ -28,6 +28,7 @@ from llm_spend.readers.api.spool import CutOffError, Spool
 from llm_spend.readers.sql import identifier, quote
 from llm_spend.schema import REQUESTS
 from llm_spend.sources import litellm_lists as lists
+from llm_spend.sources.expressions import PROMPT_HASH
 from llm_spend.sources.litellm import SPEND_LOGS
 from llm_spend.sources.shared_tables import limit_usage_format, limits_format, members_format, totals_format
 from llm_spend.windows import Window
@@ -41,7 +42,7 @@ _LOG_COLUMNS = (
     "request_id", "call_type", "api_key", "spend", "total_tokens", "prompt_tokens", "completion_tokens", "startTime",
     "endTime", "completionStartTime", "request_duration_ms", "model", "model_id", "model_group", "custom_llm_provider",
     "api_base", "user", "cache_hit", "request_tags", "team_id", "organization_id", "end_user", "session_id", "status",
-    "litellm_call_id", "updated_at",
+    "litellm_call_id", "updated_at", "cache_key",
 )  # fmt: skip
 _TIMES = ("startTime", "endTime", "completionStartTime", "updated_at")
 _NEEDED_COLUMNS = ("request_id", "startTime", "endTime", "spend", "model", "prompt_tokens", "completion_tokens")
@@ -142,6 +143,7 @@ class LiteLLMDatabase:
         self._sleep = sleep
         self._connection: psycopg.Connection[Any] | None = None
         self._known_columns: Mapping[str, frozenset[str]] | None = None
+        self._new_numbers: tuple[str, ...] = ()
 
     def __enter__(self) -> LiteLLMDatabase:
         return self
@@ -156,7 +158,8 @@ class LiteLLMDatabase:
 
     def fetch_requests(self, window: Window, spool: Spool) -> None:
         """Write the rows of the spend log that started in a window."""
-        self._copy(spend_logs_sql(self._columns_of_log(), window), spool)
+        columns = self._columns_of_log()
+        self._copy(spend_logs_sql(columns, window, self._new_numbers), spool)
 
     def changed_days(self, since: datetime) -> dict[date, datetime]:
         """By day of the spend log, when a row of it was last changed after its windows had been asked for again."""
@@ -222,8 +225,12 @@ class LiteLLMDatabase:
         """The columns of a table that may be read; none when there is no such table. Raises NotAllowedError."""
         if self._known_columns is None:
             found: dict[str, set[str]] = {}
-            for name, column, is_allowed in self._query(_COLUMNS_SQL):
+            new = set()
+            for name, column, is_allowed, is_number in self._query(_COLUMNS_SQL):
                 found.setdefault(name, set()).update([column] if is_allowed else [])
+                if name == SPEND_TABLE and is_allowed and is_number and column not in _LOG_COLUMNS:
+                    new.add(column)
+            self._new_numbers = tuple(sorted(new))
             self._known_columns = {name: frozenset(columns) for name, columns in found.items()}
         columns = self._known_columns.get(table)
         if columns is not None and not columns:
@@ -307,7 +314,8 @@ class LiteLLMDatabase:
 
 
 _COLUMNS_SQL = """
-SELECT class.relname, attribute.attname, has_column_privilege(class.oid, attribute.attnum, 'SELECT')
+SELECT class.relname, attribute.attname, has_column_privilege(class.oid, attribute.attnum, 'SELECT'),
+attribute.atttypid::regtype::text IN ('smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'boolean')
 FROM pg_catalog.pg_class AS class
 INNER JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 INNER JOIN pg_catalog.pg_attribute AS attribute ON attribute.attrelid = class.oid
@@ -325,10 +333,13 @@ def _settings_sql(schema: str | None) -> str:
     )
 
 
-def spend_logs_sql(columns: Iterable[str], window: Window) -> str:
-    """A SELECT of one JSON object a row of the spend log that started in a window, of the columns that there are."""
+def spend_logs_sql(columns: Iterable[str], window: Window, new: Iterable[str] = ()) -> str:
+    """A SELECT of one JSON object a row of the spend log that started in a window, of the columns that there are.
+
+    `new`: columns that nobody knows here, which hold no text: the loader tells of them and keeps them.
+    """
     available = set(columns)
-    selected = [_selected(name) for name in _LOG_COLUMNS if name in available]
+    selected = [_selected(name) for name in (*_LOG_COLUMNS, *new) if name in available]
     metadata = ""
     if "metadata" in available:
         # A document is unpacked once, and only what is needed of it goes on.
@@ -350,6 +361,9 @@ def spend_logs_sql(columns: Iterable[str], window: Window) -> str:
 def _selected(name: str) -> str:
     column = f"log.{identifier(name)}"
     # Text that says that it is UTC is read fastest.
+    if name == "cache_key":
+        # A key that somebody made himself may repeat the prompt.
+        return f"(regexp_match(lower(trim({column})), {quote(PROMPT_HASH)}))[2] AS {identifier(name)}"
     as_text = f'to_char({column}, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS {identifier(name)}'
     return as_text if name in _TIMES else column
 

@@ -371,6 +371,7 @@ select
     cast(null as decimal(9, 4)) as temperature,
     cast(null as bigint) as max_tokens,
     judged.prompt_id,
+    cast(null as varchar) as prompt_hash,
     coalesce(judged.found_user, '(unallocated)') as user_id,
     judged.user_attribution,
     coalesce(judged.known_team, '(unallocated)') as team_id,

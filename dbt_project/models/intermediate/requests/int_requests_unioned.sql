@@ -4,7 +4,8 @@
     'source_system', 'source_instance', 'source_record_id', 'logical_request_id', 'trace_id', 'provider_response_id',
     'api_key_id', 'virtual_account', 'gateway_user_id', 'gateway_team_id', 'started_at', 'source_updated_at', 'latency_ms', 'ttft_ms', 'raw_provider',
     'raw_model', 'requested_model', 'operation', 'is_stream', 'service_tier', 'region', 'temperature', 'max_tokens',
-    'prompt_id', 'metadata', 'is_metadata_unreadable', 'http_status', 'error_type', 'status', 'is_gateway_cache_hit',
+    'prompt_id', 'prompt_hash', 'metadata', 'is_metadata_unreadable', 'http_status', 'error_type', 'status',
+    'is_gateway_cache_hit',
     'reported_input_tokens', 'reported_total_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens',
     'is_cache_inside_input', 'output_tokens', 'reasoning_tokens', 'other_usage', 'gateway_reported_usd', 'feedback_score',
     'load_id'
@@ -173,6 +174,7 @@ final as (
         temperature,
         max_tokens,
         prompt_id,
+        prompt_hash,
         api_key_id,
         virtual_account,
         gateway_user_id,

@@ -249,6 +249,7 @@ final as (
         priced.temperature,
         priced.max_tokens,
         priced.prompt_id,
+        priced.prompt_hash,
         priced.user_id,
         priced.user_attribution,
         priced.team_id,

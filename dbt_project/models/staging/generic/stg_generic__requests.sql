@@ -33,6 +33,7 @@ final as (
         cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
         max_tokens,
         prompt_id,
+        prompt_hash,
         {{ stored_json('metadata') }} as metadata,
         _metadata_error as is_metadata_unreadable,
 

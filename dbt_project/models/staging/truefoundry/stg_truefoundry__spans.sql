@@ -45,6 +45,7 @@ final as (
         cast(temperature as {{ type_decimal(9, 4) }}) as temperature,
         max_tokens,
         cast(null as {{ dbt.type_string() }}) as prompt_id,
+        cast(null as {{ dbt.type_string() }}) as prompt_hash,
         {{ stored_json('metadata') }} as metadata,
         _metadata_error as is_metadata_unreadable,
 
