@@ -111,3 +111,30 @@ cast(round(
     12
 ) as {{ llm_spend.type_money() }})
 {%- endmacro %}
+
+{#
+    numerator / denominator of two decimals(38,12) as a decimal(38,12), rounded half-up: whole numbers are divided, four
+    digits at a time, so that no warehouse rounds on the way. Exact for a quotient below 10^15. Both are names of columns;
+    the denominator is above 0 or NULL: a CASE around would have DuckDB compute every remainder again.
+#}
+{% macro exact_ratio(numerator, denominator) -%}
+{%- set digits = [] %}
+{%- set left = namespace(over='abs(' ~ numerator ~ ')') %}
+{%- for factor in [10000, 10000, 10000, 2, 1] %}
+{%- set rest = 'mod(' ~ left.over ~ ', ' ~ denominator ~ ')' %}
+{%- do digits.append('cast((' ~ left.over ~ ' - ' ~ rest ~ ') / ' ~ denominator ~ ' as ' ~ dbt.type_bigint() ~ ')') %}
+{%- set left.over = rest ~ ' * ' ~ factor %}
+{%- endfor -%}
+cast(
+            sign({{ numerator }}) * (
+                cast({{ digits[0] }} as {{ llm_spend.type_money() }})
+                + cast(
+                    {{ digits[1] }} * 100000000
+                    + {{ digits[2] }} * 10000
+                    + {{ digits[3] }}
+                    + {{ digits[4] }}
+                    as {{ llm_spend.type_decimal(13, 0) }}
+                ) * cast('0.000000000001' as {{ llm_spend.type_decimal(12, 12) }})
+            ) as {{ llm_spend.type_money() }}
+        )
+{%- endmacro %}

@@ -1,21 +1,8 @@
 -- Which row of the seeds of customers can't be read, or can't be meant, and why. One row per seed, row and problem.
-{% set whole = "'^[0-9]{1,18}$'" %}
-{% set price = "'^[0-9]{1,12}([.][0-9]{1,6})?$'" %}
-{% set is_code = llm_spend.regex_found("coalesce(trim(currency), '')", "'^[A-Za-z]{3}$'") %}
-
 with plan_rows as (
     select
-        trim(plan_id) as plan_id,
-        tier_from_tokens,
-        coalesce(trim(included_tokens), '') as included_text,
-        coalesce(trim(tier_from_tokens), '') as tier_text,
-        coalesce(trim(price_per_million_tokens), '') as price_text,
-        coalesce(trim(usd_per_unit), '') as rate_text,
+        *,
         coalesce(lower(trim(is_offered)), '') as offered_text,
-        upper(trim(currency)) as currency_code,
-        {{ is_code }} as is_code,
-        {{ llm_spend.seed_number('monthly_fee', llm_spend.type_money()) }} as parsed_fee,
-        {{ llm_spend.seed_number('usd_per_unit', llm_spend.type_decimal(18, 12)) }} as parsed_rate,
         {{ llm_spend.seed_number('valid_from', 'date', when_empty='1900-01-01') }} as parsed_from,
         {{ llm_spend.seed_number('valid_to', 'date', when_empty='9999-12-01') }} as parsed_to,
         {{ llm_spend.seed_line(['plan_id', 'tier_from_tokens', 'valid_from']) }} as seed_row
@@ -36,9 +23,7 @@ plan_versions as (
         count(distinct tier_from_tokens) as distinct_tiers,
         case
             when
-                count(distinct plan_name) > 1 or count(distinct monthly_fee) > 1 or count(distinct currency) > 1
-                or count(distinct valid_to) > 1 or count(distinct is_offered) > 1
-                or count(distinct coalesce(included_tokens, -1)) > 1 or count(distinct coalesce(usd_per_unit, -1)) > 1
+                {{ llm_spend.plan_rows_differ(['valid_to', 'is_offered']) }}
                 then 1
             else 0
         end as contradicts
@@ -59,17 +44,7 @@ problems as (
         'customer_plans' as seed,
         seed_row,
         case
-            when coalesce(plan_id, '') = '' then 'plan_id is empty'
-            when coalesce(parsed_fee, -1) < 0 then 'monthly_fee is not a number from 0 on'
-            when not is_code then 'currency is no code of three letters: it is never assumed'
-            when rate_text <> '' and coalesce(parsed_rate, 0) <= 0 then 'usd_per_unit is not a positive number'
-            when currency_code = 'USD' and parsed_rate <> 1 then 'usd_per_unit is not 1 for USD'
-            when included_text <> '' and not {{ llm_spend.regex_found('included_text', whole) }}
-                then 'included_tokens is not a whole number from 0 on'
-            when tier_text <> '' and not {{ llm_spend.regex_found('tier_text', whole) }}
-                then 'tier_from_tokens is not a whole number from 0 on'
-            when price_text <> '' and not {{ llm_spend.regex_found('price_text', price) }}
-                then 'price_per_million_tokens is not a number from 0 on with at most 6 decimals'
+            {{ llm_spend.plan_problems() }}
             when offered_text not in ('', 'true', 'false') then 'is_offered is neither true nor false'
             when parsed_from is null or parsed_from <> {{ llm_spend.month_start('parsed_from') }}
                 then 'valid_from is not the first of a month, written as YYYY-MM-01'

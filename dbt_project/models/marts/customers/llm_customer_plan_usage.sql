@@ -101,11 +101,8 @@ offers as (
         tiers.currency,
         tiers.usd_rate,
         tiers.included_tokens,
-        {{ round_to_cents(in_usd('tiers.monthly_fee', 'tiers.currency', 'tiers.usd_rate')) }} as fee_cents,
-        case
-            when members.used_tokens > tiers.included_tokens then members.used_tokens - tiers.included_tokens
-            else 0
-        end as overage_tokens,
+        {{ fee_in_cents('tiers') }} as fee_cents,
+        {{ tokens_above('members.used_tokens', 'tiers.included_tokens') }} as overage_tokens,
         coalesce(members.plan_id = tiers.plan_id, false) as is_own
     from members
     inner join tiers on members.billing_period = tiers.billing_period
@@ -115,44 +112,8 @@ offers as (
         and (tiers.is_offered or members.plan_id = tiers.plan_id)
 ),
 
-overages as (
-    select
-        offers.billing_period,
-        offers.customer_id,
-        offers.plan_id,
-        sum({{ overage_in_usd('offers.overage_tokens', 'tiers') }}) as overage_usd,
-        sum(case when tiers.price_per_million is null then 1 else 0 end) as tiers_without_price
-    from offers
-    inner join tiers
-        on
-            offers.billing_period = tiers.billing_period
-            and offers.plan_id = tiers.plan_id
-            and offers.overage_tokens > tiers.tier_from_tokens
-    group by offers.billing_period, offers.customer_id, offers.plan_id
-),
-
 charges as (
-    select
-        offers.billing_period,
-        offers.customer_id,
-        offers.plan_id,
-        offers.plan_name,
-        offers.currency,
-        offers.usd_rate,
-        offers.included_tokens,
-        offers.overage_tokens,
-        offers.is_own,
-        offers.fee_cents,
-        case
-            when offers.overage_tokens = 0 then 0
-            when overages.tiers_without_price = 0 then {{ round_to_cents('overages.overage_usd') }}
-        end as overage_cents
-    from offers
-    left join overages
-        on
-            offers.billing_period = overages.billing_period
-            and offers.customer_id = overages.customer_id
-            and offers.plan_id = overages.plan_id
+    {{ plan_charges('offers', 'tiers', ['billing_period', 'customer_id', 'plan_id']) }}
 ),
 
 ranked as (
@@ -229,9 +190,7 @@ final as (
         unpriced_requests,
         unpriced_requests > 0 as has_unpriced_usage,
         cast({{ whole_cents_to_usd('revenue_cents') }} - cost_usd as {{ type_money() }}) as margin_usd,
-        {{ whole_ratio(
-            'cast((revenue_cents * 10000) - cost_usd * 1000000 as ' ~ dbt.type_bigint() ~ ')', 'revenue_cents * 10000'
-        ) }} as margin_ratio,
+        {{ margin_ratio('revenue_cents', 'cost_usd') }} as margin_ratio,
         recommended_plan,
         {{ whole_cents_to_usd('saving_cents') }} as recommended_saving_usd,
         'USD' as currency,

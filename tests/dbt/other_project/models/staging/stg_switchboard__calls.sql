@@ -33,6 +33,7 @@ final as (
         cast(null as {{ llm_spend.type_decimal(9, 4) }}) as temperature,
         cast(null as {{ dbt.type_bigint() }}) as max_tokens,
         cast(null as {{ dbt.type_string() }}) as prompt_id,
+        cast(null as {{ dbt.type_string() }}) as prompt_hash,
         labels as metadata,
         false as is_metadata_unreadable,
 
