@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from io import StringIO
 from pathlib import Path
@@ -36,6 +36,9 @@ class Seeds:
 
     attribution_rules: Rows
     org_teams: Rows
+    tag_registry: Rows = ()
+    features: Rows = ()
+    kpis: Rows = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def read_seeds(folder: Path | None) -> Seeds:
     def rows(name: str) -> Rows:
         return list(csv.DictReader(StringIO(files[name].decode("utf-8-sig"))))
 
-    return Seeds(rows("attribution_rules"), rows("org_teams"))
+    return Seeds(**{field.name: rows(field.name) for field in fields(Seeds)})
 
 
 def glossary(semantics: Semantics, seeds: Seeds, features: Iterable[Feature] = (), remark: str = "") -> str:
@@ -66,6 +69,7 @@ def glossary(semantics: Semantics, seeds: Seeds, features: Iterable[Feature] = (
     lines = ["# Glossary", "", *([remark, ""] if remark else []), *_tags(usage, seeds)]
     lines += _features(usage, seeds, tuple(features))
     lines += _teams(seeds)
+    lines += _kpis(seeds)
     lines += _numbers(semantics)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -82,6 +86,7 @@ def _tags(usage: Table, seeds: Seeds) -> Iterator[str]:
         description = usage.model.columns[column].description
         rows.append((meaning, f"`{column}`", _keys(seeds, meaning) or "none", description))
     yield from _table(("means", "column", "keys", "meaning"), rows)
+    yield from _registry(seeds)
 
 
 def _keys(seeds: Seeds, meaning: str) -> str:
@@ -93,15 +98,73 @@ def _keys(seeds: Seeds, meaning: str) -> str:
     )
 
 
+def _registry(seeds: Seeds) -> Iterator[str]:
+    """What the registry says of each key; nothing when it is empty."""
+    rows = [
+        (
+            f"`{printable(row['tag_key'])}`",
+            printable(row["meaning"]),
+            printable(row["owner"]),
+            _allowed(row),
+            ", ".join(f"`{scope}`" for scope in _split(row["required_in"])),
+            _state(row),
+        )
+        for row in sorted(seeds.tag_registry, key=lambda row: row["tag_key"])
+    ]
+    if rows:
+        yield from ("By the seed `tag_registry`:", "")
+        yield from _table(("key", "meaning", "owner", "values", "required in", "state"), rows)
+
+
+def _allowed(row: Mapping[str, str]) -> str:
+    values = [f"`{printable(value)}`" for value in _split(row["allowed_values"])]
+    return ", ".join(values) or (f"such as fit `{row['pattern']}`" if row["pattern"] else "any")
+
+
+def _state(row: Mapping[str, str]) -> str:
+    said = [f"since {row['since']}"] if row["since"] else []
+    said += [f"retired {row['retired']}"] if row["retired"] else []
+    said += [f"send `{row['replaced_by']}` instead"] if row["replaced_by"] else []
+    return ", ".join(said)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split("|") if part.strip()]
+
+
 def _features(usage: Table, seeds: Seeds, features: tuple[Feature, ...]) -> Iterator[str]:
     yield from ("## Features", "")
-    yield f"A feature is what a request is tagged with under {_keys(seeds, 'feature') or 'no key yet'}: no list of them"
-    yield from ("is kept. Usage without such a tag is `(unallocated)`.", "")
-    if features:
-        yield from _table(
-            ("feature", "first used", "last used"),
-            [(f"`{printable(each.name)}`", each.first.isoformat(), each.last.isoformat()) for each in features],
+    keys = _keys(seeds, "feature") or "no key yet"
+    yield f"A feature is what a request is tagged with under {keys}. The seed `features`"
+    yield from ("says what each is. Usage without such a tag is `(unallocated)`.", "")
+    known = {row["feature_id"]: row for row in seeds.features}
+    used = {each.name: each for each in features}
+    rows = []
+    for name in sorted(known.keys() | used.keys()):
+        row, seen = known.get(name, {}), used.get(name)
+        dates = (seen.first.isoformat(), seen.last.isoformat()) if seen else ("", "")
+        said = [printable(row.get(column, "")) for column in ("feature_name", "description", "owner")]
+        rows.append((f"`{printable(name)}`", *said, *dates))
+    yield from _table(("feature", "name", "what it is", "owner", "first used", "last used"), rows)
+
+
+def _kpis(seeds: Seeds) -> Iterator[str]:
+    """The KPIs of llm_unit_economics."""
+    rows = [
+        (
+            printable(row["kpi_name"]),
+            printable(row["unit"]),
+            f"`{row['numerator']} / {row['denominator']}`"
+            + (f" × {row['per']}" if row["per"] not in ("", "1") else ""),
+            printable(row["meaning"]),
+            printable(row["owner"]),
         )
+        for row in seeds.kpis
+    ]
+    if rows:
+        yield from ("## KPIs", "")
+        yield from ("By the seed `kpis`, of a month, from `llm_unit_economics`.", "")
+        yield from _table(("KPI", "unit", "made of", "meaning", "owner"), rows)
 
 
 def _teams(seeds: Seeds) -> Iterator[str]:

@@ -4,8 +4,6 @@
     'usage_date', 'is_final_attempt', 'status', 'is_gateway_cache_hit', 'input_tokens', 'output_tokens',
     'cache_read_tokens', 'total_tokens', 'cost_usd', 'gateway_reported_usd', 'feedback_score', 'started_at'
 ] %}
-{# A nested document is no tag, and reads differently on every warehouse. #}
-{% set is_tag = "tag_value <> '' and substr(tag_value, 1, 1) not in ('{', '[')" %}
 
 with dates_to_build as (
     {{ dates_to_build() }}
@@ -35,7 +33,7 @@ tag_keys as (
         tag_key,
         count(distinct {{ llm_spend.short_hash('tag_value') }}) as values_of_key
     from values_alone
-    where {{ is_tag }}
+    where {{ is_tag('tag_value') }}
     group by usage_date, tag_key
 ),
 
@@ -45,12 +43,12 @@ bounded as (
         tags.*,
         tag_keys.values_of_key,
         case
-            when tag_keys.values_of_key > {{ var('llm_spend_tag_cardinality_limit') }} then '(too many values)'
+            when tag_keys.values_of_key > {{ var('llm_spend_tag_cardinality_limit') }} then {{ too_many_values() }}
             else tags.tag_value
         end as bounded_tag_value
     from tags
     inner join tag_keys on tags.usage_date = tag_keys.usage_date and tags.tag_key = tag_keys.tag_key
-    where {{ is_tag }}
+    where {{ is_tag('tag_value') }}
 ),
 
 measured as (
