@@ -19,6 +19,7 @@ import yaml
 
 from llm_spend.demo import LAST_DAY, generate, organisation, portkey, traffic
 from llm_spend.demo.files import write_gzip
+from llm_spend.demo.gateways import PORTKEY
 from llm_spend.rules import import_
 
 DAYS = 60
@@ -29,7 +30,7 @@ LATE_SHARE = 0.01
 
 _SEED, _LATE_SEED = 7, 8
 _FIRST_DAY = LAST_DAY - timedelta(days=DAYS - 1)
-_FORMAT = 3
+_FORMAT = 4
 # What is measured is requests: there are no bills, so nothing must say whose they are.
 _BILLS = ("provider_accounts", "provider_owners", "provider_invoices", "seats")
 
@@ -72,7 +73,7 @@ def prepare(folder: Path, requests: int) -> DataSet:
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8"))["format"] == _FORMAT:
         return data
     rmtree(data.folder, ignore_errors=True)
-    report = generate(data.folder, requests, seed=_SEED, days=DAYS, gateways=(traffic.PORTKEY,))
+    report = generate(data.folder, requests, seed=_SEED, days=DAYS, gateways=(PORTKEY,))
     a_day = requests // DAYS
     _write_calls(data.new_day, _SEED, [NEW_DAY], a_day)
     _write_calls(data.late_rows, _LATE_SEED, OLD_DAYS, max(1, ceil(a_day * LATE_SHARE)))
@@ -92,7 +93,7 @@ def prepare(folder: Path, requests: int) -> DataSet:
 def _write_calls(path: Path, seed: int, days: Sequence[date], requests_a_day: int) -> None:
     """Calls of some days, each once: rows that arrive twice are part of the history."""
     org = organisation.build(_SEED, _FIRST_DAY, LAST_DAY)
-    plan = traffic.Plan(seed, tuple(days), (requests_a_day,) * len(days), {}, (traffic.PORTKEY,))
+    plan = traffic.Plan(seed, tuple(days), (requests_a_day,) * len(days), {}, (PORTKEY,))
     lines = [
         line
         for index in range(len(days))

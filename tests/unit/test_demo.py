@@ -6,9 +6,10 @@ import csv
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from llm_spend.demo import DemoReport, Truth, generate
 from llm_spend.demo.bills import CAUSES
 from llm_spend.demo.chargeback import UNITS_PER_CENT, rounded_cents, statement
 from llm_spend.demo.generate import _Job, _run, _write_days
+from llm_spend.demo.habits import CLASSIFIER, COLD_PROMPT, DISLIKED_FEATURE, HEAVY_PROMPT, REPEATED_PROMPTS
 from llm_spend.demo.pricing import Tokens, cost_units, usd_text
+from llm_spend.demo.switches import SWITCHES, Switch, switched_units
 from llm_spend.demo.truth import Measures, document
 
 DIMENSIONS = ("user", "team", "feature", "customer", "model", "environment", "cost_center")
@@ -113,7 +116,8 @@ def test_splitting_the_days_changes_no_byte(tmp_path: Path) -> None:
         csv_text = "".join(job.part.read_text() for job in jobs)
         for job in jobs:
             job.part.unlink()
-        results[name] = (digest(tmp_path / name), csv_text, document(ledger, (), {}), ledger.meter)
+        sums = document(ledger, (), {}), ledger.meter, ledger.findings.to_truth()
+        results[name] = (digest(tmp_path / name), csv_text, *sums)
     assert results["whole"] == results["split"]
 
 
@@ -301,6 +305,177 @@ def test_every_cause_is_planted_once_and_in_one_direction(truth: Truth) -> None:
     assert len([cause for cause, _ in signs if cause != "gateway_prices"]) == len(CAUSES) - 1
 
 
+# --- what is planted for insights ------------------------------------------------------------------
+
+
+def test_incidents_are_in_the_files(report: DemoReport, truth: Truth) -> None:
+    """Each on its days and on no others before, as the logs have it."""
+    incidents = {each.kind: each for each in truth.incidents() if each.member_type not in ("user", "team")}
+    assert set(incidents) >= {
+        "new_api_key", "error_rate", "cost_drop", "blended_price", "new_model", "cache_miss_rate", "cost_spike"
+    }  # fmt: skip
+    rows = {row["id"]: row for row in records(report.out_dir, "litellm/**/*.*")}
+    day_of = {key: f"{datetime.fromtimestamp(int(row['startTime']), UTC):%Y-%m-%d}" for key, row in rows.items()}
+
+    key, model = incidents["new_api_key"], incidents["new_model"]
+    hashes = [day_of[id_] for id_, row in rows.items() if row["metadata"]["user_api_key_hash"] == key.member_id]
+    assert min(hashes) >= key.days[0]
+    first_calls = [day for (day, member) in truth.by_member("model") if member == model.member_id]
+    assert min(first_calls) == model.days[0]
+
+    cold = incidents["cache_miss_rate"]
+    cached = {
+        day_of[id_]
+        for id_, row in rows.items()
+        if row["model"].startswith(cold.member_id)
+        and "mini" not in row["model"]
+        and ((row["metadata"]["usage_object"] or {}).get("prompt_tokens_details") or {}).get("cached_tokens")
+    }
+    workdays = {day for day in truth.by_date() if date.fromisoformat(day).weekday() < 5}
+    assert not cached & set(cold.days)
+    assert len(workdays - cached - set(cold.days)) <= 5
+
+    failing = incidents["error_rate"]
+    for day, cell in truth.by_date().items():
+        model_of_day = truth.by_member("model")[day, failing.member_id]
+        if day in failing.days:
+            assert model_of_day.errors * 3 > model_of_day.requests
+        elif cell.requests > 200:
+            assert model_of_day.errors * 3 < model_of_day.requests
+
+    dear = incidents["blended_price"]
+    prices = {
+        day: cell.cost_usd / cell.total_tokens
+        for (day, member), cell in truth.by_member("feature").items()
+        if member == dear.member_id and cell.cost_usd is not None and day in workdays
+    }
+    assert min(prices[day] for day in dear.days) > 3 * max(
+        price for day, price in prices.items() if day not in dear.days
+    )
+    untagged = incidents["cost_drop"]
+    assert not [
+        day for day, member in truth.by_member("feature") if member == untagged.member_id and day in untagged.days
+    ]
+
+
+def test_prompts_and_caches_are_in_the_files(report: DemoReport, truth: Truth) -> None:
+    rows = {
+        row["id"]: row for row in records(report.out_dir, "portkey/*/*.gz") if not isinstance(row["req_units"], str)
+    }
+    used: dict[str, list[int]] = {}
+    for row in rows.values():
+        if row["prompt_slug"] is not None:
+            cell = used.setdefault(row["prompt_slug"], [0, 0])
+            cell[0] += row["total_units"] - row["res_units"]
+            cell[1] += row["total_units"] - row["res_units"] - row["req_units"]
+    said: dict[str, list[int]] = {}
+    for (_, prompt), use in truth.prompts().items():
+        cell = said.setdefault(prompt, [0, 0])
+        cell[0] += use.input_tokens
+        cell[1] += use.cache_read_tokens
+    # A placeholder may have been replaced by a row with usage.
+    assert {prompt: said[prompt] for prompt in said} == {prompt: used[prompt] for prompt in said}
+    assert said[COLD_PROMPT][1] == 0 < said["code-review-main"][1]
+    attempts = {
+        prompt: sum(use.attempts for (_, of), use in truth.prompts().items() if of == prompt)
+        for prompt in (HEAVY_PROMPT, "reply-draft-main", "reply-draft-short")
+    }
+    heavy, *others = (said[prompt][0] / attempts[prompt] for prompt in attempts)
+    assert all(heavy > 3 * other for other in others)
+
+
+def test_duplicates_limits_and_ratings_are_in_the_files(report: DemoReport, truth: Truth) -> None:
+    rows = {row["id"]: row for row in records(report.out_dir, "litellm/**/*.*")}
+    hashes = Counter(row["cache_key"] for row in rows.values())
+    assert all(len(key) == 64 and int(key, 16) for key in hashes)
+    # Attempts of one call share a hash as well; those of the planted pages do so by the dozen.
+    assert len([key for key, count in hashes.items() if count > 5]) == REPEATED_PROMPTS
+    repeated = [use for (_, kind), use in truth.paid().items() if kind == "duplicate_prompts"]
+    assert 0 < sum(use.attempts for use in repeated) < sum(count for count in hashes.values() if count > 5)
+    limits = truth.limits()
+    assert limits["2026-10", CLASSIFIER].output_tokens * 100 < limits["2026-10", CLASSIFIER].max_tokens
+    assert all(use.output_tokens * 10 > use.max_tokens for (_, of), use in limits.items() if of != CLASSIFIER)
+    with gzip.open(report.out_dir / "other" / "self_hosted.csv.gz", "rt", newline="") as file:
+        ratings = {row["request_id"]: int(row["rating"]) for row in csv.DictReader(file) if row["rating"]}
+    assert sum(count for count, _ in truth.ratings().values()) <= len(ratings)
+    low = {month: total / count for (month, of), (count, total) in truth.ratings().items() if of == DISLIKED_FEATURE}
+    assert low and all(average < 2 for average in low.values())
+
+
+def test_what_is_paid_in_vain_is_part_of_the_cost(truth: Truth) -> None:
+    kinds = {kind for _, kind in truth.paid()}
+    assert kinds == {"paid_failures", "paid_retries", "paid_fallbacks", "duplicate_prompts"}
+    for (month, kind), use in truth.paid().items():
+        whole = sum(cell.cost_usd or 0 for day, cell in truth.by_date().items() if day.startswith(month))
+        assert use.cost_usd is not None and 0 < use.cost_usd < whole / 10, (month, kind)
+
+
+def test_switches_compare_all_that_a_model_cost(truth: Truth) -> None:
+    """What could be compared is the whole cost of the model, in months in which the pair holds throughout."""
+    switches = truth.switches()
+    for switch in SWITCHES:
+        for month in ("2026-08", "2026-09", "2026-10"):
+            own = [
+                each
+                for (of, _, *pair), each in switches.items()
+                if of == month and pair == [switch.model, switch.to_channel, switch.to_model]
+            ]
+            cost = sum(
+                cell.cost_usd or 0
+                for (day, model), cell in truth.by_member("model").items()
+                if model == switch.model and day.startswith(month) and switch.holds(date.fromisoformat(day))
+            )
+            assert sum(each.cost_usd for each in own) == cost
+    # Ten tokens more of everything: what a hand finds.
+    mini = Switch("gpt-4o", "openai", "gpt-4o-mini", Decimal("1.1"))
+    assert usd_text(switched_units(mini, date(2026, 10, 1), Tokens(1_000, 100, 500))) == "0.00018975"
+    long = Switch("gemini-2.5-pro", "google", "gemini-3.1-pro-preview", Decimal("1.02"))
+    assert usd_text(switched_units(long, date(2026, 10, 1), Tokens(200_000, 0))) == "0.408"
+    assert usd_text(switched_units(long, date(2026, 10, 1), Tokens(200_001, 0))) == "0.81600408"
+    no_write_price = Switch("claude-sonnet-4-5", "openai", "gpt-4.1")
+    assert usd_text(switched_units(no_write_price, date(2026, 10, 1), Tokens(100, 0, 0, 40, 10))) == "0.0002"
+
+
+def test_kpis_are_those_of_the_seed(report: DemoReport, truth: Truth) -> None:
+    with (report.out_dir / "seeds" / "business_events.csv").open(encoding="utf-8") as file:
+        events = [row for row in csv.DictReader(file) if row["event_date"].startswith("2026-10")]
+    october = added([cell for day, cell in truth.by_date().items() if day.startswith("2026-10")])
+    sessions = sum(int(row["quantity"]) for row in events if row["event_type"] == "sessions")
+    assert {row["covers"] for row in events if row["event_type"] == "sessions"} == {"day", "month"}
+    assert october.cost_usd is not None
+    kpis = truth.kpis()
+    assert kpis["2026-10", "total", "(all)", "cost_per_engagement"] == (october.cost_usd / sessions).quantize(
+        Decimal("1e-12"), ROUND_HALF_UP
+    )
+    revenue = sum(
+        Decimal(row["quantity"]) * Decimal(row["usd_per_unit"] or 1) for row in events if row["event_type"] == "revenue"
+    )
+    margin = (revenue - october.cost_usd) / revenue
+    assert kpis["2026-10", "total", "(all)", "gross_margin_ratio"] == margin.quantize(Decimal("1e-12"), ROUND_HALF_UP)
+    people = [int(row["quantity"]) for row in events if row["event_type"] == "active_users" and not row["feature_id"]]
+    assert len(people) == 30
+    mean = (Decimal(sum(people)) / 30).quantize(Decimal("1e-12"), ROUND_HALF_UP)
+    each = (october.cost_usd / mean).quantize(Decimal("1e-12"), ROUND_HALF_UP)
+    assert kpis["2026-10", "total", "(all)", "cost_per_active_user"] == each
+    assert not [key for key in kpis if key[1] == "customer" and key[3] == "cost_per_engagement"]
+
+
+def test_two_tiers_are_those_of_the_article(truth: Truth) -> None:
+    """Standard holds 200,000 tokens a month, Professional a million; who needs more pays for it."""
+    used = {key: month.used_tokens for key, month in truth.customer_months().items()}
+    designed = {
+        (month, who): each for (month, design, who), each in truth.plan_designs().items() if design == "two-tiers"
+    }
+    assert {each.plan_id for each in designed.values()} == {"standard", "professional"}
+    for key, each in designed.items():
+        assert each.plan_id == ("standard" if used[key] <= 200_000 else "professional")
+        assert each.overage_tokens == max(0, used[key] - 1_000_000)
+        overage = Decimal(min(used[key], 1_500_000) - 1_000_000) * 15 + Decimal(max(used[key] - 1_500_000, 0)) * 12
+        if each.overage_tokens:
+            assert each.revenue_usd == (99 + overage / 1_000_000).quantize(CENT, ROUND_HALF_UP)
+    assert [key for key in designed if used[key] > 1_000_000]
+
+
 # --- dirt -----------------------------------------------------------------------------------------
 
 
@@ -398,3 +573,4 @@ def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     two = _run([job("two", 0, 15), job("two", 15, 30)], None)
     assert document(one.ledger, (), {}) == document(two.ledger, (), {})
     assert one.ledger.meter == two.ledger.meter
+    assert one.ledger.findings.to_truth() == two.ledger.findings.to_truth()

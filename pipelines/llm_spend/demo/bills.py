@@ -13,9 +13,7 @@ from operator import add
 from typing import Any
 
 from llm_spend.demo.chargeback import UNITS_PER_CENT, rounded_cents
-from llm_spend.demo.meter import Count, Meter, Slice
-from llm_spend.demo.pricing import DEARER_IN_REGION, Tokens, units_by_kind, usd_text
-from llm_spend.demo.traffic import (
+from llm_spend.demo.gateways import (
     GENERIC_INSTANCE,
     LITELLM,
     LITELLM_INSTANCE,
@@ -25,6 +23,8 @@ from llm_spend.demo.traffic import (
     TRUEFOUNDRY,
     WORKSPACES,
 )
+from llm_spend.demo.meter import Count, Meter, Slice
+from llm_spend.demo.pricing import DEARER_IN_REGION, Tokens, units_by_kind, usd_text
 from llm_spend.months import next_month
 
 ACCOUNT = "northwind"

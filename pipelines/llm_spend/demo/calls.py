@@ -51,6 +51,7 @@ class Attempt:
     is_final: bool = False
     cache_split: bool = True
     conflicting_1h: int = 0
+    prompt_hash: str | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +80,10 @@ class Call:
     is_stream: bool = False
     has_trace: bool = True
     delivery: str = "once"
+    prompt: str | None = None
+    max_tokens: int | None = None
+    rating: int | None = None
+    """What somebody thought of the answer, from 1 to 5."""
     style: float = 0.0
     """A uniform number in [0, 1) from which writers choose among equivalent ways to write the same call."""
 

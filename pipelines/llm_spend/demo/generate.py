@@ -15,13 +15,17 @@ from llm_spend.demo import (
     bill_files,
     bills,
     budgets,
+    business,
     chargeback,
     customers,
+    designs,
     litellm,
     organisation,
     portkey,
     quotas,
+    registry,
     self_hosted,
+    switches,
     traffic,
     truefoundry,
     truth,
@@ -37,6 +41,17 @@ from llm_spend.demo.dirt import (
     is_day_of,
 )
 from llm_spend.demo.files import write_gzip, write_json
+from llm_spend.demo.gateways import (
+    GENERIC_INSTANCE,
+    LITELLM,
+    LITELLM_INSTANCE,
+    PORTKEY,
+    SELF_HOSTED,
+    SOURCES,
+    TENANT,
+    TRUEFOUNDRY,
+    WORKSPACES,
+)
 from llm_spend.demo.ledger import Ledger
 
 LAST_DAY = date(2026, 10, 31)
@@ -83,7 +98,7 @@ class _Job:
     first: int
     end: int
     part: Path
-    gateways: tuple[str, ...] = traffic.SOURCES
+    gateways: tuple[str, ...] = SOURCES
 
 
 @dataclass
@@ -100,7 +115,7 @@ def generate(
     until: date = LAST_DAY,
     days: int = 75,
     progress: Progress | None = None,
-    gateways: tuple[str, ...] = traffic.SOURCES,
+    gateways: tuple[str, ...] = SOURCES,
 ) -> DemoReport:
     """Writes the demo into `out_dir`, replacing an earlier one.
 
@@ -142,6 +157,11 @@ def generate(
     customers.write_seeds(plans, contracts, out_dir / "seeds")
     months = sorted({day.replace(day=1) for day in plan.days})
     chargeback.write_seeds(months[0], out_dir / "seeds")
+    switches.write_seed(out_dir / "seeds")
+    designs.write_seed(out_dir / "seeds")
+    registry.write_seeds(plan.days, out_dir / "seeds")
+    events = business.events(seed, plan.days, plan.requests)
+    business.write_seed(events, out_dir / "seeds")
     parameters = {
         "requests": requests,
         "seed": seed,
@@ -150,11 +170,18 @@ def generate(
         "reorganised_on": org.reorganised_on.isoformat(),
     }
     truth_path = out_dir / "truth.json"
+    members = result.ledger.members
+    of_customers = customers.truth(members["customer"], plans, contracts)
     document = truth.document(result.ledger, rules, parameters) | {
         "bills": bills.truth(bill),
         "budgets": budgets.truth(budgeted, result.ledger),
         "shared_costs": chargeback.truth(org, months),
-        "customers": customers.truth(result.ledger.members["customer"], plans, contracts),
+        "customers": of_customers,
+        "plan_designs": designs.truth(of_customers),
+        "kpis": business.truth(events, result.ledger.by_date, members["feature"], members["customer"]),
+        "incidents": [incident.to_truth(plan.days[0]) for incident in traffic.labels(plan)],
+        "findings": result.ledger.findings.to_truth(),
+        "tag_findings": registry.truth(result.ledger.tags, plan.days),
     }
     truth.write(document, truth_path)
     return DemoReport(
@@ -219,7 +246,7 @@ class _DayWriter:
 
     def __init__(self, job: _Job) -> None:
         self._job = job
-        self._outboxes = {name: Outbox() for name in (*traffic.WORKSPACES, *traffic.SOURCES)}
+        self._outboxes = {name: Outbox() for name in (*WORKSPACES, *SOURCES)}
         self.ledger = Ledger()
         self.files = 0
         self.log_bytes = 0
@@ -229,36 +256,36 @@ class _DayWriter:
         own = index >= self._job.first
         by_place: dict[str, list[Call]] = {name: [] for name in self._outboxes}
         for call in calls:
-            by_place[call.instance if call.source == traffic.PORTKEY else call.source].append(call)
+            by_place[call.instance if call.source == PORTKEY else call.source].append(call)
 
-        for workspace in traffic.WORKSPACES:
+        for workspace in WORKSPACES:
             lines = self._outboxes[workspace].collect(by_place[workspace], index, portkey.render)
             if own:
                 self._portkey(workspace, index, day, lines)
-        lines = self._outboxes[traffic.TRUEFOUNDRY].collect(by_place[traffic.TRUEFOUNDRY], index, truefoundry.render)
+        lines = self._outboxes[TRUEFOUNDRY].collect(by_place[TRUEFOUNDRY], index, truefoundry.render)
         if own:
             self._truefoundry(index, day, lines)
-        batched = by_place[traffic.LITELLM]
+        batched = by_place[LITELLM]
         if index >= self._job.days - _S3_DAYS:
             single, batched = _split(batched, _S3_FILES_PER_DAY)
             if own:
                 self._litellm_objects(index, day, single)
-        lines = self._outboxes[traffic.LITELLM].collect(batched, index, litellm.render)
+        lines = self._outboxes[LITELLM].collect(batched, index, litellm.render)
         if own:
             self._litellm(index, day, lines)
-        rows = self._outboxes[traffic.SELF_HOSTED].collect(by_place[traffic.SELF_HOSTED], index, self_hosted.render)
+        rows = self._outboxes[SELF_HOSTED].collect(by_place[SELF_HOSTED], index, self_hosted.render)
         return self._self_hosted(index, rows) if own else []
 
     def _portkey(self, workspace: str, index: int, day: date, lines: list[str]) -> None:
         end = ""
         days = self._job.days
-        place = (traffic.PORTKEY, workspace)
+        place = (PORTKEY, workspace)
         if lines and is_day_of(index, days, 0.2, 0.55, 0.8):
             self._spoil(lines, broken_line(lines[0]), place, MALFORMED)
             lines.insert(len(lines) // 2, "")
         if lines and is_day_of(index, days, 0.3, 0.7):
             self._spoil(lines, portkey.wrong_type(lines[-1]), place, WRONG_TYPE)
-        if lines and workspace == traffic.WORKSPACES[0] and is_day_of(index, days, 0.4):
+        if lines and workspace == WORKSPACES[0] and is_day_of(index, days, 0.4):
             # The exporter was stopped while it wrote the last line a second time.
             end = half_line(lines[-1])
             self._quarantine(place, TRUNCATED)
@@ -267,12 +294,12 @@ class _DayWriter:
 
     def _truefoundry(self, index: int, day: date, lines: list[str]) -> None:
         if lines and is_day_of(index, self._job.days, 0.25, 0.6):
-            self._spoil(lines, broken_line(lines[0]), (traffic.TRUEFOUNDRY, traffic.TENANT), MALFORMED)
+            self._spoil(lines, broken_line(lines[0]), (TRUEFOUNDRY, TENANT), MALFORMED)
         self._keep(write_gzip(self._job.out_dir / "truefoundry" / f"spans-{day}.jsonl.gz", lines))
 
     def _litellm(self, index: int, day: date, lines: list[str]) -> None:
         if lines and is_day_of(index, self._job.days, 0.35):
-            self._spoil(lines, broken_line(lines[0]), (traffic.LITELLM, traffic.LITELLM_INSTANCE), MALFORMED)
+            self._spoil(lines, broken_line(lines[0]), (LITELLM, LITELLM_INSTANCE), MALFORMED)
         self._keep(write_gzip(self._job.out_dir / "litellm" / f"{day}.jsonl.gz", lines))
 
     def _litellm_objects(self, index: int, day: date, calls: list[Call]) -> None:
@@ -284,11 +311,11 @@ class _DayWriter:
         if calls and index == self._job.days - 2:
             line = litellm.render(calls[0], False)[0]
             self._keep(write_json(folder / "time-23-59-59-000_interrupted.json", half_line(line)))
-            self._quarantine((traffic.LITELLM, traffic.LITELLM_INSTANCE), TRUNCATED)
+            self._quarantine((LITELLM, LITELLM_INSTANCE), TRUNCATED)
 
     def _self_hosted(self, index: int, rows: list[str]) -> list[str]:
         if rows and is_day_of(index, self._job.days, 0.5, 0.9):
-            place = (traffic.SELF_HOSTED, traffic.GENERIC_INSTANCE)
+            place = (SELF_HOSTED, GENERIC_INSTANCE)
             self._spoil(rows, self_hosted.wrong_type(rows[0]), place, WRONG_TYPE)
         return rows
 

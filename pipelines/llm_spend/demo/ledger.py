@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from llm_spend.demo import meter
 from llm_spend.demo.calls import UNRESOLVED, Attempt, Call, Owner, owner_of
+from llm_spend.demo.findings import Findings
 from llm_spend.demo.organisation import Organisation
 from llm_spend.demo.quotas import DayCounters, Rule
 
@@ -49,6 +50,7 @@ class Ledger:
         self.quarantined: Counter[tuple[str, str, str]] = Counter()
         """(source, instance, reason) -> lines"""
         self.meter: meter.Meter = {}
+        self.findings = Findings()
 
     def count_day(self, calls: list[Call], org: Organisation, rules: tuple[Rule, ...]) -> None:
         """Adds the calls of one whole UTC day."""
@@ -58,8 +60,8 @@ class Ledger:
         rows: list[tuple[int, ...]] = []
         places: list[tuple[str, str]] = []
         members: list[tuple[str, ...]] = []
-        for call in calls:
-            owner = owner_of(call, org)
+        owners = [owner_of(call, org) for call in calls]
+        for call, owner in zip(calls, owners, strict=True):
             self._count_call(call, owner)
             tags = [(key, value) for key, value in call.tags.items() if value and key not in USER_TAGS]
             for attempt in call.attempts:
@@ -70,6 +72,7 @@ class Ledger:
                 self._count_attempt(call, owner, attempt, tags)
         self.breaches.extend(counters.breaches())
         meter.merge(self.meter, meter.count_day(calls))
+        self.findings.count_day(zip(calls, owners, strict=True))
 
         day = calls[0].day.isoformat()
         table = np.array(rows, dtype=np.int64)
@@ -125,6 +128,7 @@ class Ledger:
         self.quarantined.update(other.quarantined)
         self.breaches.extend(other.breaches)
         meter.merge(self.meter, other.meter)
+        self.findings.merge(other.findings)
 
     def totals(self) -> Cell:
         return [sum(column) for column in zip(*self.by_date.values(), strict=True)]

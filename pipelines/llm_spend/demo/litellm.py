@@ -51,7 +51,7 @@ def _payload(call: Call, attempt: Attempt) -> Record:
         "api_base": "https://api.example.com",
         "metadata": _metadata(call, attempt),
         "cache_hit": attempt.is_cache_hit if attempt.is_cache_hit or call.style < 0.7 else None,
-        "cache_key": "c0ffee" if attempt.is_cache_hit else None,
+        "cache_key": attempt.prompt_hash,
         "saved_cache_cost": 0.0,
         "request_tags": ["User-Agent: openai-python"],
         "end_user": untidy(call.end_user, int(call.style * 1000)) if call.end_user else "",
@@ -60,7 +60,7 @@ def _payload(call: Call, attempt: Attempt) -> Record:
         "response": {"choices": [{"message": {"content": "SECRET-ANSWER"}}]},
         "error_str": attempt.error_type or None,
         "error_information": error,
-        "model_parameters": {"temperature": 0.2, "max_tokens": 1024} if call.style < 0.3 else {},
+        "model_parameters": {} if call.max_tokens is None else {"temperature": 0.2, "max_tokens": call.max_tokens},
     }
 
 

@@ -12,8 +12,8 @@ from operator import add
 from typing import NamedTuple
 
 from llm_spend.demo.calls import Attempt, Call
+from llm_spend.demo.gateways import LITELLM
 from llm_spend.demo.pricing import Tokens
-from llm_spend.demo.traffic import LITELLM
 
 BILLED = frozenset({"openai", "anthropic"})
 """Providers whose bill the demo has. Of others nobody asked for one."""

@@ -43,7 +43,8 @@ def _record(call: Call, attempt: Attempt, is_placeholder: bool) -> Record:
         "is_success": success,
         "ai_org": _ORGS[attempt.model.provider],
         "ai_model": attempt.model.raw,
-        "req_units": tokens.input if tokens is not None else 0,
+        # The build that serves prompts leaves cached tokens out of the input, but not out of the total.
+        "req_units": tokens.input - tokens.cache_read if tokens is not None else 0,
         "res_units": tokens.output if tokens is not None else 0,
         "total_units": tokens.total if tokens is not None else 0,
         "request_url": _URLS[attempt.model.provider],
@@ -53,7 +54,7 @@ def _record(call: Call, attempt: Attempt, is_placeholder: bool) -> Record:
         "response_status_code": attempt.http_status,
         "mode": "fallback" if call.outcome.startswith("fallback") else "single",
         "config": "pc-fallback-2" if call.outcome.startswith("fallback") else None,
-        "prompt_slug": None,
+        "prompt_slug": call.prompt,
     }
     record.update(_metadata(call, digit))
     return record

@@ -6,9 +6,11 @@ The truth is computed from this table and from nothing else, so that it checks t
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 UNITS_PER_USD = 10**12
@@ -26,6 +28,21 @@ class Rate:
     cache_read: Decimal | None = None
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
+
+    @cached_property
+    def per_token(self) -> dict[str, int]:
+        """1e-12 USD per token of every bucket that has a price."""
+        return {
+            each.name: _per_token(price) for each in fields(self) if (price := getattr(self, each.name)) is not None
+        }
+
+    @cached_property
+    def inherited(self) -> Rate:
+        """The same, where cached tokens that have no price cost what plain input does."""
+        write_5m = self.cache_write_5m or self.input
+        return Rate(
+            self.input, self.output, self.cache_read or self.input, write_5m, self.cache_write_1h or write_5m
+        )  # fmt: skip
 
 
 class Tokens(NamedTuple):
@@ -75,6 +92,8 @@ PRICES: dict[str, tuple[Price, ...]] = {
     "claude-haiku-4-5": (Price(_rate("1", "5", "0.1", "1.25", "2")),),
     "gemini-2.5-pro": (Price(_rate("1.25", "10", "0.125"), long_above=200_000, long=_rate("2.5", "15", "0.25")),),
     "gemini-2.5-flash": (Price(_rate("0.30", "2.50", "0.03")),),
+    "gemini-3.1-pro-preview": (Price(_rate("2", "12", "0.2"), long_above=200_000, long=_rate("4", "18", "0.4")),),
+    "gemini-3.5-flash": (Price(_rate("1.5", "9", "0.15")),),
 }
 
 
@@ -87,27 +106,42 @@ SPLIT_BY_MODALITY = frozenset({"gemini-2.5-flash"})
 
 def cost_units(model_id: str, on: date, tokens: Tokens) -> int:
     """Cost in 1e-12 USD. Raises KeyError for a model without price, ValueError for a bucket without price."""
+    return _units(_rate_of(model_id, on, tokens.input), tokens)
+
+
+def units_with_inherited_prices(model_id: str, on: date, tokens: Tokens) -> int:
+    """The same, where cached tokens that the provider has no price for cost what plain input does."""
+    return _units(_rate_of(model_id, on, tokens.input).inherited, tokens)
+
+
+def _rate_of(model_id: str, on: date, input_tokens: int) -> Rate:
+    price = _price_of(model_id, on)
+    if price.long is not None and price.long_above is not None and input_tokens > price.long_above:
+        return price.long
+    return price.rate
+
+
+def _price_of(model_id: str, on: date) -> Price:
     history = PRICES[model_id]
-    price = history[bisect_right(history, on, key=lambda entry: entry.valid_from) - 1]
-    rate = price.rate
-    if price.long is not None and price.long_above is not None and tokens.input > price.long_above:
-        rate = price.long
-    uncached = tokens.input - tokens.cache_read - tokens.cache_write
-    units = uncached * _per_token(rate.input) + tokens.output * _per_token(rate.output)
-    for count, cache_price in (
-        (tokens.cache_read, rate.cache_read),
-        (tokens.cache_write_5m, rate.cache_write_5m),
-        (tokens.cache_write_1h, rate.cache_write_1h),
-    ):
-        if count:
-            units += count * _per_token(cache_price)
+    if len(history) == 1:
+        return history[0]
+    return history[bisect_right(history, on, key=lambda entry: entry.valid_from) - 1]
+
+
+def _units(rate: Rate, tokens: Tokens) -> int:
+    prices = rate.per_token
+    cached = tokens.cache_read + tokens.cache_write
+    units = (tokens.input - cached) * prices["input"] + tokens.output * prices["output"]
+    if cached:
+        for kind in _CACHED:
+            if count := getattr(tokens, kind):
+                units += count * _known(prices, kind)
     return units
 
 
 def units_by_kind(model_id: str, on: date, tokens: Tokens) -> dict[str, int]:
     """Cost in 1e-12 USD of each kind of tokens that there are, by field of `Rate`: many short requests together."""
-    history = PRICES[model_id]
-    rate = history[bisect_right(history, on, key=lambda entry: entry.valid_from) - 1].rate
+    prices = _price_of(model_id, on).rate.per_token
     counts = {
         "input": tokens.input - tokens.cache_read - tokens.cache_write,
         "cache_read": tokens.cache_read,
@@ -115,24 +149,24 @@ def units_by_kind(model_id: str, on: date, tokens: Tokens) -> dict[str, int]:
         "cache_write_1h": tokens.cache_write_1h,
         "output": tokens.output,
     }
-    return {kind: count * _per_token(getattr(rate, kind)) for kind, count in counts.items() if count}
+    return {kind: count * _known(prices, kind) for kind, count in counts.items() if count}
 
 
-_CACHE: dict[Decimal, int] = {}
+_CACHED = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
-def _per_token(price: Decimal | None) -> int:
-    """1e-12 USD per token from USD per 1M tokens."""
-    if price is None:
+def _known(prices: Mapping[str, int], kind: str) -> int:
+    if kind not in prices:
         raise ValueError("the demo used tokens of a kind that the model has no price for")
-    found = _CACHE.get(price)
-    if found is None:
-        exact = price * (UNITS_PER_USD // 1_000_000)
-        found = int(exact)
-        if found != exact:
-            raise ValueError(f"{price} USD per 1M tokens is not a whole number of 1e-12 USD per token")
-        _CACHE[price] = found
-    return found
+    return prices[kind]
+
+
+def _per_token(price: Decimal) -> int:
+    """1e-12 USD per token from USD per 1M tokens."""
+    exact = price * (UNITS_PER_USD // 1_000_000)
+    if exact != int(exact):
+        raise ValueError(f"{price} USD per 1M tokens is not a whole number of 1e-12 USD per token")
+    return int(exact)
 
 
 def usd_text(units: int) -> str:

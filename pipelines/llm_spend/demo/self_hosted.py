@@ -9,12 +9,13 @@ from pathlib import Path
 import yaml
 
 from llm_spend.demo.calls import Call, clock
+from llm_spend.demo.gateways import GENERIC_INSTANCE, SELF_HOSTED
 from llm_spend.demo.portkey import untidy
-from llm_spend.demo.traffic import GENERIC_INSTANCE, SELF_HOSTED
 
 HEADER = (
     "request_id", "ts", "model", "vendor", "ctx", "gen", "usr", "took_ms",
     "team", "feature", "customer_id", "environment", "plan", "release", "session_note",
+    "rating",
 )  # fmt: skip
 _METADATA = ("team", "feature", "customer_id", "environment", "plan", "release", "session_note")
 
@@ -30,6 +31,7 @@ MAPPING = {
         "output_tokens": "gen",
         "user": "usr",
         "latency_ms": "took_ms",
+        "feedback_score": "rating",
     },
     "defaults": {"provider": "openai"},
     "metadata": list(_METADATA),
@@ -58,6 +60,7 @@ def render(call: Call, is_placeholder: bool) -> list[str]:
                 untidy(call.tagged_user, digit) if call.tagged_user else "",
                 str(attempt.latency_ms),
                 *(call.tags.get(name, "") for name in _METADATA),
+                "" if call.rating is None else str(call.rating),
             )
         )
     ]

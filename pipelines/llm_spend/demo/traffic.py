@@ -10,11 +10,42 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
+from llm_spend.demo import incidents
 from llm_spend.demo.calls import Attempt, Call, Model, day_start_ms
+from llm_spend.demo.gateways import (
+    GENERIC_INSTANCE,
+    LITELLM,
+    LITELLM_INSTANCE,
+    PORTKEY,
+    PROXY_RELEASED,
+    PROXY_UPDATED,
+    SELF_HOSTED,
+    SOURCES,
+    TENANT,
+    TRUEFOUNDRY,
+    WORKSPACES,
+)
+from llm_spend.demo.habits import Habits
+from llm_spend.demo.incidents import Incident
+from llm_spend.demo.models import (
+    EMBEDDING,
+    GEMINI_FLASH,
+    GEMINI_PRO,
+    GPT_4_1,
+    GPT_4O,
+    GPT_4O_DATED,
+    GPT_4O_MINI,
+    GPT_5_6_SOL,
+    GPT_5_MINI,
+    HAIKU,
+    IN_HOUSE,
+    O4_MINI,
+    SONNET,
+    SONNET_DATED,
+)
 from llm_spend.demo.organisation import (
     CUSTOMER_FACING,
     FEATURES,
-    IN_HOUSE_MODEL,
     MOVED_TEAM,
     TEAMS,
     VIRTUAL_ACCOUNTS,
@@ -26,33 +57,10 @@ from llm_spend.demo.organisation import (
 )
 from llm_spend.demo.pricing import SPLIT_BY_MODALITY, Tokens, cost_units
 
-PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED = "portkey", "truefoundry", "litellm", "self_hosted"
-SOURCES = (PORTKEY, TRUEFOUNDRY, LITELLM, SELF_HOSTED)
 _SOURCE_WEIGHTS = {PORTKEY: 44, TRUEFOUNDRY: 18, LITELLM: 32, SELF_HOSTED: 6}
-WORKSPACES = ("ws-product", "ws-internal")
-TENANT = "northwind"
-GENERIC_INSTANCE = "batch-cluster"
-LITELLM_INSTANCE = "proxy"
-PROXY_RELEASED, PROXY_UPDATED = date(2026, 8, 17), date(2026, 9, 7)
-"""The LiteLLM proxy keeps the prices of the first day until the second."""
 
 _HOURS = Weighted(range(24), (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 16, 14, 12, 14, 16, 16, 14, 11, 8, 6, 5, 3, 2, 1))
 _LAST_START_MS = 86_400_000 - 90_000
-
-GPT_4O = Model("gpt-4o", "gpt-4o", "openai", 6.9, 5.5)
-GPT_4O_DATED = Model("gpt-4o-2024-08-06", "gpt-4o", "openai", 6.9, 5.5)
-GPT_4O_MINI = Model("gpt-4o-mini", "gpt-4o-mini", "openai", 6.5, 5.2)
-GPT_4_1 = Model("gpt-4.1", "gpt-4.1", "openai", 7.4, 5.6)
-GPT_5_MINI = Model("gpt-5-mini", "gpt-5-mini", "openai", 6.6, 6.0)
-GPT_5_6_SOL = Model("gpt-5.6-sol", "gpt-5.6-sol", "openai", 7.0, 6.0)
-O4_MINI = Model("o4-mini-2025-04-16", "o4-mini", "openai", 6.3, 6.8)
-SONNET = Model("claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic", 8.3, 6.0)
-SONNET_DATED = Model("claude-sonnet-4-5-20250929", "claude-sonnet-4-5", "anthropic", 8.3, 6.0)
-HAIKU = Model("claude-haiku-4-5", "claude-haiku-4-5", "anthropic", 7.2, 5.3)
-GEMINI_PRO = Model("gemini-2.5-pro", "gemini-2.5-pro", "google", 7.6, 6.1)
-GEMINI_FLASH = Model("gemini-2.5-flash", "gemini-2.5-flash", "google", 7.0, 5.6)
-EMBEDDING = Model("text-embedding-3-small", "text-embedding-3-small", "openai", 6.0, 0.0, "embedding")
-IN_HOUSE = Model(IN_HOUSE_MODEL, None, "openai", 6.5, 5.0)
 
 _CHAT = zipf(
     (
@@ -116,6 +124,7 @@ class Plan:
     requests: tuple[int, ...]
     bursts: dict[date, Burst]
     gateways: tuple[str, ...] = SOURCES
+    incidents: tuple[Incident, ...] = ()
 
     @property
     def daily_mean(self) -> float:
@@ -137,7 +146,10 @@ def plan(
     by_remainder = sorted(range(days), key=lambda index: (counts[index] - weights[index] * scale, index))
     for index in by_remainder[: requests - sum(counts)]:
         counts[index] += 1
-    return Plan(seed, dates, tuple(counts), _bursts(org, rng, dates), gateways)
+    bursts = _bursts(org, rng, dates)
+    # What goes wrong takes all gateways to be seen.
+    planned = incidents.plan(seed, dates, bursts) if gateways == SOURCES else ()
+    return Plan(seed, dates, tuple(counts), bursts, gateways, planned)
 
 
 def _bursts(org: Organisation, rng: Random, dates: Sequence[date]) -> dict[date, Burst]:
@@ -158,6 +170,26 @@ def _bursts(org: Organisation, rng: Random, dates: Sequence[date]) -> dict[date,
     return dict(zip(chosen, kinds, strict=False))
 
 
+def labels(plan: Plan) -> list[Incident]:
+    """Everything that a watch over the marts has to notice, by day."""
+    bursts = []
+    for day, burst in plan.bursts.items():
+        if _gateway_of(burst) not in plan.gateways:
+            continue
+        if burst.user is None:
+            account = burst.virtual_account or ""
+            what = f"{burst.share:.0%} of the day's calls come from one virtual account's job"
+            also = (("cost_spike", "team", VIRTUAL_ACCOUNTS[account]),)
+            bursts.append(Incident("cost_spike", "api_key", account, (day,), what, also))
+            continue
+        what = f"{burst.share:.0%} of the day's calls come from one person's script"
+        team = burst.user.team_on(day)
+        bursts.append(
+            Incident("cost_spike", "user", burst.user.user_id, (day,), what, (("cost_spike", "team", team),), 5_000)
+        )
+    return sorted([*bursts, *plan.incidents], key=lambda incident: incident.days)
+
+
 def _gateway_of(burst: Burst) -> str:
     return TRUEFOUNDRY if burst.virtual_account else PORTKEY
 
@@ -175,6 +207,7 @@ class Day:
         if self.burst is not None and _gateway_of(self.burst) not in plan.gateways:
             self.burst = None
         self.rng = Random(f"{plan.seed}:{self.day.isoformat()}")
+        self.habits = Habits(plan.seed, self.day, plan.incidents, org.keys[0])
         self.start_ms = day_start_ms(self.day)
         self.release = f"{self.day.year}.{self.day.isocalendar().week:02d}"
         self.is_last = {back: index + back >= len(plan.days) for back in (1, 3)}
@@ -201,7 +234,9 @@ class Day:
             style=rng.random(),
         )
         self._describe(call, burst)
+        self.habits.describe(call)
         self._attempt(call)
+        self.habits.finish(call)
         self._deliver(call)
         return call
 
@@ -383,6 +418,7 @@ class Day:
             attempt.conflicting_1h = attempt.tokens.cache_write + 100
             attempt.price_status, attempt.gateway_cost = "usage_conflict", 0
             return attempt
+        self.habits.shape(call, attempt)
         settle(attempt, call)
         if call.outcome == "gateway_zero":
             attempt.gateway_cost = 0
@@ -391,10 +427,17 @@ class Day:
     def refused(self, call: Call, started_ms: int, model: Model, status: str, http: int, error: str) -> Attempt:
         """An attempt that consumed nothing."""
         attempt = self.blank(call, started_ms, model)
-        attempt.status, attempt.http_status, attempt.error_type = status, http, error
-        attempt.price_status, attempt.cost = "not_billed", 0
-        attempt.gateway_cost = None if call.source == TRUEFOUNDRY else 0
+        refuse(attempt, call, status, http, error)
         return attempt
+
+    def waste(self, call: Call) -> None:
+        """Now and then the first attempt was answered, and paid, before something failed."""
+        first, last = call.attempts[0], call.attempts[-1]
+        if last.tokens is None or not self.habits.is_paid_in_vain(call):
+            return
+        first.status, first.http_status, first.error_type = "error", 500, "InternalServerError"
+        first.tokens = Tokens(last.tokens.input, 1 + last.tokens.output // 3)
+        settle(first, call)
 
     def blank(self, call: Call, started_ms: int, model: Model) -> Attempt:
         latency = 80 + int(self.rng.lognormvariate(6.8, 0.7))
@@ -411,6 +454,13 @@ class Day:
         if (delivery in ("overlap", "grown") and self.is_last[1]) or (delivery == "late" and self.is_last[3]):
             delivery = "once"
         call.delivery = delivery
+
+
+def refuse(attempt: Attempt, call: Call, status: str, http: int, error: str) -> None:
+    """Makes an attempt one that consumed nothing."""
+    attempt.status, attempt.http_status, attempt.error_type = status, http, error
+    attempt.tokens, attempt.price_status, attempt.cost = None, "not_billed", 0
+    attempt.gateway_cost = None if call.source == TRUEFOUNDRY else 0
 
 
 def settle(attempt: Attempt, call: Call) -> None:
@@ -438,7 +488,11 @@ Story = Callable[[Day, Call, int], None]
 
 
 def _single(day: Day, call: Call, at: int) -> None:
-    call.attempts = [day.served(call, at, day.model(call))]
+    attempt = day.served(call, at, day.model(call))
+    if day.habits.is_failing(call, attempt):
+        call.outcome = "error"
+        refuse(attempt, call, "error", 529, "OverloadedError")
+    call.attempts = [attempt]
 
 
 def _refusal(status: str, http: int, error: str) -> Story:
@@ -454,6 +508,7 @@ def _retry(day: Day, call: Call, at: int) -> None:
     for number in range(failures):
         call.attempts.append(day.refused(call, at + number * 1_700, model, "error", 500, "InternalServerError"))
     call.attempts.append(day.served(call, at + failures * 1_700 + 311, model))
+    day.waste(call)
 
 
 def _fallback(day: Day, call: Call, at: int) -> None:
@@ -465,6 +520,7 @@ def _fallback(day: Day, call: Call, at: int) -> None:
         call.attempts.append(day.refused(call, at + 900, backup, "error", 503, "ServiceUnavailableError"))
     else:
         call.attempts.append(day.served(call, at + 900, backup))
+        day.waste(call)
 
 
 def _error_with_usage(day: Day, call: Call, at: int) -> None:

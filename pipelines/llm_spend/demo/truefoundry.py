@@ -6,7 +6,7 @@ from typing import Any
 
 from llm_spend.demo.calls import Attempt, Call, clock
 from llm_spend.demo.files import Record, dumps, usd_number
-from llm_spend.demo.traffic import TENANT
+from llm_spend.demo.gateways import TENANT
 
 _ACCOUNTS = {"openai": "openai-main", "anthropic": "anthropic-main", "google": "google-gemini"}
 _BODY = '{"messages":[{"role":"user","content":"SECRET-PROMPT: what does our contract with %s say?"}]}'
@@ -128,6 +128,8 @@ def _model(call: Call, attempt: Attempt, root_id: str) -> Record:
         "tfy.output": _ANSWER,
         "http.response.status_code": attempt.http_status,
     }
+    if call.max_tokens is not None:
+        attributes["tfy.request.max_tokens"] = call.max_tokens
     if call.is_stream and attempt.tokens is not None:
         attributes["tfy.model.metric.time_to_first_token_in_ms"] = attempt.latency_ms // 4
     if attempt.status != "success":

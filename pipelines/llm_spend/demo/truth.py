@@ -92,6 +92,64 @@ class CustomerMonth:
     tiers: tuple[tuple[int, int, Decimal | None], ...]
 
 
+@dataclass(frozen=True)
+class PlantedIncident:
+    """Something that went wrong on some days, in the words of llm_usage_anomalies.
+
+    `also`: (kind, member type, member) of what else it truly moves. `visible_from_requests`: the size of the demo, in
+    75 days, from which it stands out of the noise. `history_days`: days of usage before it.
+    """
+
+    kind: str
+    member_type: str
+    member_id: str
+    days: tuple[str, ...]
+    what: str
+    also: tuple[tuple[str, str, str], ...]
+    visible_from_requests: int
+    history_days: int
+
+
+@dataclass(frozen=True)
+class SwitchedModel:
+    """A month's attempts of a feature at a model, and what they would cost at another one. Amounts are USD."""
+
+    requests: int
+    total_tokens: int
+    cost_usd: Decimal
+    switch_usd: Decimal
+    not_comparable_requests: int
+    not_comparable_tokens: int
+
+
+@dataclass(frozen=True)
+class PromptUse:
+    """A month's attempts with usage of a prompt template."""
+
+    attempts: int
+    input_tokens: int
+    cache_read_tokens: int
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True)
+class LimitUse:
+    """A month's attempts of a feature that say how long an answer may be: the sum of that, and what came."""
+
+    attempts: int
+    max_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True)
+class DesignMonth:
+    """What a customer would have in a month under a design of plans; None is not known."""
+
+    plan_id: str | None
+    overage_tokens: int | None
+    revenue_usd: Decimal | None
+
+
 class Truth:
     """A loaded truth file. Dates are `YYYY-MM-DD` text, months `YYYY-MM`."""
 
@@ -210,6 +268,92 @@ class Truth:
             )
             for month, customers in self.document["customers"].items()
             for customer, entry in customers.items()
+        }
+
+    def incidents(self) -> list[PlantedIncident]:
+        """What goes wrong, in the order of days."""
+        return [
+            PlantedIncident(
+                **{
+                    **each,
+                    "days": tuple(each["days"]),
+                    "also": tuple((kind, member_type, member) for kind, member_type, member in each["also"]),
+                }
+            )
+            for each in self.document["incidents"]
+        ]
+
+    def paid(self) -> dict[tuple[str, str], TagUse]:
+        """(month, kind) -> paid_failures, paid_retries, paid_fallbacks and duplicate_prompts; one may be in several."""
+        return {
+            key: TagUse(each["attempts"], Decimal(each["cost_usd"])) for key, each in self._findings("paid").items()
+        }
+
+    def prompts(self) -> dict[tuple[str, str], PromptUse]:
+        """(month, prompt) -> use."""
+        return {
+            key: PromptUse(**{**each, "cost_usd": Decimal(each["cost_usd"])})
+            for key, each in self._findings("prompts").items()
+        }
+
+    def limits(self) -> dict[tuple[str, str], LimitUse]:
+        """(month, feature) -> how far answers stay below their limit."""
+        return {key: LimitUse(**each) for key, each in self._findings("limits").items()}
+
+    def ratings(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(month, feature) -> ratings and their sum."""
+        return {key: (each["ratings"], each["sum"]) for key, each in self._findings("ratings").items()}
+
+    def giants(self) -> dict[str, TagUse]:
+        """Date -> attempts with more than 200,000 tokens of input, and what they cost."""
+        return {
+            day: TagUse(each["attempts"], Decimal(each["cost_usd"]))
+            for (_, day), each in self._findings("giants").items()
+        }
+
+    def _findings(self, name: str) -> dict[tuple[str, str], dict[str, Any]]:
+        return {
+            (month, of): each
+            for month, entries in self.document["findings"][name].items()
+            for of, each in entries.items()
+        }
+
+    def switches(self) -> dict[tuple[str, str, str, str, str], SwitchedModel]:
+        """(month, feature, model, channel, model instead) -> both costs."""
+        return {
+            (month, feature, model, channel, instead): SwitchedModel(
+                requests, tokens, Decimal(cost), Decimal(switched), unknown, unknown_tokens
+            )
+            for month, feature, model, channel, instead, requests, tokens, cost, switched, unknown, unknown_tokens
+            in self.document["findings"]["switches"]
+        }  # fmt: skip
+
+    def kpis(self) -> dict[tuple[str, str, str, str], Decimal]:
+        """(month, member type, member, KPI) -> its value; those that can't be known are left out."""
+        return {
+            (month, member_type, member, kpi): Decimal(value)
+            for month, types in self.document["kpis"].items()
+            for member_type, members in types.items()
+            for member, values in members.items()
+            for kpi, value in values.items()
+        }
+
+    def plan_designs(self) -> dict[tuple[str, str, str], DesignMonth]:
+        """(month, design, customer) -> its plan there, and what it would pay."""
+        return {
+            (month, design, customer): DesignMonth(plan, overage, _known_usd(revenue))
+            for month, designs in self.document["plan_designs"].items()
+            for design, customers in designs.items()
+            for customer, (plan, overage, revenue) in customers.items()
+        }
+
+    def tag_findings(self) -> dict[tuple[str, str, str], TagUse]:
+        """(finding, key, value, '' where all values are meant) -> attempts and their known cost."""
+        return {
+            (finding, key, value): TagUse(attempts, Decimal(cost))
+            for finding, keys in self.document["tag_findings"].items()
+            for key, values in keys.items()
+            for value, (attempts, cost) in values.items()
         }
 
 
