@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from llm_spend import dashboard
+from llm_spend.answers import insights
 from llm_spend.bi.manifest import _written, kind_of, models_of, read_manifest
 from llm_spend.bi.semantics import NO_GROUP, Ratio, Semantics, label_of, measure_sql, names_in, read_semantics
 from llm_spend.bi.tableau import formula
@@ -83,7 +84,7 @@ def named_by_the_dashboard(models: Iterable[str]) -> set[str]:
     """The tables that its code names."""
     words = {
         word
-        for path in Path(dashboard.__file__).parent.rglob("*.py")
+        for path in (*Path(dashboard.__file__).parent.rglob("*.py"), Path(insights.__file__))
         for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
     }
     return words & set(models)

@@ -87,6 +87,9 @@ def test_a_glossary_of_ones_own(demo: Demo, semantics: Semantics) -> None:
     seeds = read_seeds(demo.seeds)
     page = glossary(semantics, seeds, [Feature("a|b", date(2026, 8, 1), date(2026, 10, 31))])
     assert "| support-emea | Customer support EMEA | cc-support |" in page
-    assert "| `a&#124;b` | 2026-08-01 | 2026-10-31 |" in page
+    assert "| `a&#124;b` |  |  |  | 2026-08-01 | 2026-10-31 |" in page
+    assert "| `environment` | Where the code runs | platform | `prod`, `staging`, `dev` | `*` |" in page
+    assert "| `code-review` | Code review |" in page
+    assert "| Gross margin | share of revenue | `margin_usd / revenue_usd` |" in page
     assert "| feature | `feature_id` | `feature`, `feature_name`, `feature_id` |" in page
     assert "## Teams" not in glossary(semantics, Seeds(seeds.attribution_rules, []))

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,15 +23,18 @@ from sqlglot import exp
 from streamlit.testing.v1 import AppTest
 
 from llm_spend import cli
+from llm_spend.answers import insights
 from llm_spend.answers.formats import count, usd
-from llm_spend.answers.marts import UNALLOCATED, Marts
+from llm_spend.answers.insight_words import value_words
+from llm_spend.answers.insights import Anomaly, CandidateKind, Design, Forecast, Kpi
+from llm_spend.answers.marts import MARTS, UNALLOCATED, Marts, Query
 from llm_spend.build_record import note, passed_at
 from llm_spend.dashboard import charts, queries
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters, days_of
 from llm_spend.dashboard.launch import arguments, serve
-from llm_spend.dashboard.queries import Line, Query
+from llm_spend.dashboard.queries import Line
 from llm_spend.dashboard.show import exact_money, plain, table
-from llm_spend.dashboard.views import PAGES
+from llm_spend.dashboard.views import ALL_PAGES
 from llm_spend.destinations import BigQuery, DuckDb, Snowflake
 from llm_spend.errors import UserError
 from llm_spend.publish import PublishedFile, file_to_publish, publish, republish
@@ -37,6 +42,7 @@ from llm_spend.settings import Settings
 from tests.conftest import Demo, long, query
 from tests.few_prices import few_prices
 from tests.screen.browser import launch
+from tests.screen.every_query import MINE, OCTOBER, every_query
 from tests.warehouses.static.lints import lint
 from tests.warehouses.static.project import Statement
 from tests.warehouses.static.sqlglot_check import Relations
@@ -44,9 +50,6 @@ from tests.warehouses.static.words import wrong_words
 
 pytestmark = pytest.mark.slow
 
-OCTOBER = Days(date(2026, 10, 1), date(2026, 11, 1))
-MINE = Filters(OCTOBER, (("environment", ("production", "prod")), ("user", ("nadia.jensen@eu.northwind.example",))))
-OF_MODELS = Filters(OCTOBER, (("model", ("gpt-4o", "internal-llm-v2")), ("provider", ("openai",))))
 TAGGED = Filters(OCTOBER, (("team", ("platform", UNALLOCATED)),), "environment", ("prod", "staging"))
 # A page that is asked for first waits for the server to import what it needs.
 expect.set_options(timeout=30_000)
@@ -69,53 +72,7 @@ def marts(shown: DuckDb) -> Iterator[Marts]:
 
 
 def ask(marts: Marts, asked: Query) -> list[tuple[Any, ...]]:
-    return marts.rows(asked.sql, *asked.parameters)
-
-
-def every_query(dialect: str) -> list[Query]:
-    """Each question in each of its forms."""
-    line = Line(OCTOBER.first, "x", "direct", "cc", "team", "openai", "gpt", OCTOBER.first)
-    found = [
-        queries.known(),
-        queries.tag_keys(OCTOBER),
-        queries.tag_values("team", OCTOBER),
-        queries.performance(MINE),
-        queries.performance(OF_MODELS),
-        queries.performance_by_day(OF_MODELS, "openai", "gpt", "chat"),
-        queries.budgets(),
-        queries.quotas(OCTOBER),
-        queries.breaches(OCTOBER),
-        queries.statement_months(),
-        queries.statements(OCTOBER.first),
-        queries.lines(OCTOBER.first, "cc", "team"),
-        *queries.requests_behind(line, 2),
-        queries.request("x"),
-        queries.bill_months(),
-        queries.reconciliation(OCTOBER.first),
-        queries.unpriced(),
-        queries.sources(),
-        queries.loads(),
-        queries.totals_that_differ(),
-        queries.overlaps(),
-        queries.members("model", OCTOBER),
-        queries.by_day(MINE, dialect, "user", ()),
-        queries.total(MINE, dialect),
-    ]
-    everything = tuple((dimension, ("x", "y")) for dimension in DIMENSIONS)
-    by_tag = Filters(OCTOBER, everything, "env", ("a", "b"))
-    for filters, dimension in (
-        (Filters(OCTOBER), "team"),
-        (Filters(OCTOBER, everything), "model"),
-        (by_tag, "provider"),
-    ):
-        found += [
-            queries.by_tag_value(filters, dialect, "team"),
-            queries.by_member(filters, dialect, dimension),
-            queries.by_day(filters, dialect, dimension, ("x",)),
-            queries.unallocated(filters, dialect, dimension),
-            *queries.requests(filters, dialect, 3),
-        ]
-    return found
+    return marts.ask(asked)
 
 
 class Client:
@@ -252,9 +209,9 @@ def page_of(path: str, **address: str) -> AppTest:
     def show(path: str) -> None:
         from llm_spend.dashboard.sidebar import view_of
         from llm_spend.dashboard.store import open_store
-        from llm_spend.dashboard.views import PAGES
+        from llm_spend.dashboard.views import ALL_PAGES
 
-        next(page for page in PAGES if page.path == path).show(view_of(open_store()))
+        next(page for page in ALL_PAGES if page.path == path).show(view_of(open_store()))
 
     page = AppTest.from_function(show, args=(path,), default_timeout=60)
     page.query_params.update(address)
@@ -274,13 +231,15 @@ def served(shown: DuckDb, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_page_shows_the_numbers_of_the_tables(served: Path, marts: Marts) -> None:
-    for page in PAGES:
+    for page in ALL_PAGES:
         found = page_of(page.path)
         assert [*found.exception, *found.error] == [], page.path
         assert found.title[0].value and found.dataframe, page.path
     for path in ("overview", "usage", "tags", "performance", "requests"):
         found = page_of(path, period="Last 7 days", team="nobody", provider="nobody")
-        assert [*found.exception, *found.error, *found.dataframe] == [] and found.info, path
+        # How much carries each tag, and what is wrong with them, is of all usage.
+        shown = found.dataframe[:-2] if path == "tags" else found.dataframe
+        assert [*found.exception, *found.error, *shown] == [] and found.info, path
 
     # What nobody has is kept, and shows nothing: left out, the address would show everybody's numbers.
     for address in ({"tag": "nobodys", "value": "x"}, {"model": "nobodys"}):
@@ -312,6 +271,70 @@ def test_every_page_shows_the_numbers_of_the_tables(served: Path, marts: Marts) 
     assert page_of("chargeback", month="2026-09").metric[0].value == plain(usd(september[0][0]))
 
 
+def test_pages_of_what_to_do_show_the_tables(served: Path, marts: Marts) -> None:
+    first, end = OCTOBER.first, OCTOBER.end
+    months = [Forecast(*row) for row in ask(marts, insights.forecasts(1))][:4]
+    forecast = page_of("forecast", forecast_by="Model")
+    assert [metric.value for metric in forecast.metric] == [plain(usd(row.forecast_usd)) for row in months]
+    of_models = f"select count(distinct member_id) from {MARTS}.llm_spend_forecast where member_type = 'model'"
+    assert len(forecast.dataframe[0].value) == min(marts.rows(of_models)[0][0], 200)
+    (overview,) = (metric for metric in page_of("overview").metric if metric.label == "A day")
+    assert overview.value != "unknown"
+
+    found = ask(marts, insights.anomalies(first, end, 500))
+    anomalies = page_of("anomalies")
+    assert len(anomalies.dataframe[0].value) == len(found) > 0
+    counts = dict(ask(marts, insights.anomaly_counts(first, end)))
+    assert sum(counts.values()) == len(found)
+    assert all(f"{number} {severity}" in anomalies.caption[0].value for severity, number in counts.items())
+    widest = [Anomaly(*row) for row in ask(marts, insights.anomalies(first, end, 500, only_widest=True))]
+    assert len(widest) == sum(row.part_of_member_id is None for row in map(Anomaly._make, found)) < len(found)
+
+    kinds = [CandidateKind(*row) for row in ask(marts, insights.candidate_kinds(first))]
+    savings = page_of("savings")
+    assert savings.dataframe[0].value["Candidates"].tolist() == [row.candidates for row in kinds]
+    assert len(savings.dataframe) == 3
+
+    kpis = {row.kpi_name: row for row in map(Kpi._make, ask(marts, insights.kpis(first, "total", 1)))}
+    value = page_of("value")
+    shown = {metric.label: metric.value for metric in value.metric}
+    assert shown == {plain(name): plain(value_words(row.kpi_value, row.unit)) for name, row in kpis.items()}
+    designs = [Design(*row) for row in ask(marts, insights.designs(first))]
+    customers = page_of("customers")
+    assert [len(frame.value) for frame in customers.dataframe[1:]] == [
+        len(list(plans)) for _, plans in groupby(designs, attrgetter("design_id"))
+    ]
+    tags = page_of("tags")
+    assert len(tags.dataframe[1].value) == len(ask(marts, insights.tag_coverage(first)))
+    assert len(tags.dataframe[2].value) == min(len(ask(marts, insights.tag_findings(200))), 200) > 0
+    assert len(page_of("glossary").dataframe) >= 2
+
+
+def test_without_anything_to_do_the_pages_say_what_is_missing(
+    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = tmp_path / "bare.duckdb"
+    shutil.copy(served, bare)
+    tables = (
+        "llm_spend_forecast", "llm_usage_anomalies", "llm_optimization_candidates", "llm_model_switch_savings",
+        "llm_unit_economics", "llm_plan_designs", "llm_tag_audit",
+    )  # fmt: skip
+    DuckDb(bare).execute(*(f"delete from llm_spend.{name}" for name in tables))
+    monkeypatch.setenv("LLM_SPEND_DATABASE", str(bare))
+    for path, wanted in {
+        "forecast": "There is no forecast yet",
+        "anomalies": "No day of these is unusual",
+        "savings": "seeds/mapping/model_switches.csv",
+        "value": "seeds/rules/business_events.csv",
+        "customers": "seeds/rules/plan_designs.csv",
+        "tags": "seeds/mapping/tag_registry.csv",
+        "overview": None,
+    }.items():
+        found = page_of(path)
+        assert [*found.exception, *found.error] == [], path
+        assert wanted is None or any(wanted in info.value for info in found.info), path
+
+
 def test_small_amounts_keep_digits_that_say_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """As everywhere else, not the two digits of Streamlit's dollars; what is sorted and saved stays a number."""
     shown: list[Any] = []
@@ -325,6 +348,12 @@ def test_small_amounts_keep_digits_that_say_something(monkeypatch: pytest.Monkey
     ]  # fmt: skip
     # A format of the column would be shown instead.
     assert options["column_config"]["Cost"]["type_config"]["format"] is None
+    shown.clear()
+    rows = [(Decimal("0.0000444"), Decimal("0.0004")), (Decimal(1234567), Decimal("2.5")), (Decimal("12.5"), None)]
+    table(rows, {"Used": "quantity", "Share": "share"})
+    assert [[cell["display_value"] for cell in row[1:]] for row in shown[0][0]._translate(False, False)["body"]] == [
+        ["0.000044", "<0.1%"], ["1,234,567", "250.0%"], ["12.50", "unknown"],
+    ]  # fmt: skip
 
 
 def test_latency_follows_a_filter_by_a_model_without_a_price(served: Path, marts: Marts) -> None:
@@ -422,6 +451,13 @@ def settled(page: Page, title: str) -> None:
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
 
 
+def go_to(page: Page, section: str, title: str) -> None:
+    """Open a page by the menu at the top."""
+    page.get_by_role("button", name=section, exact=True).click()
+    page.get_by_role("menuitem").filter(has_text=title).click()
+    settled(page, title)
+
+
 def choose_row(page: Page, table: int, row: int) -> None:
     """Tick a row of a table, which is one picture: rows are 35 pixels high, and their boxes at the left."""
     frame = page.get_by_test_id("stDataFrame").nth(table)
@@ -461,8 +497,7 @@ def _look(page: Page, address: str, shown: DuckDb, marts: Marts, screenshot: Any
     expect(page.locator("canvas, svg.marks").first).to_be_visible()
     screenshot("dashboard-overview")
 
-    page.get_by_role("link", name="Usage").click()
-    settled(page, "Usage")
+    go_to(page, "Spend", "Usage")
     page.get_by_test_id("stMultiSelect").filter(has_text="Team").locator("input").click()
     page.get_by_role("option", name="platform").click()
     page.keyboard.press("Escape")
@@ -472,8 +507,7 @@ def _look(page: Page, address: str, shown: DuckDb, marts: Marts, screenshot: Any
     assert page.url.endswith("/usage?team=platform")
     screenshot("dashboard-usage")
 
-    page.get_by_role("link", name="Chargeback").click()
-    settled(page, "Chargeback")
+    go_to(page, "Limits and bills", "Chargeback")
     cost_center, team, *_ = ask(marts, queries.statements(OCTOBER.first))[0]
     choose_row(page, 0, 0)
     expect(page.get_by_role("heading", name=f"Lines of {team}, {cost_center}, October 2026")).to_be_visible()
@@ -482,8 +516,12 @@ def _look(page: Page, address: str, shown: DuckDb, marts: Marts, screenshot: Any
     page.get_by_text("They add up to the line").scroll_into_view_if_needed()
     screenshot("dashboard-drill-down", full_page=True)
 
-    page.get_by_role("link", name="Overview").click()
-    settled(page, "Overview")
+    go_to(page, "What to do", "Anomalies")
+    choose_row(page, 0, 0)
+    expect(page.get_by_text("Its requests, dearest first.")).to_be_visible()
+    screenshot("dashboard-anomaly", full_page=True)
+
+    go_to(page, "Spend", "Overview")
     expect(values.first).to_have_text(usd(of_platform[9]))
     page.get_by_role("button", name="Clear filters").click()
     expect(values.first).to_have_text(usd(total[9]))

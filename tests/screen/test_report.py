@@ -18,6 +18,8 @@ from playwright.sync_api import Page, expect
 
 from llm_spend import cli
 from llm_spend.answers import marts as marts_module
+from llm_spend.answers.formats import count, usd
+from llm_spend.answers.insight_words import value_words
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 from llm_spend.report import read as read_module
@@ -183,6 +185,60 @@ def test_filters_combine_to_what_the_fact_says(demo: Demo, desk: Opened, file: P
     assert page.url == file.as_uri()
 
 
+def test_what_to_do_is_what_the_tables_say(demo: Demo, desk: Opened) -> None:
+    """Forecast, anomalies, KPIs, plans, savings and tags of the whole month."""
+    page = desk.page
+    forecast = query(
+        demo.database,
+        "select forecast_usd from llm_spend.llm_spend_forecast where member_type = 'total' order by horizon_months",
+    )
+    everything = next(row for row in _cells(page, "table-forecast") if row[0] == "Everything")
+    assert everything[1:5] == [usd(amount) for (amount,) in forecast]
+
+    month = f"{MONTH} and severity_usd is not null"
+    worst, gravest = query(
+        demo.database,
+        "select max(severity_usd), arg_max(explanation, severity_usd) from llm_spend.llm_usage_anomalies"
+        f" where {month} and severity = (select min(severity) from llm_spend.llm_usage_anomalies where {month}"
+        " and severity in ('high', 'medium'))",
+    )[0]
+    first = _cells(page, "table-anomalies")[1]
+    assert (first[5], first[6]) == (usd(worst), gravest)
+
+    of_month = "where billing_period = '2026-10-01'"
+    kpis = query(
+        demo.database,
+        f"select kpi_name, kpi_value, unit from llm_spend.llm_unit_economics {of_month} and member_type = 'total'",
+    )
+    titles, total = _cells(page, "table-kpis")[:2]
+    for name, value, unit in kpis:
+        assert total[titles.index(name)] == value_words(value, unit)
+    revenue = query(
+        demo.database,
+        f"select design_name, sum(revenue_usd), sum(customers) from llm_spend.llm_plan_designs {of_month} group by 1",
+    )
+    designs = {row[0]: row for row in _cells(page, "table-designs")}
+    for name, amount, customers in revenue:
+        assert designs[name][1:3] == [count(customers), usd(amount)]
+
+    kinds = query(
+        demo.database,
+        f"select count(distinct kind), sum(spend_usd) from llm_spend.llm_optimization_candidates {of_month}",
+    )[0]
+    shown = _cells(page, "table-candidate-kinds")[1:]
+    assert len(shown) == kinds[0]
+    largest = query(demo.database, f"select max(saving_usd) from llm_spend.llm_model_switch_savings {of_month}")[0][0]
+    assert _cells(page, "table-switches")[1][5] == usd(largest)
+    covered = query(
+        demo.database,
+        "select sum(requests_with_tag) from llm_spend.llm_tag_coverage"
+        f" {of_month} and tag_key = 'environment' and not is_owner",
+    )[0][0]
+    assert ["environment", count(covered)] in [[row[0], row[3]] for row in _cells(page, "table-coverage")]
+    assert len(_cells(page, "table-findings")) > 2
+    assert desk.console_errors == []
+
+
 def test_a_link_with_an_unknown_name_shows_nobodys_usage(desk: Opened, file: Path) -> None:
     page = desk.page
     page.goto("about:blank")
@@ -340,6 +396,13 @@ def test_what_is_missing_is_said_and_names_are_only_names(demo: Demo, tmp_path: 
             "There is no statement",
             "There are no quota rules",
             "No request carries a tag",
+            "There is no forecast",
+            "No day of the month is unusual",
+            "Nothing was found that could cost less",
+            "name pairs in seeds/mapping/model_switches.csv",
+            "write sessions, conversions, revenue",
+            "There is no design yet",
+            "Nothing is wrong with the tags",
         ):
             expect(page.get_by_text(said)).to_be_visible()
         opened.screenshot("report-little", full_page=True)

@@ -33,6 +33,14 @@ def count(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}"
 
 
+def quantity(number: Decimal | int | None) -> str:
+    """`1,234`, `12.35`, `0.00042`: a number of anything, of whole ones no decimals, of others as of an amount."""
+    if number is None:
+        return UNKNOWN
+    exact = Decimal(number)
+    return f"{exact:,.0f}" if exact == exact.to_integral_value() else usd(exact).replace("$", "")
+
+
 def ratio(part: Decimal | int | None, whole: Decimal | int | None) -> Decimal | None:
     """part / whole, rounded half-up to 6 places; None when either is not known or the whole is 0."""
     if part is None or whole is None or whole == 0:

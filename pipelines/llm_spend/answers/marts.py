@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_spend.destinations.base import Connection, Destination, Row
 from llm_spend.errors import UserError
@@ -17,6 +17,14 @@ UNALLOCATED, UNRESOLVED = "(unallocated)", "(unresolved)"
 
 MODEL_NAME = f"coalesce(nullif(model_id, '{UNRESOLVED}'), resolved_model, '(unknown)')"
 """SQL: a model that is in no price list goes by the name that its provider gave it."""
+
+
+class Query(NamedTuple):
+    """SQL with `?` for its parameters, and the public tables that it reads."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+    tables: frozenset[str]
 
 
 class Marts:
@@ -33,6 +41,10 @@ class Marts:
             # Their clients put parameters in with Python's %, where DuckDb looks for %s only.
             sql = sql.replace("%", "%%") if parameters else sql
         return self._connection.rows(sql.replace("?", "%s"), parameters)
+
+    def ask(self, query: Query) -> list[Row]:
+        """The rows of a question."""
+        return self.rows(query.sql, *query.parameters)
 
     def raw_tables(self) -> frozenset[str]:
         """Names of what the pipelines wrote."""

@@ -5,6 +5,7 @@ Time comes in by Grafana's own variables, not by macros, which every data source
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -92,8 +93,8 @@ def panel_sql(tile: Tile, filters: Iterable[Dimension], destination: str) -> str
     where = [condition_sql(name, value) for name, value in (*table.always_where.items(), *tile.where.items())]
     if table.time and not tile.any_time:
         where += [f"{table.time} >= {_day('from')}", f"{table.time} <= {_day('to')}"]
-    marks = {each.name: f"('__{each.name}__')" for each in filters if table.dimension(each.name)}
-    where += [f"('{_ALL}' in {mark} or {name} in {mark})" for name, mark in marks.items()]
+    chosen = {f"__{each.name}__": each.name for each in filters if table.dimension(each.name)}
+    where += chosen
     sql = f"select {', '.join(columns)} from {table.model.schema}.{table.name}"
     sql += f" where {' and '.join(where)}" if where else ""
     if tile.by:
@@ -103,7 +104,10 @@ def panel_sql(tile: Tile, filters: Iterable[Dimension], destination: str) -> str
             sql += f'"{tile.by[0]}"{" desc" if tile.chart == "table" else ""}'
         else:
             sql += f'"{tile.measures[0]}" desc nulls last limit {_MOST_MEMBERS}'
-    return _filled(_in_dialect(sql, destination), marks, destination)
+    sql = _in_dialect(sql, destination)
+    for mark, name in chosen.items():
+        sql = sql.replace(mark, _chosen(name, destination))
+    return sql
 
 
 def _shown_sql(table: Table, measure: Measure) -> str:
@@ -126,16 +130,22 @@ def _day(end: str) -> str:
     return f"cast(substr('${{__{end}:date:iso}}', 1, 10) as date)"
 
 
-def _filled(sql: str, marks: Mapping[str, str], destination: str) -> str:
-    """SQL with Grafana's variables, whose values may have quotes in them."""
-    for name, mark in marks.items():
-        sql = sql.replace(mark, _values(f"${{{name}:%s}}", destination))
-    return sql
+def _chosen(name: str, destination: str) -> str:
+    """Whether a column has one of the values that are chosen, or all are. No value can end the constant it stands in.
 
-
-def _values(variable: str, destination: str) -> str:
-    """Chosen values to look in: a list in brackets where text doubles a quote, but BigQuery escapes it as JSON does."""
-    return f"UNNEST({variable % 'json'})" if destination == "bigquery" else f"({variable % 'sqlstring'})"
+    BigQuery reads a list as JSON writes it. Elsewhere it is a pattern between `$$`, where nothing is escaped: Grafana
+    puts a backslash before each `$` of a value. Its format for SQL knows nothing of Snowflake's backslashes, and its
+    later versions put one before a double quote, which DuckDB takes for a part of the value.
+    """
+    if destination == "bigquery":
+        values = f"UNNEST(${{{name}:json}})"
+        return f"('{_ALL}' IN {values} OR {name} IN {values})"
+    values = f"$$(${{{name}:regex}})$$"
+    if destination == "duckdb":
+        return f"(REGEXP_FULL_MATCH('{_ALL}', {values}) OR REGEXP_FULL_MATCH({name}, {values}))"
+    # Grafana escapes a slash, too; Snowflake says nothing of what an escape means that no pattern needs.
+    values = f"REPLACE({values}, $$\\/$$, '/')"
+    return f"(REGEXP_LIKE('{_ALL}', {values}) OR REGEXP_LIKE({name}, {values}))"
 
 
 def _in_dialect(sql: str, destination: str) -> str:
@@ -183,7 +193,7 @@ def _filter_variable(table: Table, dimension: Dimension, destination: str) -> No
         "multi": True,
         "includeAll": True,
         # Grafana puts it into the SQL as it is.
-        "allValue": f'["{_ALL}"]' if destination == "bigquery" else f"'{_ALL}'",
+        "allValue": f'["{_ALL}"]' if destination == "bigquery" else re.escape(_ALL),
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "options": [],
     }

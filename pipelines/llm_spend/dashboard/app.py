@@ -11,7 +11,7 @@ from llm_spend.dashboard.show import problem
 from llm_spend.dashboard.sidebar import view_of
 from llm_spend.dashboard.store import open_store
 from llm_spend.dashboard.view import View
-from llm_spend.dashboard.views import PAGES, Page
+from llm_spend.dashboard.views import ALL_PAGES, PAGES, Page
 from llm_spend.errors import UserError
 
 
@@ -33,10 +33,19 @@ except UserError as error:
     problem(error)
 else:
     st.navigation(
-        [
-            st.Page(
-                _showing(page, view), title=page.title, icon=page.icon, url_path=page.path, default=page is PAGES[0]
-            )
-            for page in PAGES
-        ]
+        {
+            section: [
+                st.Page(
+                    _showing(page, view),
+                    title=page.title,
+                    icon=page.icon,
+                    url_path=page.path,
+                    default=page is ALL_PAGES[0],
+                )
+                for page in pages
+            ]
+            for section, pages in PAGES.items()
+        },
+        # The filters have the side for themselves.
+        position="top",
     ).run()

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from llm_spend.answers.insights import Forecast
+
 Spec = dict[str, Any]
 
 _COLORS = ["#3b6fd4", "#e07b39", "#2f9e77", "#b8468b", "#8a6fd1", "#c9a227", "#4aa3c7", "#a0522d"]
@@ -66,6 +68,63 @@ def _begin(day: date, unit: str) -> date:
             return day - timedelta(days=day.weekday())
         case _:
             return day.replace(day=1)
+
+
+def forecast(months: Iterable[Sequence[Any]], forecasts: Iterable[Forecast]) -> Spec:
+    """Bars of the cost of months, of those to come in a lighter colour and with a line for the interval."""
+    rows = [
+        {"month": month.isoformat(), "kind": _KNOWN, "cost": f"{cost:f}"} for month, cost in months if cost is not None
+    ]
+    for each in forecasts:
+        if each.forecast_usd is None or each.lower_usd is None or each.upper_usd is None:
+            continue
+        # The known part of the running month is a bar of its own, below.
+        rest = each.forecast_usd - (each.actual_usd or 0)
+        rows.append(
+            {
+                "month": each.billing_period.isoformat(), "kind": _TO_COME, "cost": f"{rest:f}",
+                "low": f"{each.lower_usd:f}", "high": f"{each.upper_usd:f}",
+            }
+        )  # fmt: skip
+    month = {"field": "month", "type": "ordinal", "timeUnit": "utcyearmonth", "axis": {**_AXIS, "labelAngle": 0}}
+    parsed = {name: "number" for name in ("cost", "low", "high")} | {"month": "utc:'%Y-%m-%d'"}
+    return {
+        "data": {"values": rows, "format": {"parse": parsed}},
+        "height": 260,
+        "layer": [
+            {
+                "mark": "bar",
+                "encoding": {
+                    "x": month,
+                    "y": {
+                        "field": "cost",
+                        "type": "quantitative",
+                        "axis": {"title": "USD a month", "format": "$,.2~f"},
+                    },
+                    "color": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "scale": {"domain": [_KNOWN, _TO_COME], "range": [_COLORS[0], _REST[1]]},
+                        "legend": {"title": None, "orient": "bottom"},
+                    },
+                    "order": {"field": "kind", "sort": "ascending"},
+                    "tooltip": [
+                        {"field": "month", "type": "temporal", "timeUnit": "utcyearmonth", "title": "Month"},
+                        {"field": "kind", "type": "nominal", "title": "What"},
+                        {"field": "cost", "type": "quantitative", "format": "$,.2f", "title": "Cost"},
+                    ],
+                },
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "color": _COLORS[1]},
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "encoding": {"x": month, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+            },
+        ],
+    }
+
+
+_KNOWN, _TO_COME = "known", "to come"
 
 
 def amounts_by_name(rows: Iterable[tuple[str, Decimal | None]], title: str) -> Spec:

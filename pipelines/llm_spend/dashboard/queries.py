@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from llm_spend.answers.known import KNOWN_SQL, KNOWN_TABLES
-from llm_spend.answers.marts import MARTS, MODEL_NAME, UNALLOCATED
+from llm_spend.answers.marts import MARTS, MODEL_NAME, UNALLOCATED, Query
 from llm_spend.dashboard.filters import Days, Filters
 from llm_spend.months import next_month
 
@@ -19,14 +19,6 @@ OTHERS = "(others)"
 MOST_MEMBERS = 1_000
 PAGE = 100
 """Requests on a page."""
-
-
-class Query(NamedTuple):
-    """SQL with `?` for its parameters, and the public tables that it reads."""
-
-    sql: str
-    parameters: tuple[Any, ...]
-    tables: frozenset[str]
 
 
 @dataclass(frozen=True)

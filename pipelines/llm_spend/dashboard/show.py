@@ -12,15 +12,23 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from llm_spend.answers.formats import day, exact_usd, moment, printable, ratio, usd
+from llm_spend.answers.formats import day, exact_usd, moment, percent, printable, quantity, ratio, usd
 from llm_spend.destinations.base import Row
 from llm_spend.errors import UserError
 from llm_spend.log import redact
 
-Kind = Literal["text", "usd", "exact_usd", "count", "number", "milliseconds", "share", "day", "moment", "flag"]
+Kind = Literal[
+    "text", "prose", "usd", "exact_usd", "count", "quantity", "number", "milliseconds", "share", "day", "moment"
+]
 UNKNOWN = "unknown"
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#~$:|!&])")
-_WRITTEN: Mapping[Kind, Callable[[Any], str]] = {"usd": usd, "day": day, "moment": moment}
+_WRITTEN: Mapping[Kind, Callable[[Any], str]] = {
+    "usd": usd,
+    "quantity": quantity,
+    "share": percent,
+    "day": day,
+    "moment": moment,
+}
 _ROW_HEIGHT = 35
 _HEIGHT, _HEIGHT_TO_CHOOSE = 560, 385
 """Of a table at most; of one that rows are chosen from, so that what follows from it is still in sight."""
@@ -153,16 +161,16 @@ def table(
 
 def _column(kind: Kind) -> Any:
     match kind:
-        case "usd":
+        case "usd" | "quantity" | "share":
             return st.column_config.NumberColumn()
+        case "prose":
+            return st.column_config.TextColumn(width="large")
         case "exact_usd":
             return st.column_config.TextColumn(alignment="right")
         case "count" | "milliseconds":
             return st.column_config.NumberColumn(format="localized")
         case "number":
             return st.column_config.NumberColumn(format="%.2f")
-        case "share":
-            return st.column_config.NumberColumn(format="percent")
         case "day":
             return st.column_config.DateColumn(format="YYYY-MM-DD")
         case "moment":

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from llm_spend.answers.marts import open_marts
-from llm_spend.dashboard.queries import Query
+from llm_spend.answers.marts import Query, open_marts
 from llm_spend.destinations import Destination, DuckDb, destination_of
 from llm_spend.destinations.base import Row
 from llm_spend.errors import UserError
@@ -75,4 +74,4 @@ def _publication(state: str) -> Publication | None:
 def _answers(state: str, queries: tuple[Query, ...]) -> list[list[Row]]:
     tables = frozenset[str]().union(*(query.tables for query in queries))
     with open_marts(_destination(), tables) as marts:
-        return [marts.rows(query.sql, *query.parameters) for query in queries]
+        return [marts.ask(query) for query in queries]

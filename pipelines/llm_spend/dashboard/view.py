@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llm_spend.answers.known import Known
+from llm_spend.answers.marts import Query
 from llm_spend.dashboard.filters import DIMENSIONS, Days, Filters
-from llm_spend.dashboard.queries import Query
 from llm_spend.dashboard.store import Store
 from llm_spend.destinations.base import Row
 

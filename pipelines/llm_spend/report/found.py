@@ -12,6 +12,7 @@ from llm_spend.answers.known import Known
 from llm_spend.answers.sources import Status
 from llm_spend.months import month_of, next_month
 from llm_spend.report.cube import Usage
+from llm_spend.report.insights import Insights
 from llm_spend.report.tags import Tags
 
 LINE_TYPES = ("direct", "shared", "unallocated", "true_up", "commitment", "credit", "restatement")
@@ -170,3 +171,4 @@ class Found:
     causes: tuple[Cause, ...]
     unpriced: tuple[UnpricedModel, ...]
     status: Status
+    insights: Insights

@@ -7,9 +7,11 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, ratio, usd
+from llm_spend.answers.insight_words import interval_words
 from llm_spend.answers.known import forecast, known_days
 from llm_spend.answers.marts import UNALLOCATED
-from llm_spend.months import back, last_day
+from llm_spend.months import back, last_day, next_month
+from llm_spend.report import insight_tables
 from llm_spend.report.blocks import Card, Tone, exact
 from llm_spend.report.cube import DIMENSIONS
 from llm_spend.report.figures import Sums, all_rows, by_day, by_member, since, total
@@ -95,7 +97,16 @@ def _spent(found: Found, sums: Sums) -> Card:
     return Card("Spent", usd(sums.cost_usd), note, exact=exact(sums.cost_usd))
 
 
+def month_end(found: Found, sums: Sums) -> Decimal | None:
+    """What the month will have cost: as the table of forecasts has it, else as the known days go on."""
+    row = insight_tables.month_end(found.insights, found.month)
+    return row.forecast_usd if row else forecast(sums.cost_usd, found.month, found.known)
+
+
 def _forecast(found: Found, sums: Sums) -> Card:
+    if row := insight_tables.month_end(found.insights, found.month):
+        interval = interval_words(row.lower_usd, row.upper_usd)
+        return Card("Forecast", usd(row.forecast_usd), f"By {day(last_day(found.month))}: {interval}")
     days = known_days(found.month, found.known)
     if sums.cost_usd is None:
         return Card("Forecast", UNKNOWN, "Nothing has a price")
@@ -104,8 +115,17 @@ def _forecast(found: Found, sums: Sums) -> Card:
     daily = usd(_EXACT.divide(sums.cost_usd, days))
     end = forecast(sums.cost_usd, found.month, found.known)
     if end is None:
-        return Card("Forecast", usd(sums.cost_usd), f"The month is over: {daily} a day")
+        return _next_month(found) or Card("Forecast", usd(sums.cost_usd), f"The month is over: {daily} a day")
     return Card("Forecast", usd(end), f"By {day(last_day(found.month))}, at {daily} a day")
+
+
+def _next_month(found: Found) -> Card | None:
+    month = next_month(found.month)
+    row = insight_tables.month_end(found.insights, month)
+    if row is None:
+        return None
+    interval = interval_words(row.lower_usd, row.upper_usd)
+    return Card(f"Forecast, {month_name(month).split()[0]}", usd(row.forecast_usd), interval)
 
 
 def _budget(found: Found) -> Card:

@@ -10,10 +10,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from llm_spend.answers.formats import count, day, moment, month_name
-from llm_spend.answers.known import forecast
 from llm_spend.export.names import shown
 from llm_spend.months import last_day
-from llm_spend.report import headline, month_tables, usage_tables
+from llm_spend.report import headline, insight_tables, month_tables, usage_tables
 from llm_spend.report.blocks import amount
 from llm_spend.report.cube import ALWAYS_NAMED, DIMENSIONS, Detail
 from llm_spend.report.found import Found
@@ -44,7 +43,7 @@ def page(found: Found) -> bytes:
 
 def _content(found: Found) -> dict[str, Any]:
     daily = headline.daily(found)
-    end = forecast(headline.spent(found).cost_usd, found.month, found.known)
+    end = headline.month_end(found, headline.spent(found))
     known = facts(found, daily, end, headline.month_budget(found.budgets, found.month))
     by_member = {each.name: (each, usage_tables.members(found, each)) for each in DIMENSIONS}
     return {
@@ -74,6 +73,18 @@ def _content(found: Found) -> dict[str, Any]:
         "nobodys": usage_tables.nobodys(found),
         "sources": month_tables.sources(found),
         "loads_not_built": found.status.loads_not_built,
+        "method": insight_tables.method(found.insights),
+        "forecast": insight_tables.forecast(found.insights),
+        "anomalies": insight_tables.anomalies(found.insights),
+        "anomalies_in_all": count(found.insights.anomalies_in_all),
+        "candidate_kinds": insight_tables.candidate_kinds(found.insights),
+        "candidates": insight_tables.candidates(found.insights),
+        "switches": insight_tables.switches(found.insights),
+        "kpis": insight_tables.kpis(found.insights),
+        "designs": insight_tables.designs(found.insights),
+        "coverage": insight_tables.coverage(found.insights),
+        "findings": insight_tables.findings(found.insights),
+        "words": insight_tables.words(found.insights),
         "style": Markup(_text("report.css")),
         "facts": _json(known),
         "data": Markup(encoded(payload(found))),

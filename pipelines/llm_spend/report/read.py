@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from llm_spend.answers.bills import RECONCILIATION, bills
 from llm_spend.answers.formats import month_name
@@ -26,6 +27,8 @@ from llm_spend.report.found import (
     Statement,
     UnpricedModel,
 )
+from llm_spend.report.insights import TABLES as INSIGHTS
+from llm_spend.report.insights import read_insights
 from llm_spend.report.periods import inside
 from llm_spend.report.tags import TAGS, read_tags
 
@@ -45,12 +48,14 @@ _BUDGETS, _QUOTAS, _BREACHES = "llm_budget_status", "llm_quota_usage", "llm_quot
 _STATEMENTS, _LINES = "llm_chargeback_statements", "llm_chargeback_lines"
 _UNPRICED, _RULES = "llm_unpriced_models", "llm_quota_rules"
 _TABLES = KNOWN_TABLES.union(
-    (USAGE, TAGS, _PERFORMANCE, _BUDGETS, _QUOTAS, _BREACHES, _STATEMENTS, _LINES, RECONCILIATION, _UNPRICED, _RULES)
+    INSIGHTS,
+    (USAGE, TAGS, _PERFORMANCE, _BUDGETS, _QUOTAS, _BREACHES, _STATEMENTS, _LINES, RECONCILIATION, _UNPRICED, _RULES),
 )
 
 
-def read(destination: Destination, month: date | None, *, now: datetime) -> Found:
-    """Read the marts for the month that `month` lies in, or the latest with usage; `now` is a naive UTC time.
+def read(destination: Destination, month: date | None, *, now: datetime, seeds: Path | None = None) -> Found:
+    """Read the marts for the month that `month` lies in, or the latest with usage; `now` is a naive UTC time, `seeds` a
+    folder of seeds that say what words mean.
 
     Raises UserError when nothing was loaded or built, and when there is no usage in the month.
     """
@@ -79,6 +84,7 @@ def read(destination: Destination, month: date | None, *, now: datetime) -> Foun
             causes=_causes(marts, start),
             unpriced=_unpriced(marts),
             status=state,
+            insights=read_insights(marts, start, seeds),
         )
 
 

@@ -432,7 +432,7 @@
   }
 
   async function start() {
-    for (const details of document.querySelectorAll("details.as-table")) details.open = false;
+    for (const details of document.querySelectorAll("details.as-table, details.words")) details.open = false;
     if (matchMedia("(max-width: 44rem)").matches) document.querySelector(".more-filters").open = false;
     data = await unpacked(byId("data").textContent);
     for (const columns of [data.joint, ...Object.values(data.single), data.tags]) prepared(columns);

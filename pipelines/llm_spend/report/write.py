@@ -23,13 +23,20 @@ class Report:
 
 
 def write_report(
-    destination: Destination, file: Path, month: date | None = None, *, now: datetime | None = None
+    destination: Destination,
+    file: Path,
+    month: date | None = None,
+    *,
+    seeds: Path | None = None,
+    now: datetime | None = None,
 ) -> Report:
     """Write the report of the month that `month` lies in, or of the latest with usage; `now` is a naive UTC time.
 
+    What words mean is said by the seeds of a folder, and by those of the package where it has none of that name.
+
     Raises UserError when there is nothing to report, and when the file can't be written.
     """
-    found = read(destination, month, now=now or datetime.now(UTC).replace(tzinfo=None))
+    found = read(destination, month, now=now or datetime.now(UTC).replace(tzinfo=None), seeds=seeds)
     content = page(found)
     (written,) = write_files(file.parent, {file.name: content})
     return Report(written, found.month, len(content), limits(found))

@@ -14,6 +14,7 @@ from llm_spend.dashboard.queries import Line
 from llm_spend.dashboard.show import Kind, exact_money, money, plain, table
 from llm_spend.dashboard.view import View
 from llm_spend.dashboard.views.budgets import budget_table
+from llm_spend.dashboard.views.month import choose_month
 from llm_spend.dashboard.views.request_table import request_pages, request_table
 from llm_spend.destinations.base import Row
 from llm_spend.export.words import ALLOCATION_METHODS, LINE_TYPES, REASONS, in_words, line_type_place
@@ -39,9 +40,9 @@ def quotas(view: View) -> None:
         {
             "When": "moment",
             "Who": "text",
-            "Used": "count",
-            "Limit": "count",
-            "Over": "count",
+            "Used": "quantity",
+            "Limit": "quantity",
+            "Over": "quantity",
             "Of what": "text",
             "Refused": "count",
             "Rule": "text",
@@ -76,8 +77,8 @@ def quotas(view: View) -> None:
             "Breached": "count",
             "Near it": "count",
             "Most used": "share",
-            "Most": "count",
-            "Limit": "count",
+            "Most": "quantity",
+            "Limit": "quantity",
             "Of what": "text",
             "Windows": "count",
             "Newest": "moment",
@@ -96,7 +97,7 @@ def chargeback(view: View) -> None:
         st.info("There is no statement yet.")
         return
     closed: dict[date, bool] = {period: is_closed for period, is_closed in months}
-    month = _month(list(closed))
+    month = choose_month(list(closed))
     (statements,) = view.ask(queries.statements(month))
     known = [row[2] for row in statements if row[2] is not None]
     total, state, unpriced = st.columns(3)
@@ -198,7 +199,7 @@ def bill(view: View) -> None:
     if not months:
         st.info("No bill is loaded: ask a provider (`llm-spend load openai --api`), or load its bills from files.")
         return
-    month = _month([row[0] for row in months])
+    month = choose_month([row[0] for row in months])
     (rows,) = view.ask(queries.reconciliation(month))
     st.caption("Bills are of whole months and all usage: the filters don't apply.")
     first: dict[str, Row] = {}
@@ -231,7 +232,3 @@ def bill(view: View) -> None:
 
 def _billed(amount: Decimal | None) -> str:
     return "no bill loaded" if amount is None else f"{money(amount)} billed"
-
-
-def _month(months: list[date]) -> date:
-    return st.selectbox("Month", months, format_func=lambda month: f"{month:%Y-%m}", key="month", bind="query-params")

@@ -8,7 +8,8 @@ from decimal import Decimal
 import streamlit as st
 
 from llm_spend.answers.formats import count
-from llm_spend.dashboard.queries import PAGE, REQUEST_COLUMNS, Query
+from llm_spend.answers.marts import Query
+from llm_spend.dashboard.queries import PAGE, REQUEST_COLUMNS
 from llm_spend.dashboard.show import Kind, exact_money, plain, table
 from llm_spend.dashboard.view import View
 from llm_spend.destinations.base import Row

@@ -1,0 +1,81 @@
+"""What the report says about what to do: forecasts, anomalies, savings, value, tags. The dearest of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from llm_spend.answers import insights as asked
+from llm_spend.answers.insights import (
+    Anomaly,
+    Candidate,
+    CandidateKind,
+    Coverage,
+    Design,
+    Feature,
+    Finding,
+    Forecast,
+    Kpi,
+    Switch,
+)
+from llm_spend.answers.marts import Marts
+from llm_spend.bi.glossary import Seeds, read_seeds
+from llm_spend.months import next_month
+
+TABLES = frozenset(
+    {
+        asked.FORECAST,
+        asked.ANOMALIES,
+        asked.CANDIDATES,
+        asked.SWITCHES,
+        asked.ECONOMICS,
+        asked.DESIGNS,
+        asked.TAG_AUDIT,
+        asked.TAG_COVERAGE,
+        asked.FEATURES,
+    }
+)
+"""What it reads."""
+
+_FORECASTS, _ANOMALIES, _CANDIDATES, _SWITCHES, _FINDINGS = 5, 15, 15, 12, 15
+_FEATURES, _CUSTOMERS = 12, 8
+_WORDS = 100
+
+
+@dataclass(frozen=True)
+class Insights:
+    """Of the month, but for forecasts, findings and words, which are of all time. Lists are cut."""
+
+    forecasts: tuple[Forecast, ...]
+    anomalies: tuple[Anomaly, ...]
+    anomalies_in_all: int
+    candidate_kinds: tuple[CandidateKind, ...]
+    candidates: tuple[Candidate, ...]
+    switches: tuple[Switch, ...]
+    kpis: tuple[Kpi, ...]
+    designs: tuple[Design, ...]
+    coverage: tuple[Coverage, ...]
+    findings: tuple[Finding, ...]
+    features: tuple[Feature, ...]
+    seeds: Seeds
+
+
+def read_insights(marts: Marts, month: date, seeds: Path | None) -> Insights:
+    """Those of the month that begins on this day; what words mean is read from a folder of seeds."""
+    end = next_month(month)
+    members = (("total", 1), ("feature", _FEATURES), ("customer", _CUSTOMERS))
+    return Insights(
+        forecasts=tuple(Forecast(*row) for row in marts.ask(asked.forecasts(_FORECASTS))),
+        anomalies=tuple(Anomaly(*row) for row in marts.ask(asked.anomalies(month, end, _ANOMALIES, only_widest=True))),
+        anomalies_in_all=sum(number for _, number in marts.ask(asked.anomaly_counts(month, end))),
+        candidate_kinds=tuple(CandidateKind(*row) for row in marts.ask(asked.candidate_kinds(month))),
+        candidates=tuple(Candidate(*row) for row in marts.ask(asked.candidates(month, _CANDIDATES))),
+        switches=tuple(Switch(*row) for row in marts.ask(asked.switches(month, _SWITCHES))),
+        kpis=tuple(Kpi(*row) for kind, most in members for row in marts.ask(asked.kpis(month, kind, most))),
+        designs=tuple(Design(*row) for row in marts.ask(asked.designs(month))),
+        coverage=tuple(Coverage(*row) for row in marts.ask(asked.tag_coverage(month))),
+        findings=tuple(Finding(*row) for row in marts.ask(asked.tag_findings(_FINDINGS))),
+        features=tuple(Feature(*row) for row in marts.ask(asked.features(_WORDS))),
+        seeds=read_seeds(seeds),
+    )
