@@ -105,6 +105,7 @@ def build(
     seeds: Path | None = None,
     full_refresh: bool = False,
     threads: int = 2,
+    billing_timezone: str = "UTC",
     test: bool = True,
     select: tuple[str, ...] = (),
     progress: Progress = lambda done, total, name: None,
@@ -124,7 +125,7 @@ def build(
         raise UserError(f"Nothing was loaded into {destination.label} yet.", "Run `llm-spend load` first.")
     started, now = monotonic(), datetime.now(UTC)
     project = prepare_project(destination.work_dir, seeds)
-    variables = json.dumps({"llm_spend_raw_schema": schemas.raw})
+    variables = dbt_variables(destination, billing_timezone)
     environment = destination.dbt_environment()
     fingerprint = project_fingerprint(project, variables, environment)
     last = last_build(destination, fingerprint, now)
@@ -179,6 +180,11 @@ def project_fingerprint(project: Path, variables: str, environment: Mapping[str,
         content = path.read_bytes()
         found.update(f"{path.relative_to(project).as_posix()} {len(content)}\n".encode() + content)
     return found.hexdigest()
+
+
+def dbt_variables(destination: Destination, billing_timezone: str) -> str:
+    """What dbt is told besides the project, as JSON."""
+    return json.dumps({"llm_spend_raw_schema": destination.schemas.raw, "llm_spend_billing_timezone": billing_timezone})
 
 
 def prepare_project(folder: Path, seeds: Path | None) -> Path:

@@ -44,6 +44,8 @@ prices_app = typer.Typer(no_args_is_help=True, help="The price seeds.")
 quotas_app = typer.Typer(no_args_is_help=True, help="Quota rule files.")
 app.add_typer(prices_app, name="prices")
 app.add_typer(quotas_app, name="quotas")
+tags_app = typer.Typer(no_args_is_help=True, help="Tags of LLM calls: in code and config, and the registry of them.")
+app.add_typer(tags_app, name="tags")
 export_app = typer.Typer(no_args_is_help=True, help="Statements as files, what BI tools read, and what was loaded.")
 app.add_typer(export_app, name="export")
 
@@ -166,7 +168,7 @@ def alerts(
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Tell each target what reached a threshold of its quota or budget and was not told yet."""
+    """Tell each target what reached a threshold of its quota or budget, and anomalies, that it was not told yet."""
     settings = read_settings(destination=destination, database=database, metrics_file=prometheus)
     if not (settings.alert_urls or settings.metrics_file or dry_run):
         raise UserError(
@@ -216,7 +218,15 @@ def close(
     if reopen:
         outcome = closing.reopen(month, folder, by=by, reason=reason)
     else:
-        outcome = closing.close(_destination(settings), month, folder, by=by, reason=reason, force=force)
+        outcome = closing.close(
+            _destination(settings),
+            month,
+            folder,
+            by=by,
+            reason=reason,
+            force=force,
+            time_zone=settings.billing_timezone,
+        )
     if not as_json:
         err.print(*closing.render(outcome), sep="\n", highlight=False)
     report, publish_code = None, 0
@@ -235,13 +245,14 @@ def report(
     output: Annotated[Path, typer.Option(help="The file, which replaces one of the same name.")] = Path("report.html"),
     destination: Where = None,
     database: Database = None,
+    seeds: Seeds = None,
     as_json: Json = False,
 ) -> None:
     """Write a month as one HTML file with charts, tables and filters, to open in a browser: it needs nothing else."""
     from llm_spend.report.write import write_report
 
-    settings = read_settings(destination=destination, database=database)
-    written = write_report(_destination(settings), output, _month(month))
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    written = write_report(_destination(settings), output, _month(month), seeds=settings.seeds)
     if as_json:
         _print_json({**asdict(written), "month": f"{written.month:%Y-%m}"})
     else:
@@ -332,7 +343,7 @@ def demo(
         _publish_after(settings, report, quiet=False)
     out.print(screen.render(screen.answers(_destination(settings))))
     out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
-    written = write_report(_destination(settings), folder / "report.html")
+    written = write_report(_destination(settings), folder / "report.html", seeds=inputs.seeds)
     out.print(f"The same as a page with charts and filters, to open in a browser: {written.file}", soft_wrap=True)
     raise typer.Exit(_build_code(report))
 
@@ -604,6 +615,68 @@ def quotas_import(
     )
 
 
+@tags_app.command("check")
+def tags_check(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders of code and config.")] = None,
+    file: Annotated[list[Path] | None, typer.Option("--file", help="A JSON or YAML file that holds tags only.")] = None,
+    registry: Annotated[Path | None, typer.Option(help="The tag registry; that of the seeds if not given.")] = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Check tags where they are written: form, registry, no e-mail, no secret; exit code 1 if one is wrong."""
+    from llm_spend.tags import check, find_registry
+
+    if not (paths or file):
+        raise UserError("What is to be checked?", "Name files or folders, or a file of tags with --file.")
+    known = find_registry(registry, read_settings(seeds=seeds).seeds)
+    found = check(paths or (), file or (), known, datetime.now(UTC).date())
+    for skipped in found.skipped:
+        _say(f"Note: not read: {skipped}")
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        for problem in found.problems:
+            err.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+        rules = f"the {len(known.keys)} keys of {known.file}" if known.keys else "no registry"
+        done = f"Files: {found.files}, tags: {found.tags}, problems: {len(found.problems)}; checked with {rules}."
+        out.print(done, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(FAILED if found.problems else 0)
+
+
+@tags_app.command("suggest")
+def tags_suggest(
+    output: Annotated[Path | None, typer.Option(help="A file for the rows; shown if not given.")] = None,
+    registry: Annotated[Path | None, typer.Option(help="The tag registry; that of the seeds if not given.")] = None,
+    destination: Where = None,
+    database: Database = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Propose rows of the tag registry for the keys that callers send and it does not know, as CSV."""
+    from llm_spend.bi.glossary import read_seeds
+    from llm_spend.tags import find_registry
+    from llm_spend.tags import suggest as suggesting
+
+    settings = read_settings(destination=destination, database=database, seeds=seeds)
+    known, rules = find_registry(registry, settings.seeds), read_seeds(settings.seeds).attribution_rules
+    found = suggesting.suggest(_destination(settings), known, rules)
+    if output:
+        suggesting.write(found, output)
+    if as_json:
+        _print_json(asdict(found))
+        return
+    _show_notes(found.notes)
+    for rule in found.rules:
+        _say(f"Note: for seeds/mapping/attribution_rules.csv: {','.join(rule.values())}")
+    text = suggesting.registry_rows(found)
+    out.print(
+        f"{output}: {len(found.registry)} keys" if output else text.rstrip(),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def _show_notes(notes: Iterable[object]) -> None:
     for note in notes:
         err.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -694,6 +767,7 @@ def _load(
                 until=until,
                 again=again,
                 keep_raw_text=settings.keep_quarantined_text,
+                unknown_fields=settings.unknown_fields,
                 observe=partial(_say_step, bar, task),
             )
             bar.remove_task(task)
@@ -762,6 +836,7 @@ def _build(settings: Settings, full_refresh: bool, *, quiet: bool, dbt: DbtProce
             seeds=settings.seeds,
             full_refresh=full_refresh,
             threads=settings.threads,
+            billing_timezone=settings.billing_timezone,
             progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
             dbt=dbt,
         )
@@ -826,7 +901,12 @@ def _alert(
             except UserError as error:
                 problems.append(str(error))
         if settings.alert_urls or dry_run:
-            rules = alerting.Rules(timedelta(days=settings.alert_max_age_days), settings.alert_withdrawals, remarks)
+            rules = alerting.Rules(
+                timedelta(days=settings.alert_max_age_days),
+                settings.alert_withdrawals,
+                remarks,
+                settings.alert_anomalies,
+            )
             targets = alerting.targets(settings.alert_urls, settings.alert_timeout_seconds)
             report = alerting.send(destination, targets, rules, dry_run=dry_run)
             done |= alerting.to_json(report)

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from llm_spend.errors import UserError
+from llm_spend.zones import named_zone
 
-_DATES = ("valid_from", "valid_to", "invoice_date")
+_DATES = ("valid_from", "valid_to", "invoice_date", "since", "retired")
 # Prices change at an hour of a day; who belongs to which team does not.
 _WITH_INSTANTS = "prices"
 
 
 # Columns that came after the first version of a seed: a file without them is as good, and has '' there.
 LATER_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "period_close.csv": ("time_zone",),
     "provider_invoices.csv": ("cost_type",),
     "quota_rules.csv": ("conditions", "overrides", "time_zone", "enforcement", "alert_thresholds"),
 }
@@ -41,14 +43,14 @@ def parsed_rows(
     """The rows of a seed file, in its order. Raises UserError that names file and line of what `parse` can't read."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        if sorted(reader.fieldnames or ()) != sorted(columns):
-            raise UserError(
-                f"{path} has the columns {', '.join(reader.fieldnames or ())}.", f"They must be {', '.join(columns)}."
-            )
+        header = reader.fieldnames or ()
+        lacking = [name for name in LATER_COLUMNS.get(path.name, ()) if name not in header]
+        if sorted([*header, *lacking]) != sorted(columns):
+            raise UserError(f"{path} has the columns {', '.join(header)}.", f"They must be {', '.join(columns)}.")
         rows = []
         for row in reader:
             try:
-                rows.append(parse(row))
+                rows.append(parse({**row, **dict.fromkeys(lacking, "")}))
             # A line with too few values has None in place of a text.
             except (ValueError, TypeError, AttributeError, InvalidOperation) as error:
                 raise UserError(f"{path}, line {reader.line_num}, can't be read: {error}.", remedy) from error
@@ -94,6 +96,10 @@ def read_seed(path: Path, packaged: Path) -> bytes:
             text = values.get(name, "").strip()
             if text and not (_is_date(text) or (packaged.parent.name == _WITH_INSTANTS and _is_instant(text))):
                 raise UserError(f"{path}, line {line}: {name} is {values[name]!r}.", "Write it as YYYY-MM-DD.")
+        try:
+            named_zone(values.get("time_zone", ""))
+        except ValueError as error:
+            raise UserError(f"{path}, line {line}: {error}.", "Correct that line.") from error
         writer.writerow([values.get(name, "") for name in columns])
     return written.getvalue().encode()
 

@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from llm_spend.errors import UserError
 from llm_spend.schema import Schemas
+from llm_spend.zones import named_zone
 
 CONFIG_FILES = (Path(".dlt/secrets.toml"), Path(".dlt/config.toml"))
 
@@ -73,6 +74,11 @@ class Settings(BaseSettings):
     seeds: Path | None = Field(
         None, description="A folder with your own seed files; each replaces the one of the same name."
     )
+    billing_timezone: str = Field(
+        "UTC",
+        description="The time zone (IANA name, such as `Europe/Berlin`) in which the months of statements begin and"
+        " end. Closed months keep theirs; days are UTC.",
+    )
     published_file: Path | None = Field(
         None,
         description="The DuckDB file that `publish` writes, and that `dashboard` and BI tools read, beside the one that"
@@ -86,6 +92,12 @@ class Settings(BaseSettings):
     keep_quarantined_text: bool = Field(
         False,
         description="Keep the text of lines that can't be read. Off, since such a line may hold prompts.",
+    )
+    unknown_fields: Literal["none", "numbers", "all"] = Field(
+        "numbers",
+        description="What goes into the column `_extra` of a raw table of fields that no column is for: `numbers` of"
+        " what an API answers, without any text; `all`, text of APIs and JSON files too, which may be what people"
+        " wrote; or `none`.",
     )
     sources: list[SourceSettings] = Field([], description="What `load` and `run` read when no source is named.")
     alert_urls: Annotated[list[SecretStr], NoDecode] = Field(
@@ -102,6 +114,9 @@ class Settings(BaseSettings):
     alert_withdrawals: bool = Field(
         True, description="Say so when a breach that was told of proves to be none, for example because of duplicates."
     )
+    alert_anomalies: Literal["low", "medium", "high", "none"] = Field(
+        "medium", description="The least severity of anomalies that `run` and `alerts` tell; `none` tells none."
+    )
     alert_timeout_seconds: float = Field(
         10, gt=0, le=60, description="How long a target may take to connect, and to answer."
     )
@@ -114,6 +129,11 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         # An address can hold a comma itself, as in a list of receivers.
         return re.split(r"[\s,]+(?=[A-Za-z][\w.+-]*://)", value.strip()) if isinstance(value, str) else value
+
+    @field_validator("billing_timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        return named_zone(value)
 
     @field_validator("database", "published_file")
     @classmethod

@@ -204,7 +204,7 @@ def test_everything_is_where_the_company_wants_it(company: Company) -> None:
         - {"stg_truefoundry__spans", "stg_generic__requests"},
         "llm_reference": reference,
         "staging": {"stg_switchboard__calls"},
-        "finance": {"llm_cost_by_cost_center"},
+        "finance": {"llm_cost_by_cost_center", "harbour_visits"},
         "access": {"api_keys"},
     }
     schemas = query(company.warehouse, "select schema_name from duckdb_schemas() where not internal")
@@ -268,6 +268,17 @@ def test_the_company_has_its_own_gateway_in_the_marts(company: Company) -> None:
     assert query(company.warehouse, f"{total} llm_costs.llm_usage_by_feature_daily where feature_id = 'berths'") == [
         (CALLS, (CALLS - FAILED) * 160, (CALLS - FAILED) * COST_OF_A_CALL)
     ]
+
+
+@pytest.mark.slow
+def test_the_companys_own_events_are_set_against_the_cost(company: Company) -> None:
+    found = query(
+        company.warehouse,
+        "select kpi_value * 70, denominator_value, coverage_ratio > 0 from llm_costs.llm_unit_economics"
+        " where kpi_id = 'cost_per_engagement' and member_id = 'berths'",
+    )
+    cost = (CALLS - FAILED) * COST_OF_A_CALL
+    assert [(round(value, 10), events, covered) for value, events, covered in found] == [(round(cost, 10), 70, True)]
 
 
 @pytest.mark.slow

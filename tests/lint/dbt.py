@@ -27,6 +27,10 @@ def dateadd(part: str, number: int, value: str) -> str:
     return f"date_add({value}, {number})"
 
 
+def datediff(first: str, second: str, part: str) -> str:
+    return f"date_diff('{part}', {first}, {second})"
+
+
 def listagg(measure: str, delimiter: str, order_by: str) -> str:
     return f"string_agg({measure}, {delimiter} {order_by})"
 

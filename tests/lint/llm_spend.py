@@ -58,6 +58,8 @@ def __getattr__(name: str) -> Any:
         return lambda: {"even": "1", "headcount": "headcounts.people"}
     if name == "known_usage":
         return lambda: "select as_of, known_to from int_requests_daily"
+    if name == "billing_time_zone":
+        return lambda: "UTC"
     if name == "numbers":
         return lambda: "select 1 as number"
     if name == "quota_slots":
@@ -72,6 +74,20 @@ def __getattr__(name: str) -> Any:
         return lambda: "select distinct * from llm_quota_rules"
     if name in ("quota_windows", "added_up_quota_windows"):
         return lambda windows, rules="", others=(): f"select * from {windows}" + (f", {rules}" if rules else "")
+    if name == "plan_charges":
+        return lambda offers, tiers, keys: f"select * from {offers}, {tiers}"
+    if name == "plan_columns":
+        return lambda: "plan_id"
+    if name == "plan_problems":
+        return lambda: "when plan_id is null then 'plan_id is empty'"
+    if name == "plan_rows_differ":
+        return lambda *arguments: "count(distinct plan_name) > 1"
+    if name == "kpi_usage_measures":
+        return lambda: ["cost_usd", "requests"]
+    if name == "kpi_revenue_measures":
+        return lambda: ["revenue_usd"]
+    if name == "kpi_side":
+        return lambda side, members, events: f"coalesce({side}, {members}.cost_usd, {events}.quantity)"
     if name == "own_lines":
         return lambda relation: f"select * from {relation}"
     if name == "restatement_lines":

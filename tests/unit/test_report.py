@@ -214,12 +214,13 @@ def test_the_page_says_which_days_stand_together(joint: Detail, single: Detail |
     assert list(limits(found)) == said
 
 
-def test_the_forecast_is_that_of_budgets() -> None:
-    def known(loaded_at: datetime, last: date = date(2026, 10, 3)) -> Known:
-        found = known_usage((MONTH, last, last, loaded_at))
-        assert found
-        return found
+def known(loaded_at: datetime, last: date = date(2026, 10, 3)) -> Known:
+    found = known_usage((MONTH, last, last, loaded_at))
+    assert found
+    return found
 
+
+def test_without_a_table_the_forecast_is_that_of_budgets() -> None:
     later = datetime(2026, 11, 2)
     assert forecast(Decimal("10"), MONTH, known(later)) == Decimal("103.33")
     assert forecast(Decimal("0.005"), MONTH, known(later, date(2026, 10, 31))) is None, "the month is over"
@@ -227,6 +228,30 @@ def test_the_forecast_is_that_of_budgets() -> None:
     # The last day is known until noon; of the first one less than a day.
     assert forecast(Decimal("10"), MONTH, known(datetime(2026, 10, 3, 12))) == Decimal("124.00")
     assert forecast(Decimal("10"), MONTH, known(datetime(2026, 10, 1, 12), MONTH)) is None
+
+
+def test_the_page_forecasts_as_the_table_does_and_without_it_by_the_known_days() -> None:
+    def row(status: str, month: date = MONTH, lower: str | None = "100.5") -> Any:
+        amounts = {"forecast_usd": Decimal("120"), "lower_usd": lower and Decimal(lower), "upper_usd": Decimal("140")}
+        return SimpleNamespace(member_type="total", billing_period=month, status=status, **amounts)
+
+    def found(*rows: Any, to: datetime = datetime(2026, 10, 4)) -> Any:
+        return SimpleNamespace(month=MONTH, known=known(to), insights=SimpleNamespace(forecasts=rows))
+
+    sums = Sums()
+    sums.add([0] * len(MEASURES), Decimal("10"))
+    assert headline.month_end(found(row("forecast")), sums) == Decimal("120")
+    card = headline._forecast(found(row("forecast")), sums)
+    assert (card.label, card.value, card.note) == ("Forecast", "$120.00", "By 2026-10-31: $100.50 to $140.00")
+    assert headline._forecast(found(row("forecast", lower=None)), sums).note.endswith("no interval")
+    # Refused, or of another month: the days to come cost what the known ones did.
+    for rows in ((), (row("refused"),), (row("forecast", date(2026, 9, 1)),)):
+        assert headline.month_end(found(*rows), sums) == Decimal("103.33")
+        assert headline._forecast(found(*rows), sums).value == "$103.33"
+    # When the month is over, what the next will cost.
+    over = found(row("forecast", date(2026, 11, 1)), to=datetime(2026, 11, 1))
+    over.known = known(datetime(2026, 11, 1), date(2026, 10, 31))
+    assert headline._forecast(over, sums).label == "Forecast, November"
 
 
 def test_the_budget_of_the_month_is_everyones_else_those_of_a_rule() -> None:

@@ -52,6 +52,13 @@ def test_the_date_of_an_invoice_is_a_date(tmp_path: Path) -> None:
         )
 
 
+def test_a_time_zone_is_one(tmp_path: Path) -> None:
+    rows = "billing_period,action,closed_at,closed_by,reason,time_zone\n2026-09-01,close,2026-10-03,jo,,{}\n"
+    assert write(tmp_path, rows.format("Asia/Kolkata"), name="period_close.csv")
+    with pytest.raises(UserError, match=r"line 2: 'Europe/Berln' is no time zone; write an IANA name"):
+        write(tmp_path, rows.format("Europe/Berln"), name="period_close.csv")
+
+
 def test_a_file_that_is_no_seed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no seeds: members\.csv.*org_members\.csv"):
         write(tmp_path, "a\n", name="members.csv")

@@ -53,6 +53,7 @@ def test_an_api_is_a_source_too() -> None:
     ("content", "names"),
     [
         ("[llm_spend]\nthreads = 0\n", "threads"),
+        ('[llm_spend]\nbilling_timezone = "Europe/Berln"\n', "billing_timezone: .*write an IANA name"),
         ('[[llm_spend.sources]]\nsource = "portkey"\n', "sources.0: .*needs either a path of files or api"),
         ('[[llm_spend.sources]]\nsource = "portkey"\npath = "a"\napi = true\n', "sources.0: .*either a path"),
         ('[[llm_spend.sources]]\nsource = "portkey"\npath = "a"\nsince = 2026-11-01\n', "since is for api = true"),

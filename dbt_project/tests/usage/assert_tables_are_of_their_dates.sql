@@ -4,10 +4,12 @@
 
 {% set versions = {
     'date_version': [
-        'fct_llm_requests', 'int_customer_models_daily', 'int_requests_daily', 'int_requests_reconciled_daily',
-        'int_restated_daily', 'int_source_overlaps', 'llm_performance_daily',
-        'llm_usage_by_customer_daily', 'llm_usage_by_feature_daily', 'llm_usage_by_model_daily',
-        'llm_usage_by_tag_daily', 'llm_usage_by_team_daily', 'llm_usage_by_user_daily', 'llm_usage_daily'
+        'fct_llm_requests', 'int_customer_models_daily', 'int_member_days', 'int_member_days_crossed',
+        'int_request_groups_daily', 'int_requests_daily',
+        'int_requests_reconciled_daily', 'int_restated_daily', 'int_source_overlaps', 'int_tags_daily',
+        'llm_performance_daily', 'llm_usage_by_customer_daily', 'llm_usage_by_feature_daily',
+        'llm_usage_by_model_daily', 'llm_usage_by_tag_daily', 'llm_usage_by_team_daily', 'llm_usage_by_user_daily',
+        'llm_usage_daily'
     ],
     'quota_version': ['int_quota_matches', 'int_quota_crossings', 'int_quota_sums']
 } %}

@@ -110,6 +110,7 @@ def _loaded(
         until=until,
         again=again,
         keep_raw_text=place.settings.keep_quarantined_text,
+        unknown_fields=place.settings.unknown_fields,
         observe=context.log.info,
     )
     for warning in report.warnings:

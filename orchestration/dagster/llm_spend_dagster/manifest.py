@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from llm_spend import dbt_process
-from llm_spend.build import prepare_project, project_fingerprint
+from llm_spend.build import dbt_variables, prepare_project, project_fingerprint
 
 from .place import Place
 
@@ -18,7 +18,7 @@ def manifest_of(place: Place) -> Mapping[str, Any]:
     """The project with the user's seeds, as dbt sees it. It is parsed when it changed, which takes seconds."""
     destination = place.destination
     folder = destination.work_dir / "dagster"
-    variables = json.dumps({"llm_spend_raw_schema": destination.schemas.raw})
+    variables = dbt_variables(destination, place.settings.billing_timezone)
     environment = destination.dbt_environment()
     # Several processes of Dagster load the definitions at the same time.
     with FileLock(folder / "manifest.lock"):

@@ -59,6 +59,7 @@ def table_assets(place: Place, writers: Mapping[str, Sequence[dg.AssetKey]]) -> 
                 destination,
                 seeds=settings.seeds,
                 threads=settings.threads,
+                billing_timezone=settings.billing_timezone,
                 select=_selected(context),
                 progress=lambda done, total, name: context.log.debug(f"{done} of {total}: {name}"),
                 told=results.append,

@@ -14,7 +14,22 @@ from time import monotonic, process_time
 import duckdb
 
 FOLDER = Path(__file__).parent
-BUILD = ("requests", "usage", "quotas", "chargeback", "health", "gateways", "providers", "customers", "focus")
+BUILD = (
+    "requests",
+    "usage",
+    "quotas",
+    "chargeback",
+    "health",
+    "gateways",
+    "providers",
+    "customers",
+    "economics",
+    "optimization",
+    "tags",
+    "forecast",
+    "anomalies",
+    "focus",
+)
 
 
 def connect(database: Path) -> duckdb.DuckDBPyConnection:
