@@ -89,7 +89,7 @@ known_usage as (
 ),
 
 -- What is recorded of the use of features. Without a record nobody knows; a record of 0 says that there was none.
-engagements as (
+recorded_use as (
     select
         billing_period,
         member_id as feature_id,
@@ -269,15 +269,15 @@ low_feedback_spend as (
 engaged as (
     select
         by_feature.*,
-        engagements.engagement_name,
-        engagements.engagements,
-        {{ whole_ratio(millionths('engagements.engagements'), millionths('by_feature.spend_usd')) }} as per_usd
+        recorded_use.engagement_name,
+        recorded_use.engagements,
+        {{ whole_ratio(millionths('recorded_use.engagements'), millionths('by_feature.spend_usd')) }} as per_usd
     from by_feature
     inner join months on by_feature.billing_period = months.billing_period
-    inner join engagements
+    inner join recorded_use
         on
-            by_feature.billing_period = engagements.billing_period
-            and by_feature.feature_id = engagements.feature_id
+            by_feature.billing_period = recorded_use.billing_period
+            and by_feature.feature_id = recorded_use.feature_id
     where
         by_feature.requests >= {{ min_requests }}
         and by_feature.spend_usd * 100 >= months.spend_usd
