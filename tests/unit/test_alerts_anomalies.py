@@ -112,7 +112,7 @@ def test_quotas_and_anomalies_are_one_message_and_names_obey_nobody(watched: Kep
     see(watched, "2026-11-21", "medium", member="@everyone <http://evil>", usd=None)
     report = told(watched, receiver, dry_run=True)
     (outcome,) = report.outcomes
-    assert outcome.message and outcome.message.title == "LLM quotas: 1 over the limit, 1 anomaly"
+    assert outcome.message and outcome.message.title == "LLM spend: 1 over the limit, 1 anomaly"
     quota, anomaly = outcome.message.body.split("\nanomalies, cost spike\n")
     assert "OVER THE LIMIT: user jo" in quota
     assert anomaly == "- medium: Team @ everyone ‹http://evil› cost 20.00 USD on 2026-11-21."
@@ -143,3 +143,14 @@ def test_the_file_of_metrics_counts_them(watched: KeptOpen) -> None:
     with watched.reading() as connection:
         gauges = {gauge.name: gauge for gauge in metrics_module.quota_gauges(watched, connection, NOW)}
     assert gauges["llm_spend_anomalies"].series == [(("cost_spike", "medium"), 2)]
+
+
+def test_a_grave_anomaly_is_not_cut_from_a_message_that_is_full_of_quotas(watched: KeptOpen, receiver: Receiver) -> None:
+    for number in range(30):
+        use(watched, 101 + number, 100, subject=f"user-{number:02d}")
+    see(watched, "2026-11-20", "medium", member="quiet")
+    see(watched, "2026-11-21", "high")
+    told(watched, receiver)
+    (message,) = receiver.messages
+    assert message.index("- high: Team growth cost") < message.index("Team quiet") < message.index("user-29")
+    assert message.endswith(" more: see the table llm_quota_usage.")

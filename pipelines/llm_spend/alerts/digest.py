@@ -20,6 +20,8 @@ _LONGEST_NAME, _LONGEST_EXPLANATION = 60, 400
 _MENTION = re.compile(r"@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
 _DAY = timedelta(days=1)
 _WITHDRAWN = Level(0, False)
+# Beside quotas: what costs more than a usual day of everybody is as bad as a breach.
+_AS_BAD_AS = {"low": Level(1, False), "medium": Level(80, False), "high": Level(100, True)}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def digest(alerts: Sequence[Alert], remarks: Sequence[str] = ()) -> Digest:
     room = _MOST_CHARACTERS - sum(len(remark) + 1 for remark in remarks) - _ROOM_FOR_REST
     said = count = 0
     headed = None
-    for rule, group in _grouped(alerts):
+    grouped = _grouped(alerts)
+    for rule, group in grouped:
         heading = [] if rule == headed else [_heading(rule)]
         added = [*heading, f"- {line(group)}"]
         room -= sum(len(text) + 1 for text in added)
@@ -54,9 +57,10 @@ def digest(alerts: Sequence[Alert], remarks: Sequence[str] = ()) -> Digest:
             break
         lines += added
         headed, said, count = rule, said + len(group), count + 1
-    if said < len(alerts):
-        tables = ANOMALIES if all(isinstance(alert.about, Anomaly) for alert in alerts) else USAGE
-        lines.append(f"And {len(alerts) - said:,} more: see the table {tables}.")
+    if left := grouped[count:]:
+        tables = sorted({ANOMALIES if isinstance(group[0].about, Anomaly) else USAGE for _, group in left})
+        places = f"table{'s' if len(tables) > 1 else ''} {' and '.join(tables)}"
+        lines.append(f"And {len(alerts) - said:,} more: see the {places}.")
     return Digest(_title(alerts), "\n".join([*lines, *remarks]), _urgency(alerts))
 
 
@@ -145,14 +149,15 @@ def _name(text: str, longest: int = _LONGEST_NAME) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
-def _badness(alert: Alert) -> tuple[Level, Decimal]:
-    if isinstance(alert.about, Voided):
-        return _WITHDRAWN, Decimal(0)
-    if isinstance(alert.about, Anomaly):
-        return alert.about.level, alert.about.severity_usd or Decimal(0)
-    # A quota of 0 has no ratio, and any use of it is infinitely much.
-    ratio = alert.about.used_ratio
-    return alert.about.level, Decimal("Infinity") if ratio is None else ratio
+def _badness(alert: Alert) -> tuple[Level, Decimal, Decimal]:
+    match alert.about:
+        case Voided():
+            return _WITHDRAWN, Decimal(0), Decimal(0)
+        case Anomaly(severity=severity, severity_usd=amount):
+            return _AS_BAD_AS[severity], Decimal("Infinity"), amount or Decimal(0)
+        case Standing(level=level, used_ratio=ratio):
+            # A quota of 0 has no ratio, and any use of it is infinitely much.
+            return level, Decimal("Infinity") if ratio is None else ratio, Decimal(0)
 
 
 def _grouped(alerts: Iterable[Alert]) -> list[tuple[_Rule, list[Alert]]]:
@@ -176,7 +181,7 @@ def _title(alerts: Sequence[Alert]) -> str:
         "withdrawn": len(alerts) - len(standings) - anomalies,
         "anomaly" if anomalies == 1 else "anomalies": anomalies,
     }
-    about = "LLM spend" if anomalies == len(alerts) else "LLM quotas"
+    about = "LLM spend" if anomalies else "LLM quotas"
     return f"{about}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
