@@ -145,7 +145,7 @@ def test_the_file_of_metrics_counts_them(watched: KeptOpen) -> None:
     assert gauges["llm_spend_anomalies"].series == [(("cost_spike", "medium"), 2)]
 
 
-def test_a_grave_anomaly_is_not_cut_from_a_message_that_is_full_of_quotas(watched: KeptOpen, receiver: Receiver) -> None:
+def test_a_grave_anomaly_stays_in_a_message_full_of_quotas(watched: KeptOpen, receiver: Receiver) -> None:
     for number in range(30):
         use(watched, 101 + number, 100, subject=f"user-{number:02d}")
     see(watched, "2026-11-20", "medium", member="quiet")
