@@ -68,6 +68,30 @@ def test_no_text_is_among_the_numbers_whatever_is_in_it(tmp_path: Path, text: st
         assert SECRET not in str(row)
 
 
+def test_a_name_in_a_document_is_no_text_either(tmp_path: Path) -> None:
+    fmt = keeping(LOGS, ["new"], "numbers")
+    values: list[Any] = [
+        {"by_user": {f"{SECRET}@acme.example": 3}},
+        [{f"Why is {SECRET}?": 0.9}],
+        {"a": f"] {SECRET}", ",": 1, "b": 2},
+        {"a": f"}}{SECRET}", "]": 1},
+        {"plain-name.1": {"$n": 4}},
+    ]
+    *rest, plain = records_of(fmt, tmp_path, [log("a", new=value) for value in values])
+    assert [row["_extra"] for row in rest] == [None] * len(rest)
+    assert json.loads(plain["_extra"]) == {"new": {"plain-name.1": {"$n": 4}}}
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "x-api-key", "accessToken", "Authorization", "messages", "content_filtered"]
+)
+def test_bodies_and_keys_are_left_out_within_documents_too(tmp_path: Path, name: str) -> None:
+    fmt = keeping(LOGS, ["new", "other"], "all")
+    values: list[Any] = [{"auth": {name: SECRET}}, [{"a": 1, name: [SECRET]}], {name: SECRET}]
+    for row in records_of(fmt, tmp_path, [log("a", new=value, other={"said": "kept"}) for value in values]):
+        assert json.loads(row["_extra"]) == {"other": {"said": "kept"}}
+
+
 def test_a_name_in_other_letters_is_not_another_field() -> None:
     assert unknown_names(LOGS, ["ID", "Cost", "new", "NEW", "filename", ""]) == ["NEW"]
     many = keeping(LOGS, [f"new {number}" for number in range(80)], "numbers")

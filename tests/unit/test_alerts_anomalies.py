@@ -152,5 +152,6 @@ def test_a_grave_anomaly_stays_in_a_message_full_of_quotas(watched: KeptOpen, re
     see(watched, "2026-11-21", "high")
     told(watched, receiver)
     (message,) = receiver.messages
-    assert message.index("- high: Team growth cost") < message.index("Team quiet") < message.index("user-29")
-    assert message.endswith(" more: see the table llm_quota_usage.")
+    assert message.index("- high: Team growth cost") < message.index("user-29")
+    assert "Team quiet" not in message
+    assert message.endswith(" more: see the tables llm_quota_usage and llm_usage_anomalies.")

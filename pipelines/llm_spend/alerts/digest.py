@@ -161,14 +161,15 @@ def _badness(alert: Alert) -> tuple[Level, Decimal, Decimal]:
 
 
 def _grouped(alerts: Iterable[Alert]) -> list[tuple[_Rule, list[Alert]]]:
-    """Alerts of the same subject, worst first; by rule, that with the worst first."""
+    """Alerts of the same subject, worst first; by level, and within a level by rule, that with the worst first."""
     rules: dict[_Rule, dict[tuple[str, ...], list[Alert]]] = {}
     for alert in sorted(sorted(alerts, key=lambda alert: alert.about.counter), key=_badness, reverse=True):
         counter = alert.about.counter
         rule = _Rule(counter.rule_set, counter.rule_id, counter.unit.replace("_", " "))
         subject = (counter.subject_type, counter.subject, type(alert.about).__name__)
         rules.setdefault(rule, {}).setdefault(subject, []).append(alert)
-    return [(rule, group) for rule, subjects in rules.items() for group in subjects.values()]
+    groups = [(rule, group) for rule, subjects in rules.items() for group in subjects.values()]
+    return sorted(groups, key=lambda each: _badness(each[1][0])[0], reverse=True)
 
 
 def _title(alerts: Sequence[Alert]) -> str:

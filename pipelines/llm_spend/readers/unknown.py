@@ -24,16 +24,18 @@ _MOST_FIELDS = 50
 _LINES_LOOKED_AT = 50
 # A list of numbers can be a text after all: an embedding.
 _LONGEST_DOCUMENT = 1000
-# Where logs keep what was asked and answered, and what opens doors.
-_IS_BODY_OR_KEY = re.compile(
-    r"messages?$|prompts?$|request$|response$|inputs?$|outputs?$|bod(y|ies)|content|completions?$|choices|headers?$"
-    r"|cookie|authorization|secret|password|credential|api_?key$|(^|_)token$",
-    re.IGNORECASE,
-)
+# Where logs keep what was asked and answered, and what opens doors: how names end, and what they have in them.
+_ENDINGS = r"messages?|prompts?|request|response|inputs?|outputs?|bod(?:y|ies)|completions?|headers?|api[_-]?key|token"
+_PARTS = "content|choices|cookie|authorization|secret|password|credential"
+_IS_BODY_OR_KEY = re.compile(rf"(?:{_ENDINGS})$|{_PARTS}", re.IGNORECASE)
+# The same in JSON text, for the regular expressions of DuckDB.
+_HAS_BODY_OR_KEY = rf'(?i)"[^"]*(?:(?:{_ENDINGS})"|(?:{_PARTS})[^"]*")\s*:'
 _NOTHING = "CAST(NULL AS JSON)"
 # In JSON text a string that a colon follows is a name, any other one a value.
 _TEXT_VALUE = r'"(?:[^"\\]|\\.)*"(\s*[,\]}])'
 _WITHOUT_TEXT = r"null\1"
+# A name that says what a number is; another one is somebody's address, or a sentence.
+_PLAIN_NAME = r'"[A-Za-z0-9_.$-]{1,64}"\s*:'
 
 
 def unknown_names(fmt: LogFormat, names: Iterable[str]) -> list[str]:
@@ -92,12 +94,15 @@ def _kept(name: str, kept: UnknownFields) -> str:
     value = field(name)
     if _IS_BODY_OR_KEY.search(name):
         return f"CASE WHEN json_type({value}) NOT IN ('VARCHAR', 'OBJECT', 'ARRAY') THEN {value} END"
-    if kept == "all":
-        return value
     text = f"CAST({value} AS VARCHAR)"
-    numbers = f"try_cast(regexp_replace({text}, {quote(_TEXT_VALUE)}, {quote(_WITHOUT_TEXT)}, 'g') AS JSON)"
+    if kept == "all":
+        hides = f"json_type({value}) IN ('OBJECT', 'ARRAY') AND regexp_matches({text}, {quote(_HAS_BODY_OR_KEY)})"
+        return f"CASE WHEN {hides} THEN NULL ELSE {value} END"
+    numbers = f"regexp_replace({text}, {quote(_TEXT_VALUE)}, {quote(_WITHOUT_TEXT)}, 'g')"
+    # What has a quote left beside its names is not what it seemed to be.
+    is_plain = f"NOT contains(regexp_replace({numbers}, {quote(_PLAIN_NAME)}, '', 'g'), '\"')"
+    document = f"CASE WHEN length({text}) <= {_LONGEST_DOCUMENT} AND {is_plain} THEN try_cast({numbers} AS JSON) END"
     return (
-        f"CASE json_type({value}) WHEN 'VARCHAR' THEN NULL"
-        f" WHEN 'OBJECT' THEN CASE WHEN length({text}) <= {_LONGEST_DOCUMENT} THEN {numbers} END"
-        f" WHEN 'ARRAY' THEN CASE WHEN length({text}) <= {_LONGEST_DOCUMENT} THEN {numbers} END ELSE {value} END"
+        f"CASE WHEN json_type({value}) IN ('OBJECT', 'ARRAY') THEN {document}"
+        f" WHEN json_type({value}) <> 'VARCHAR' THEN {value} END"
     )
