@@ -1,1 +1,8 @@
 """llm-spend: know what LLMs cost, and who spent it."""
+
+import os
+
+# DuckDB writes whole blocks, and what a block does not use is memory as it was: of a process that read logs, prompts.
+# Its allocator reads this once, when duckdb is imported.
+ALLOCATOR = "DUCKDB_JE_MALLOC_CONF"
+os.environ.setdefault(ALLOCATOR, "zero:true")

@@ -252,7 +252,13 @@ def report(
     from llm_spend.report.write import write_report
 
     settings = read_settings(destination=destination, database=database, seeds=seeds)
-    written = write_report(_destination(settings), output, _month(month), seeds=settings.seeds)
+    written = write_report(
+        _destination(settings),
+        output,
+        _month(month),
+        seeds=settings.seeds,
+        billing_timezone=settings.billing_timezone,
+    )
     if as_json:
         _print_json({**asdict(written), "month": f"{written.month:%Y-%m}"})
     else:
@@ -343,7 +349,12 @@ def demo(
         _publish_after(settings, report, quiet=False)
     out.print(screen.render(screen.answers(_destination(settings))))
     out.print(f"Database: {settings.database} (schema llm_spend). What is true by construction: {inputs.truth}")
-    written = write_report(_destination(settings), folder / "report.html", seeds=inputs.seeds)
+    written = write_report(
+        _destination(settings),
+        folder / "report.html",
+        seeds=inputs.seeds,
+        billing_timezone=settings.billing_timezone,
+    )
     out.print(f"The same as a page with charts and filters, to open in a browser: {written.file}", soft_wrap=True)
     raise typer.Exit(_build_code(report))
 
@@ -361,8 +372,11 @@ def export_chargeback(
     """Write a month's statement: a summary, and a page or sheet for every cost centre."""
     from llm_spend.export import write
 
-    where = _destination(read_settings(destination=destination, database=database))
-    _show_export(write.export_chargeback(where, _period(period), file_format, output, mode), as_json)
+    settings = read_settings(destination=destination, database=database)
+    zone = settings.billing_timezone
+    _show_export(
+        write.export_chargeback(_destination(settings), _period(period), file_format, output, mode, zone), as_json
+    )
 
 
 @export_app.command("customer")
@@ -653,6 +667,7 @@ def tags_suggest(
     as_json: Json = False,
 ) -> None:
     """Propose rows of the tag registry for the keys that callers send and it does not know, as CSV."""
+    from llm_spend.answers.formats import printable
     from llm_spend.bi.glossary import read_seeds
     from llm_spend.tags import find_registry
     from llm_spend.tags import suggest as suggesting
@@ -667,10 +682,10 @@ def tags_suggest(
         return
     _show_notes(found.notes)
     for rule in found.rules:
-        _say(f"Note: for seeds/mapping/attribution_rules.csv: {','.join(rule.values())}")
-    text = suggesting.registry_rows(found)
+        _say(f"Note: for seeds/mapping/attribution_rules.csv: {printable(','.join(rule.values()))}")
+    rows = suggesting.registry_rows(found).rstrip().split("\n")
     out.print(
-        f"{output}: {len(found.registry)} keys" if output else text.rstrip(),
+        f"{output}: {len(found.registry)} keys" if output else "\n".join(map(printable, rows)),
         markup=False,
         highlight=False,
         soft_wrap=True,

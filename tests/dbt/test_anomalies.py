@@ -165,6 +165,23 @@ def test_a_cost_that_is_not_known_is_no_drop(sql: dict[str, str]) -> None:
     assert Days(sql, ANOMALIES, uses).rows(FOUND) == []
 
 
+def test_what_had_no_price_before_is_no_spike(sql: dict[str, str]) -> None:
+    """Calls of dan and eve cost 1 USD each, and have a price in the last week only; the usage is the same."""
+    week = LAST - timedelta(days=6)
+
+    def theirs(use: Use) -> bool:
+        return use.user in ("dan", "eve")
+
+    uses = changed(changed(even(), theirs, cost=1), lambda use: theirs(use) and use.day < week, cost=None)
+    assert Days(sql, ANOMALIES, uses).rows(FOUND) == []
+
+
+def test_a_few_tokens_without_a_price_hide_no_spike(sql: dict[str, str]) -> None:
+    unknown = [Use(day, None, model="m-2", team="search", user="dan", cached=500) for day in days()]
+    found = Days(sql, ANOMALIES, [*even(), *unknown, Use(LAST, 100)]).rows(FOUND)
+    assert ("cost_spike", LAST, "total", "(all)") in found
+
+
 def test_a_day_that_is_not_wholly_known_is_not_judged(sql: dict[str, str]) -> None:
     uses = [use for use in even() if use.day != LAST or use.user == "ana"]
     assert Days(sql, ANOMALIES, uses, known_to=f"{LAST} 07:00:00").rows(FOUND) == []
@@ -226,6 +243,48 @@ def test_a_dearer_price_is_told_beside_the_spike(sql: dict[str, str]) -> None:
         )
     ]  # fmt: skip
     assert found.problems() == []
+
+
+def test_a_cheaper_price_is_told_with_who_made_it_so_though_it_cost_more(sql: dict[str, str]) -> None:
+    """Dan and eve use three times the tokens of a cheap model, 4 USD more in all; finn goes on as he was."""
+    uses = changed(
+        even(), lambda use: use.day == LAST and use.user in ("dan", "eve"), cost=Decimal("0.6"), tokens=3_000,
+        cached=1_500, model="m-9",
+    )  # fmt: skip
+    found = Days(sql, ANOMALIES, uses)
+    columns = "observed, expected, round(severity_usd, 2), contributor_1, contributor_2, contributor_3"
+    assert found.rows(
+        f"select {columns} from llm_usage_anomalies where kind = 'blended_price' and member_type = 'feature'"
+    ) == [
+        (
+            Decimal("242.857143"), 500, 36, "model m-9 -36.00 USD (100 %)", "team search -36.00 USD (100 %)",
+            "user dan -18.00 USD (50 %)",
+        )
+    ]  # fmt: skip
+    assert found.problems() == []
+
+
+def test_a_dearer_price_of_a_quiet_day_is_told_with_who_made_it_so(sql: dict[str, str]) -> None:
+    """Eve and finn have a day off, and dan calls as often for more: 26 USD in place of 30."""
+    uses = changed(even(), lambda use: use.day == LAST and use.user == "dan", cost=Decimal("1.3"))
+    uses = [use for use in uses if use.day != LAST or use.user not in ("eve", "finn")]
+    found = Days(sql, ANOMALIES, uses)
+    columns = "severity_usd, contributor_1, contributor_2, contributor_3"
+    assert found.rows(
+        f"select {columns} from llm_usage_anomalies where kind = 'blended_price' and member_type = 'team'"
+    ) == [(16, "user dan +16.00 USD (100 %)", "feature answers +16.00 USD (100 %)", "model m-2 +16.00 USD (100 %)")]
+
+
+def test_a_severity_that_is_not_of_its_amount_is_found(sql: dict[str, str]) -> None:
+    found = Days(sql, ANOMALIES, [*even(), Use(LAST, 100)])
+    assert found.problems() == []
+    found.connection.execute("update llm_usage_anomalies set severity = 'low' where kind = 'cost_spike'")
+    assert {row[1] for row in found.problems()} == {"cost_spike"}
+
+
+def test_a_spread_is_multiplied_once(sql: dict[str, str]) -> None:
+    """Snowflake rounds each product to 12 digits: 1.4826 times the sensitivity is one number."""
+    assert "5.1891" in sql["int_anomalies"] and "1.4826'" not in sql["int_anomalies"]
 
 
 def test_a_new_key_counts_from_an_amount_on_and_a_new_model_always(sql: dict[str, str]) -> None:

@@ -82,6 +82,54 @@ def test_growth_is_bounded_and_none_without_an_earlier_part(
     assert {row[0] for row in found.rows(f"select monthly_growth_ratio {TOTAL}")} == {Decimal(growth)}
 
 
+def test_what_had_no_price_before_is_no_growth(sql: dict[str, str]) -> None:
+    """24 weeks of two models of 10 USD a day; one has a price for the last seven of them only."""
+    uses = [
+        Use(day, 10 if model == "m-1" or number >= 17 * 7 else None, model=model)
+        for number, day in enumerate(days(MONDAY, 24 * 7))
+        for model in ("m-1", "m-2")
+    ]
+    found = Days(sql, FORECAST, uses)
+    columns = "monthly_growth_ratio, unpriced_tokens, has_unpriced_usage, forecast_usd"
+    # From the 22nd of June: the eighth week before has no price. 9 days and 31 at 20 USD a day.
+    assert found.rows(f"select {columns} {TOTAL} limit 2") == [(0, 7_000, True, 30 * 20), (0, 7_000, True, 31 * 20)]
+    # Nor was it growth of the weeks that were judged: 350 USD of four weeks were a forecast of 350, and 560 came.
+    assert found.rows("select error_ratio from int_forecast_errors where member_type = 'total'") == [(Decimal("0.6"),)]
+    assert found.problems() == []
+
+
+def test_a_price_that_is_lost_is_no_decline(sql: dict[str, str]) -> None:
+    uses = [
+        Use(day, 10 if model == "m-1" or number < 70 else None, model=model)
+        for number, day in enumerate(days(MONDAY, 84))
+        for model in ("m-1", "m-2")
+    ]
+    found = Days(sql, FORECAST, uses)
+    assert found.rows(f"select distinct monthly_growth_ratio, unpriced_tokens {TOTAL.partition(' order')[0]}") == [
+        (0, 14_000)
+    ]
+
+
+def test_who_used_next_to_nothing_of_late_has_no_interval(sql: dict[str, str]) -> None:
+    uses = [Use(day, cost, customer=each) for day in days(MONDAY, 84) for each, cost in (("c", 10), ("tiny", 0.0001))]
+    found = Days(sql, FORECAST, [*uses, *(Use(day, 10, customer="paused") for day in days(MONDAY, 50))])
+    columns = "member_id, status, actual_usd, forecast_usd, lower_usd, upper_usd, interval_level"
+    rows = f"select {columns} from llm_spend_forecast where member_type = 'customer' and horizon_months = 1 order by 1"
+    assert found.rows(rows) == [
+        ("c", "forecast", 0, 300, 300, 300, Decimal("0.857143")),
+        ("paused", "forecast", 0, 0, None, None, None),
+        ("tiny", "forecast", 0, 0, None, None, None),
+    ]
+    assert found.problems() == []
+
+
+def test_a_kind_of_member_that_is_missing_is_found(sql: dict[str, str]) -> None:
+    found = Days(sql, FORECAST, [Use(day, 10) for day in days(MONDAY, 60)])
+    assert found.problems() == []
+    found.connection.execute("delete from llm_spend_forecast where member_type = 'customer'")
+    assert {row[1] for row in found.problems()} == {"customer"}
+
+
 def test_a_day_that_is_not_wholly_known_is_estimated_and_not_averaged(sql: dict[str, str]) -> None:
     uses = [Use(day, 10) for day in days(MONDAY, 70)]
     whole = Days(sql, FORECAST, uses)
@@ -107,7 +155,7 @@ def test_what_nobody_can_know_is_refused_with_the_reason(sql: dict[str, str]) ->
         ("new", "refused", "41 days of usage are known, and 42 are needed", None, None, None, 0),
         (
             "unpriced", "refused", "none of the 28 requests of the last 28 days has a known cost", None, None, None,
-            28_000,
+            56_000,
         ),
     ]  # fmt: skip
     assert found.rows(f"select distinct has_unpriced_usage {TOTAL.partition(' order')[0]}") == [(True,)]

@@ -90,9 +90,9 @@ def test_calls_that_were_paid_for_nothing(source: Source) -> None:
     ]
     (words,) = found(groups, "paid_fallbacks", "explanation")
     assert words[0] == (
-        "Requests of chat to big that were paid before another model was asked: 2, for 0.01 USD. They are 25 % of its"
-        " requests there; of all requests to the model 25 % are like that. The cost of 1 of these requests is not"
-        " known."
+        "Requests of chat to big that were paid, or may have been, before another model was asked: 2, for 0.01 USD."
+        " They are 25 % of its requests there; of all requests to the model 25 % are like that. The cost of 1 of these"
+        " requests is not known."
     )
 
 
@@ -155,8 +155,14 @@ def test_dear_features_that_people_do_not_like(source: Source) -> None:
 def test_what_is_not_known_is_not_nothing(source: Source) -> None:
     unknown = {"status": "error", "usd": None, "price_status": "unmeasured"}
     requests = [request(**unknown), request(status="error", usd=Decimal(0), price_status="not_billed"), request()]
-    columns = "requests, unpriced_requests, spend_usd, saving_usd"
-    assert found(candidates(source, requests), "paid_failures", columns) == [(1, 1, None, None)]
+    columns = "requests, unpriced_requests, spend_usd, saving_usd, confidence, confidence_reason, explanation"
+    words = (
+        "Requests of chat to big that failed, and were paid or may have been: 1. They are 33 % of its requests there;"
+        " of all requests to the model 33 % are like that. The cost of 1 of these requests is not known."
+    )
+    assert found(candidates(source, requests), "paid_failures", columns) == [
+        (1, 1, None, None, "rough", "What these calls cost, if anything, is not known.", words)
+    ]
 
 
 def test_one_score_for_everything_says_nothing(source: Source) -> None:
@@ -301,6 +307,10 @@ def test_features_that_lack_the_cache_of_others_on_the_model(source: Source) -> 
     assert found(groups, "low_cache_share", columns) == [("cold", "big", "(all)", 0, usd("0.6"), usd("0.216"))]
     no_cache = {**PRICE, "cache_read_price": PRICE["input_price"]}
     assert found(candidates(source, requests, [no_cache]), "low_cache_share", "1") == []
+    # Requests of another tier that have no input have nothing to keep in a cache.
+    answers = request(feature_id="cold", service_tier="default", uncached_input_tokens=0, output_tokens=2_000)
+    groups = candidates(source, [*requests, answers])
+    assert found(groups, "low_cache_share", columns) == [("cold", "big", "(all)", 0, usd("0.6"), usd("0.216"))]
 
 
 def test_night_traffic_that_could_be_a_batch(source: Source) -> None:
@@ -324,3 +334,33 @@ def test_night_traffic_that_could_be_a_batch(source: Source) -> None:
         ("search", "nightly", "(all)", "(all)", 20, spend, 1, spend / 4, spend * 3 / 8, spend / 2, "likely"),
     ]
     assert found(candidates(source, requests, [PRICE]), "batchable_night_traffic", "1") == []
+
+
+def test_what_was_asked_before_there_was_a_batch_has_no_offer(source: Source) -> None:
+    night = {"minutes": 359, "is_stream": False}
+    requests = [
+        *[request("2026-03-09", service_tier="default", **night) for _ in range(20)],
+        *[request(**night) for _ in range(20)],
+    ]
+    groups = candidates(source, requests, [PRICE, {**BATCH, "valid_from": at(DAY, 0)}])
+    assert found(groups, "batchable_night_traffic", "requests, spend_usd, saving_high_usd") == [
+        (40, usd("0.56"), usd("0.14"))
+    ]
+
+
+def test_what_was_paid_in_vain_is_compared_with_the_fact(source: Source) -> None:
+    call = {"logical_request_id": "a"}
+    requests = [
+        request(status="error", is_final_attempt=False, **call),
+        request(model_id="other", is_final_attempt=False, **call),
+        request(minutes=601, prompt_hash=HASH, **call),
+        request(minutes=602, prompt_hash=HASH),
+    ]
+    groups = candidates(source, requests)
+    for finding in ("failed", "retried", "replaced", "repeated"):
+        cost = f"{finding}_cost_usd"
+        groups.connection.execute(f"update int_request_groups_daily set {cost} = {cost} * 2")
+        (problem,) = groups.rows(source.sql["assert_request_groups_sum_to_fact"])
+        assert problem[0].isoformat() == DAY
+        groups.connection.execute(f"update int_request_groups_daily set {cost} = {cost} / 2")
+        assert groups.problems() == []

@@ -87,6 +87,17 @@ def test_standard_to_200_000_tokens_and_professional_to_a_million(sql: dict[str,
     assert [books.check(name) for name in QUIET] == [[], [], [], []]
 
 
+def test_a_design_that_is_missing_is_seen(sql: dict[str, str]) -> None:
+    books = Business(sql, used(("acme", 1, "1")), plan_designs=TIERS + CHEAPEST)
+    books.connection.execute(
+        """
+        create table designed as from llm_plan_design_customers;
+        create or replace view llm_plan_design_customers as from designed where design_id <> 'cheap'
+        """
+    )
+    assert [row[1] for row in books.check("assert_plan_designs_add_up")] == ["cheap"]
+
+
 def test_it_says_what_changes_against_the_plans_of_today(sql: dict[str, str]) -> None:
     plans = "old,Old,50,USD,,100000,0,100,,,\nfree,Free,0,USD,,10,,,,,\n"
     contracts = "acme,Acme,old,,,\nbolt,,free,,,\n"

@@ -283,6 +283,30 @@ def test_keys_with_many_values_are_kept_small_and_still_judged(sql: dict[str, st
     assert few.found(columns) == [("bad_value", "acme", "portkey", "search", 1, Decimal("0.010000"))]
 
 
+def test_a_key_is_not_missing_where_so_many_others_are_that_nobody_knows(sql: dict[str, str]) -> None:
+    ids = [Calls({f"id{number:03}": "x", "team": "search"}, 2, on=LAST) for number in range(200)]
+    # On the day before all keys are kept.
+    calls = [*ids, *[Calls({"team": "search", "plan": "pro"}, on=LAST - timedelta(days=back)) for back in (0, 1)]]
+    calls += [Calls({"team": "search"}, 3, on=LAST - timedelta(days=1))]
+    audit = Audit(sql, calls, "team,,,,,,,,\nplan,,,,,*,,,\nnever,,,,,*,,,\n")
+    columns = "tag_key, attempts, first_seen_on, last_seen_on"
+    before = LAST - timedelta(days=1)
+    # What nobody sent is missing all the same.
+    assert audit.rows(f"select {columns} from llm_tag_audit where finding = 'missing_required' order by all") == [
+        ("never", 405, before, LAST),
+        ("plan", 3, before, before),
+    ]
+
+
+@pytest.mark.parametrize("values", [51, 101])
+def test_more_values_than_are_shown_are_found_whatever_the_limit(sql: dict[str, str], values: int) -> None:
+    shown = sql["llm_usage_by_tag_daily"]
+    assert shown.count("values_of_key > 1000") == 1
+    limited = {**sql, "llm_usage_by_tag_daily": shown.replace("values_of_key > 1000", "values_of_key > 50")}
+    calls = [Calls({"session": f"s{number}"}) for number in range(values)]
+    assert Audit(limited, calls).found() == [("high_cardinality", "session", "(all)", None, values)]
+
+
 def test_severity_is_by_the_share_of_all_requests(sql: dict[str, str]) -> None:
     calls = [Calls({"team": "search"}, 1000), Calls({"team": "search", "rare": "x"}, 4)]
     calls += [Calls({"team": "search", "some": "x"}, 10), Calls({"team": "growth", "many": "x"}, 60)]

@@ -76,6 +76,29 @@ def test_the_kpis_that_come_with_it(sql: dict[str, str]) -> None:
     assert [books.check(name) for name in QUIET] == [[], [], [], []]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "denominator_value = null, kpi_value = null",
+        "denominator_value = denominator_value + 1",
+        "numerator_value = numerator_value * 2",
+        "kpi_value = kpi_value * 1.01",
+    ],
+)
+def test_what_is_divided_is_compared_with_what_was_recorded(sql: dict[str, str], broken: str) -> None:
+    books = Business(sql, USAGE, business_events="2026-10-05,sessions,search,,20,,,\n2026-10-06,sessions,chat,,5,,,\n")
+    books.connection.execute(
+        f"""
+        create table economics as from llm_unit_economics;
+        drop view llm_unit_economics;
+        alter table economics rename to llm_unit_economics;
+        update llm_unit_economics set {broken} where member_type = 'total' and kpi_id = 'cost_per_engagement'
+        """
+    )
+    found = books.check("assert_unit_economics_add_up")
+    assert {row[1:] for row in found} == {("cost_per_engagement", "total")}
+
+
 def test_no_events_no_rows(sql: dict[str, str]) -> None:
     books = Business(sql, USAGE)
     assert books.rows("from llm_unit_economics") == []

@@ -285,14 +285,17 @@ def test_pages_of_what_to_do_show_the_tables(served: Path, marts: Marts) -> None
     anomalies = page_of("anomalies")
     assert len(anomalies.dataframe[0].value) == len(found) > 0
     counts = dict(ask(marts, insights.anomaly_counts(first, end)))
-    assert sum(counts.values()) == len(found)
     assert all(f"{number} {severity}" in anomalies.caption[0].value for severity, number in counts.items())
+    (state,) = (each.value for each in page_of("overview").markdown if "Anomalies of all usage" in each.value)
+    assert all(f"{number} {severity}" in state for severity, number in counts.items())
     widest = [Anomaly(*row) for row in ask(marts, insights.anomalies(first, end, 500, only_widest=True))]
     assert len(widest) == sum(row.part_of_member_id is None for row in map(Anomaly._make, found)) < len(found)
+    assert sum(counts.values()) == len(widest)
 
     kinds = [CandidateKind(*row) for row in ask(marts, insights.candidate_kinds(first))]
     savings = page_of("savings")
     assert savings.dataframe[0].value["Candidates"].tolist() == [row.candidates for row in kinds]
+    assert savings.dataframe[0].value["Unpriced requests"].tolist() == [row.unpriced_requests for row in kinds]
     assert len(savings.dataframe) == 3
 
     kpis = {row.kpi_name: row for row in map(Kpi._make, ask(marts, insights.kpis(first, "total", 1)))}
@@ -301,6 +304,9 @@ def test_pages_of_what_to_do_show_the_tables(served: Path, marts: Marts) -> None
     assert shown == {plain(name): plain(value_words(row.kpi_value, row.unit)) for name, row in kpis.items()}
     designs = [Design(*row) for row in ask(marts, insights.designs(first))]
     customers = page_of("customers")
+    assert any("margins at most what stands here" in caption.value for caption in customers.caption)
+    changes = [frame.value["More than today"].tolist() for frame in customers.dataframe[1:]]
+    assert [amount for plan in changes for amount in plan] == [row.revenue_change_usd for row in designs]
     assert [len(frame.value) for frame in customers.dataframe[1:]] == [
         len(list(plans)) for _, plans in groupby(designs, attrgetter("design_id"))
     ]

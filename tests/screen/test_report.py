@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect
 from llm_spend import cli
 from llm_spend.answers import marts as marts_module
 from llm_spend.answers.formats import count, usd
-from llm_spend.answers.insight_words import value_words
+from llm_spend.answers.insight_words import kpi_words
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 from llm_spend.report import read as read_module
@@ -208,18 +208,24 @@ def test_what_to_do_is_what_the_tables_say(demo: Demo, desk: Opened) -> None:
     of_month = "where billing_period = '2026-10-01'"
     kpis = query(
         demo.database,
-        f"select kpi_name, kpi_value, unit from llm_spend.llm_unit_economics {of_month} and member_type = 'total'",
+        "select kpi_name, kpi_value, unit, coverage_ratio from llm_spend.llm_unit_economics"
+        f" {of_month} and member_type = 'total'",
     )
     titles, total = _cells(page, "table-kpis")[:2]
-    for name, value, unit in kpis:
-        assert total[titles.index(name)] == value_words(value, unit)
+    for name, *of_kpi in kpis:
+        assert total[titles.index(name)] == kpi_words(*of_kpi)
+    assert any("known)" in cell for cell in total)
+    expect(page.locator("#value")).to_contain_text("Where events are known for less than 90% of the cost")
     revenue = query(
         demo.database,
-        f"select design_name, sum(revenue_usd), sum(customers) from llm_spend.llm_plan_designs {of_month} group by 1",
+        f"select design_name, sum(revenue_usd), sum(customers), sum(revenue_change_usd), sum(customers_compared)"
+        f" from llm_spend.llm_plan_designs {of_month} group by 1",
     )
     designs = {row[0]: row for row in _cells(page, "table-designs")}
-    for name, amount, customers in revenue:
-        assert designs[name][1:3] == [count(customers), usd(amount)]
+    for name, amount, customers, change, compared in revenue:
+        assert designs[name][1:5] == [count(customers), usd(amount), usd(change), count(compared)]
+        assert designs[name][-1] == ""
+    expect(page.locator("#value")).to_contain_text("margins at most what stands here")
 
     kinds = query(
         demo.database,
@@ -227,6 +233,13 @@ def test_what_to_do_is_what_the_tables_say(demo: Demo, desk: Opened) -> None:
     )[0]
     shown = _cells(page, "table-candidate-kinds")[1:]
     assert len(shown) == kinds[0]
+    failures, unpriced = query(
+        demo.database,
+        "select sum(requests), sum(unpriced_requests) from llm_spend.llm_optimization_candidates"
+        f" {of_month} and kind = 'paid_failures'",
+    )[0]
+    assert unpriced > 0
+    assert [count(failures), count(unpriced)] in [row[-2:] for row in shown]
     largest = query(demo.database, f"select max(saving_usd) from llm_spend.llm_model_switch_savings {of_month}")[0][0]
     assert _cells(page, "table-switches")[1][5] == usd(largest)
     covered = query(
@@ -237,6 +250,21 @@ def test_what_to_do_is_what_the_tables_say(demo: Demo, desk: Opened) -> None:
     assert ["environment", count(covered)] in [[row[0], row[3]] for row in _cells(page, "table-coverage")]
     assert len(_cells(page, "table-findings")) > 2
     assert desk.console_errors == []
+
+
+def test_a_month_that_is_past_says_what_is_of_now(demo: Demo, tmp_path: Path, file: Path) -> None:
+    """And in which zone its statement is, and that nobody said which seeds are theirs."""
+    said = {
+        "As of 2026-10-31, not of August 2026.": 2,
+        "midnight in Europe/Berlin": 1,
+        "No folder of seeds was given": 1,
+    }
+    past = write_report(
+        DuckDb(demo.database), tmp_path / "past.html", date(2026, 8, 1), now=NOW, billing_timezone="Europe/Berlin"
+    )
+    pages = [each.read_text(encoding="utf-8") for each in (past.file, file)]
+    assert {words: pages[0].count(words) for words in said} == said
+    assert "As of 2026" not in pages[1] and "Months begin and end" not in pages[1]
 
 
 def test_a_link_with_an_unknown_name_shows_nobodys_usage(desk: Opened, file: Path) -> None:

@@ -528,6 +528,13 @@ def test_files_are_replaced_by_name_and_never_half_written(warehouse: DuckDb, tm
     assert sorted(tmp_path.iterdir()) == [other, mine]
 
 
+def test_a_statement_of_another_time_zone_says_so(warehouse: DuckDb, tmp_path: Path) -> None:
+    made = export_chargeback(warehouse, OCTOBER, "html", tmp_path, billing_timezone="Europe/Berlin")
+    (said,) = (note for note in made.notes if "midnight in Europe/Berlin" in note)
+    assert said in made.files[0].read_text(encoding="utf-8")
+    assert not any("midnight" in note for note in export_chargeback(warehouse, OCTOBER, "html", tmp_path).notes)
+
+
 def test_what_cannot_be_written_is_said(warehouse: DuckDb, tmp_path: Path) -> None:
     (tmp_path / "chargeback-2026-10.html").mkdir()
     (tmp_path / "file").touch()

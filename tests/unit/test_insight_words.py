@@ -9,10 +9,12 @@ import pytest
 from llm_spend.answers.formats import quantity
 from llm_spend.answers.insight_words import (
     interval_words,
+    kpi_words,
     member_words,
     plan_words,
     saving_words,
     tag_words,
+    unpriced_plans,
     value_words,
 )
 
@@ -47,8 +49,24 @@ def test_values_by_their_unit() -> None:
     assert interval_words(None, TWO) == "no interval" and interval_words(ONE, TWO) == "$1.00 to $2.50"
 
 
+@pytest.mark.parametrize(
+    ("value", "coverage", "words"),
+    [
+        ("0.164", "0.21", "$0.16 (21.0%\u00a0known)"),
+        ("0.164", "0.899999", "$0.16 (90.0%\u00a0known)"),
+        ("0.164", "0.9", "$0.16"),
+        ("0.164", None, "$0.16"),
+        (None, "0.21", "-"),
+    ],
+)
+def test_a_kpi_says_when_little_is_known(value: str | None, coverage: str | None, words: str) -> None:
+    number, share = (None if each is None else Decimal(each) for each in (value, coverage))
+    assert kpi_words(number, "USD per ticket", share) == words
+
+
 def test_members() -> None:
     assert member_words("total", "(all)") == "everything" and member_words("api_key", "sk-1") == "API key sk-1"
     assert tag_words("(team)", is_owner=True) == "team, by any key" and tag_words("plan", is_owner=False) == "plan"
     assert plan_words("(none)", None) == plan_words(None, None) == "(no plan)"
     assert plan_words("pro", None) == "pro" and plan_words("pro", "Professional") == "Professional"
+    assert unpriced_plans(1234).startswith("1,234 tokens of the month have no price")

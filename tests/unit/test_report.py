@@ -20,12 +20,13 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_spend.answers.insights import Kpi
 from llm_spend.answers.known import Known, forecast, known_usage
 from llm_spend.answers.marts import open_marts
 from llm_spend.answers.quota_words import subject_words, unit_words
 from llm_spend.destinations import DuckDb
 from llm_spend.months import back, last_day
-from llm_spend.report import headline
+from llm_spend.report import headline, insight_tables
 from llm_spend.report.cube import DIMENSIONS, MEASURES, USAGE, Cube, Detail, Dimension, Usage, read_usage
 from llm_spend.report.figures import Sums, parts
 from llm_spend.report.found import Budget
@@ -350,3 +351,21 @@ def test_the_packed_data_is_the_same_text_each_time() -> None:
     text = encoded(content)
     assert text == encoded(content) and "<" not in text
     assert json.loads(gzip.decompress(base64.b64decode(text))) == content
+
+
+@pytest.mark.parametrize(
+    ("coverage", "unpriced", "is_whole", "wanted"),
+    [
+        ("0.95", 0, True, []),
+        (None, 0, True, []),
+        ("0.5", 0, True, ["Where events are known for less than 90%"]),
+        ("1", 1234, False, ["The month is not over", "1,234 tokens have no price"]),
+    ],
+)
+def test_what_makes_kpis_wrong_is_said(coverage: str | None, unpriced: int, is_whole: bool, wanted: list[str]) -> None:
+    share = None if coverage is None else Decimal(coverage)
+    amounts = ("cost_usd", Decimal(4), "tickets", Decimal(2), share, Decimal(4), unpriced, is_whole)
+    row = Kpi(MONTH, "total", "(all)", "cost_per_ticket", "Cost per ticket", Decimal(2), "USD per ticket", *amounts)
+    notes = insight_tables.kpi_notes(SimpleNamespace(kpis=(row,)))  # type: ignore[arg-type]
+    assert len(notes) == len(wanted)
+    assert all(note.startswith(words) for note, words in zip(notes, wanted, strict=True))

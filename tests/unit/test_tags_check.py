@@ -182,6 +182,12 @@ def test_the_registry_decides(tmp_path: Path) -> None:
     assert messages(tmp_path, "{'customer_id': 'acme'}") == [
         "customer_id: 'acme' is not allowed by the registry; it must fit ^cust-[0-9]{4}$"
     ]
+    many = "tag_key,meaning,owner,allowed_values,pattern,required_in,since,retired,replaced_by\nteam,,,"
+    many += "|".join(f"team-{number}" for number in range(10, 22)) + ",,,,,\n"
+    assert messages(tmp_path, "{'team': 'x'}", many) == [
+        "team: 'x' is not allowed by the registry; allowed are"
+        " team-10, team-11, team-12, team-13, team-14, team-15, team-16, team-17 and 4 more"
+    ]
     # One is retired, the other will be.
     assert messages(tmp_path, "{'team_id': 'search', 'squad': 'search'}") == [
         "team_id: is retired since 2026-06-01; send team instead"
@@ -213,6 +219,104 @@ def test_no_email_unless_the_registry_allows_it(tmp_path: Path) -> None:
     ]
 
 
+def test_an_email_as_a_key_is_not_repeated(tmp_path: Path) -> None:
+    assert messages(tmp_path, "{'ana@example.com': 'x'}", registry="") == [
+        "***: is an e-mail address as a key; name what the value says"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("call.sh", """curl -H 'x-portkey-metadata: {"team": "$TEAM", "customer_id": "${CUSTOMER}"}' """),
+        ("config.yaml", "{model: m, metadata: {team: '{{ .Values.team }}', customer_id: '${CUSTOMER}'}}"),
+        ("config.yaml", "{model: m, metadata: {team: os.environ/TEAM, customer_id: !ENV CUSTOMER, user: !A [b]}}"),
+        ("config.yaml", "{model: m, metadata: {team: null, customer_id: ~, user: }}"),
+        ("config.json", '{"model": "m", "metadata": {"team": null}}'),
+        ("app.py", "f(model='m', metadata={'team': None, 'customer_id': os.environ['CUSTOMER']})"),
+        ("app.py", """f(headers={'x-portkey-metadata': '{"team": null}'})"""),
+    ],
+)
+def test_a_value_that_is_known_at_run_time_only_is_not_held_against_the_registry(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    report = checked(tmp_path, name, text, REGISTRY)
+    assert (report.problems, report.skipped) == ((), ())
+    assert report.tags > 0
+
+
+def test_what_is_filled_in_at_run_time_is_no_way_around_privacy(tmp_path: Path) -> None:
+    (message,) = messages(tmp_path, "{'team': '$TEAM ana@example.com'}")
+    assert message.startswith("team: is an e-mail address")
+    (message,) = messages(tmp_path, "{'team': '${KEY:-sk-abcdefghijklmnop}'}")
+    assert message.startswith("team: looks like a secret")
+
+
+def test_an_address_with_a_question_mark_is_no_secret_unless_it_is_signed(tmp_path: Path) -> None:
+    assert messages(tmp_path, "{'page': 'https://example.com/z?id=1'}", registry="") == []
+    for signed in ("sig=abc", "X-Amz-Signature=abc", "a=b&token=abc"):
+        (message,) = messages(tmp_path, f"{{'page': 'https://example.com/z?{signed}'}}", registry="")
+        assert message == "page: looks like a secret; tags are written to logs"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("app.py", "headers['X-TFY-METADATA'] = json.dumps({'Bad': 'x'})"),
+        ("app.py", "session.headers['x-portkey-metadata'] = json.dumps({'Bad': 'x'})"),
+        ("app.py", "request.add_header('x-portkey-metadata', json.dumps({'Bad': 'x'}))"),
+        ("app.py", "base = {'Bad': 'x'}; f(model='m', metadata={**base, 'ok': 'y'})"),
+        ("app.py", "base = {'Bad': 'x'}; f(model='m', metadata=dict(base, ok='y'))"),
+        ("app.py", "f(model='m', metadata={**{'Bad': 'x'}})"),
+        ("app.py", "f(model='m', metadata={'ok': 'x'} if a else {'Bad': 'x'})"),
+        ("app.py", "f(model='m', metadata=given or {'Bad': 'x'})"),
+        ("app.py", "meta = {}; meta.update({'Bad': 'x'}); f(model='m', metadata=meta)"),
+        ("app.py", "meta = {}; meta.update(Bad='x'); f(model='m', metadata=meta)"),
+        ("app.py", "meta = {}; meta |= {'Bad': 'x'}; f(model='m', metadata=meta)"),
+        ("app.ts", "headers['X-TFY-METADATA'] = JSON.stringify({ Bad: 'x' });"),
+        ("app.ts", "session.headers['x-portkey-metadata'] = JSON.stringify({ Bad: 'x' });"),
+        ("app.ts", "headers.set('x-portkey-metadata', JSON.stringify({ Bad: 'x' }));"),
+        ("app.ts", "const base = { Bad: 'x' }; f({ model: 'm', metadata: { ...base, team } });"),
+        ("app.ts", "f({ model: 'm', metadata: a ? { ok: 'x' } : { Bad: 'x' } });"),
+        ("app.ts", "f({ model: 'm', metadata: given ?? { Bad: 'x' } });"),
+        ("config.yaml", "base: &base {Bad: x}\ncall: {model: m, metadata: {<<: *base, ok: x}}"),
+    ],
+)
+def test_other_ways_to_write_tags(tmp_path: Path, name: str, text: str) -> None:
+    assert [key for _, key in found(checked(tmp_path, name, text))] == ["Bad"]
+
+
+def test_a_choice_between_values_is_none_of_documents(tmp_path: Path) -> None:
+    assert messages(tmp_path, "{'team': 'search' if a else team}") == []
+    assert messages(tmp_path, "{'team': 'search' if a else 'serach'}") == [
+        "team: 'serach' is not allowed by the registry; is search meant?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("sum.py", "x = " + " + ".join(["1"] * 30_000)),
+        ("merged.py", "x = " + " | ".join(["{}"] * 3000)),
+        ("nested.yaml", "[" * 1500),
+        ("nested.ts", "x = " + "[" * 3000 + "]" * 3000),
+        ("laughs.yaml", "a0: &a0 x\n" + "\n".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]" for n in range(9))),
+    ],
+)
+def test_an_odd_file_is_skipped_and_the_others_are_checked(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "z.py").write_text("f(model='m', metadata={'Bad': 'x'})")
+    (tmp_path / name).write_text(text)
+    report = check([tmp_path], [], find_registry(None, tmp_path), TODAY)
+    assert len(report.problems) == 1
+    assert [line.split(":")[0] for line in report.skipped] == [str(tmp_path / name)]
+
+
+def test_what_is_made_of_itself_comes_to_an_end(tmp_path: Path) -> None:
+    assert checked(tmp_path, "loop.yaml", "a: &a [*a, *a]\nmodel: m\nmetadata: {Bad: x}").skipped == ()
+    again = "meta = {**meta, 'Bad': 'x'}\n" * 300
+    assert len(checked(tmp_path, "loop.py", f"{again}f(model='m', metadata=meta)").problems) == 300
+
+
 @pytest.mark.parametrize(
     "secret",
     [
@@ -239,9 +343,10 @@ def test_a_file_of_tags_alone(tmp_path: Path) -> None:
     (tmp_path / "tag_registry.csv").write_text(REGISTRY)
     report = check([], [file], find_registry(None, tmp_path), TODAY)
     assert [(each.line, each.rule) for each in report.problems] == [(2, "value"), (3, "snake_case")]
-    file.write_text("[1]")
-    with pytest.raises(UserError, match="no keys and values"):
-        check([], [file], find_registry(None, tmp_path), TODAY)
+    for other in ("[1]", '[{"team": "search"}, {"Bad-Key": "x"}]', "", "[" * 1500):
+        file.write_text(other)
+        with pytest.raises(UserError, match="must be one object of keys and values"):
+            check([], [file], find_registry(None, tmp_path), TODAY)
 
 
 def test_folders_are_walked_and_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from datetime import date
 from io import StringIO
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from llm_spend.bi.glossary import read_seeds
+from llm_spend.cli import app
+from llm_spend.errors import UserError
 from llm_spend.tags.registry import COLUMNS, Registry, find_registry
-from llm_spend.tags.suggest import Suggestion, Used, propose, registry_rows
+from llm_spend.tags.suggest import Suggestion, Used, propose, registry_rows, write
 
 FIRST, LATER = date(2026, 8, 1), date(2026, 9, 1)
 NO_REGISTRY = Registry(None, {})
@@ -103,6 +110,73 @@ def test_what_is_registered_stays_and_gateways_own_keys_are_not_ours(tmp_path: P
     )
     assert [each["tag_key"] for each in found.registry] == ["team_id"]
     assert row(found, "team_id")["replaced_by"] == "team"
+
+
+def test_secrets_are_neither_proposed_nor_told() -> None:
+    secret = "sk-proj-abcdefghijklmnop"
+    found = proposed(
+        used("api_token", secret, "none"),
+        used(secret, "x"),
+        slips={("api_token", secret): f"{secret}1"},
+    )
+    assert row(found, "api_token") == {"tag_key": "api_token", "since": "2026-08-01"}
+    assert [each["tag_key"] for each in found.registry] == ["api_token"]
+    assert found.notes == ("Values of `api_token` look like secrets: they should not be sent, and none is proposed.",)
+
+
+def test_names_in_notes_have_nothing_that_a_terminal_obeys() -> None:
+    found = proposed(used("ev\x1b[31mil", "x"), misspelt={"ev\x1b[31mil": "evil"})
+    assert found.notes == ("`ev?[31mil` is nearly `evil`: not proposed.",)
+
+
+def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "tag_registry.csv"
+    write(proposed(used("plan", "pro")), file)
+    before = file.read_text()
+    assert before == registry_rows(proposed(used("plan", "pro")))
+    with pytest.raises(UserError, match="is there already"):
+        write(proposed(used("team", "search")), file)
+    assert file.read_text() == before
+    with pytest.raises(UserError, match="can't be written"):
+        write(proposed(used("team", "search")), tmp_path / ("x" * 300) / "rows.csv")
+
+
+@pytest.mark.parametrize("to_file", [True, False])
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_file: bool) -> None:
+    """What it shows has nothing that a terminal obeys; the file has what was sent. Rules are those of `seeds`, too."""
+    (tmp_path / "seeds").mkdir()
+    rules = tmp_path / "seeds" / "attribution_rules.csv"
+    rules.write_text("dimension,source_system,metadata_key,priority\nteam,*,division,7\n")
+    monkeypatch.chdir(tmp_path)
+
+    def suggested(_: object, registry: Registry, rules: Sequence[Mapping[str, str]]) -> Suggestion:
+        values = [*used("topic", "\x1b]0;x\x07"), *used("squad", "a"), *used("division", "b")]
+        return propose(values, {}, {}, registry, rules)
+
+    monkeypatch.setattr("llm_spend.tags.suggest.suggest", suggested)
+    options = ["--output", "rows.csv"] if to_file else []
+    result = CliRunner().invoke(app, ["tags", "suggest", "--database", "x.duckdb", *options])
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert [line for line in result.stderr.splitlines() if "attribution" in line] == [
+        "Note: for seeds/mapping/attribution_rules.csv: team,*,squad,8"
+    ]
+    assert "\x1b" in Path("rows.csv").read_text() if to_file else "topic,,,?]0;x?,,,2026-08-01,," in result.stdout
+
+
+def test_names_are_looked_up_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_registry(None, None).keys == {}
+    assert not read_seeds(None).tag_registry
+    file = tmp_path / "seeds" / "mapping" / "tag_registry.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text(",".join(COLUMNS) + "\nteam,,,,,,,,\n")
+    # What else is in a folder of that name is no business of ours.
+    (tmp_path / "seeds" / "countries.csv").write_text("name\n")
+    assert list(find_registry(None, None).keys) == ["team"]
+    assert [row["tag_key"] for row in read_seeds(None).tag_registry] == ["team"]
+    with pytest.raises(UserError, match="does not exist"):
+        read_seeds(tmp_path / "nowhere")
 
 
 def test_the_rows_are_a_seed(tmp_path: Path) -> None:

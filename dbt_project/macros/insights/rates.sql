@@ -1,3 +1,9 @@
+{#
+    SQL condition: the cost of nearly all tokens is known; of those without a price there are no more than a tenth of those
+    with one. `of`: a relation, or a prefix, with the columns priced_tokens and unpriced_tokens.
+#}
+{% macro is_nearly_all_priced(of) %}{{ of }}unpriced_tokens * 10 <= {{ of }}priced_tokens{% endmacro %}
+
 {# What a kind of anomaly compares: a ratio, or USD per million tokens. `days`: a relation like int_member_days. #}
 {% macro rate_of(kind, days) -%}
 case {{ kind }}

@@ -5,6 +5,22 @@ with forecasts as (
     select * from {{ ref('llm_spend_forecast') }}
 ),
 
+types as (
+    {% for member_type in ['team', 'feature', 'customer', 'model'] -%}
+    select '{{ member_type }}' as member_type
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
+),
+
+-- Of each month each kind, also one that is missing.
+asked as (
+    select
+        months.billing_period,
+        types.member_type
+    from (select distinct billing_period from forecasts) as months
+    cross join types
+),
+
 totals as (
     select
         billing_period,
@@ -25,11 +41,15 @@ parts as (
 
 final as (
     select
-        parts.billing_period,
-        parts.member_type,
+        asked.billing_period,
+        asked.member_type,
         '(all)' as member_id
-    from parts
-    left join totals on parts.billing_period = totals.billing_period
+    from asked
+    left join totals on asked.billing_period = totals.billing_period
+    left join parts
+        on
+            asked.billing_period = parts.billing_period
+            and asked.member_type = parts.member_type
     where coalesce(parts.actual_usd <> totals.actual_usd, true)
     union all
     select

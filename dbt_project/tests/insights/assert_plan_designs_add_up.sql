@@ -11,6 +11,11 @@ with months as (
     group by billing_period
 ),
 
+designs as (
+    select distinct design_id
+    from {{ ref('stg_rules__plan_designs') }}
+),
+
 by_customer as (
     select
         billing_period,
@@ -36,14 +41,16 @@ by_plan as (
 )
 
 select
-    by_customer.billing_period,
-    by_customer.design_id
-from by_customer
-inner join months on by_customer.billing_period = months.billing_period
+    months.billing_period,
+    designs.design_id
+from months
+cross join designs
+left join by_customer
+    on months.billing_period = by_customer.billing_period and designs.design_id = by_customer.design_id
 left join by_plan
-    on by_customer.billing_period = by_plan.billing_period and by_customer.design_id = by_plan.design_id
+    on months.billing_period = by_plan.billing_period and designs.design_id = by_plan.design_id
 where
-    by_customer.used_tokens <> months.used_tokens
+    coalesce(by_customer.used_tokens <> months.used_tokens, true)
     or by_customer.cost_usd <> months.cost_usd
     or by_customer.customers <> months.customers
     or coalesce(by_plan.used_tokens <> by_customer.used_tokens, true)

@@ -1,4 +1,5 @@
--- Of each KPI, features and customers add up to the total in cost, tokens and events, and the total is that of the days.
+-- Of each KPI, features and customers add up to the total in cost, tokens and events, and the total is that of the days
+-- and of what was recorded. Its value is one side by the other, to six places.
 {{ config(severity='error') }}
 
 with economics as (
@@ -43,10 +44,31 @@ event_totals as (
     select
         billing_period,
         event_type,
-        sum(quantity) as events
+        case when sum(unknown_rows) = 0 then sum(quantity) end as events
     from {{ ref('int_business_events') }}
     where not is_level
     group by billing_period, event_type
+),
+
+-- Each KPI of a month with usage that counts such an event, and what its rows say of it.
+sides as (
+    {% for side in ['numerator', 'denominator'] -%}
+    select
+        event_totals.billing_period,
+        event_totals.event_type,
+        event_totals.events,
+        kpis.kpi_id,
+        economics.member_type,
+        sum(economics.{{ side }}_value) as said
+    from event_totals
+    inner join days on event_totals.billing_period = days.billing_period
+    inner join {{ ref('stg_mapping__kpis') }} as kpis on event_totals.event_type = kpis.{{ side }}
+    left join economics
+        on event_totals.billing_period = economics.billing_period and kpis.kpi_id = economics.kpi_id
+    group by
+        event_totals.billing_period, event_totals.event_type, event_totals.events, kpis.kpi_id, economics.member_type
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
 ),
 
 final as (
@@ -71,6 +93,23 @@ final as (
             event_sums.billing_period = event_totals.billing_period
             and event_sums.event_type = event_totals.event_type
     where event_sums.events <> event_totals.events
+    union all
+    select
+        billing_period,
+        kpi_id as name,
+        member_type
+    from sides
+    where events is not null and coalesce(said <> events, true)
+    union all
+    select
+        billing_period,
+        kpi_id as name,
+        member_type
+    from economics
+    where
+        (kpi_value is null) <> (numerator_value is null or coalesce(denominator_value, 0) <= 0)
+        or abs(kpi_value * cast(denominator_value as {{ type_decimal(38, 6) }}) - numerator_value * per)
+        > (abs(kpi_value) + denominator_value) * {{ exact('0.000001') }}
 )
 
 select * from final

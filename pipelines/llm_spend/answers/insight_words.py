@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from llm_spend.answers.formats import UNKNOWN, percent, quantity, usd
+from llm_spend.answers.formats import UNKNOWN, count, percent, quantity, usd
 
 ANOMALY_KINDS: Mapping[str, str] = {
     "cost_spike": "cost above usual",
@@ -40,6 +40,9 @@ FINDINGS: Mapping[str, str] = {
     "missing_required": "missing",
     "near_duplicate_value": "values that look alike",
 }
+LEAST_COVERAGE = Decimal("0.9")
+"""Of a KPI that is shown without a word about it."""
+
 _MEMBER_TYPES = {"api_key": "API key"}
 
 
@@ -56,6 +59,14 @@ def value_words(value: Decimal | None, unit: str | None) -> str:
     if unit.startswith("usd"):
         return usd(value)
     return percent(value) if unit.startswith(("ratio", "share")) else quantity(value)
+
+
+def kpi_words(value: Decimal | None, unit: str | None, coverage: Decimal | None) -> str:
+    """A KPI, with how much of the cost it knows events for when that is little: `$0.16 (21.0% known)`."""
+    words = value_words(value, unit)
+    is_little = value is not None and coverage is not None and coverage < LEAST_COVERAGE
+    # One word to whoever breaks lines.
+    return f"{words} ({percent(coverage)}\u00a0known)" if is_little else words
 
 
 def saving_words(saving: Decimal | None, low: Decimal | None, high: Decimal | None) -> str:
@@ -78,3 +89,8 @@ def tag_words(tag_key: str, *, is_owner: bool) -> str:
 def plan_words(plan_id: str | None, plan_name: str | None) -> str:
     """The name of a plan; `(no plan)` of usage that names no customer, and of customers that fit none."""
     return "(no plan)" if plan_id in (None, "(none)") else plan_name or str(plan_id)
+
+
+def unpriced_plans(tokens: int) -> str:
+    """What tokens without a price mean for what customers cost."""
+    return f"{count(tokens)} tokens of the month have no price: costs are at least, margins at most what stands here."

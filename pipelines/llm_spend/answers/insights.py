@@ -76,6 +76,8 @@ class CandidateKind(NamedTuple):
 
     kind: str
     candidates: int
+    requests: int
+    unpriced_requests: int
     spend_usd: Decimal | None
     saving_usd: Decimal | None
     saving_low_usd: Decimal | None
@@ -144,7 +146,10 @@ class Kpi(NamedTuple):
 
 
 class Design(NamedTuple):
-    """A plan of a design in a month, with the customers that would have it."""
+    """A plan of a design in a month, with the customers that would have it.
+
+    `revenue_change_usd` is of those `customers_compared` of whom it is known what they pay today and would pay.
+    """
 
     design_id: str
     design_name: str
@@ -156,7 +161,9 @@ class Design(NamedTuple):
     cost_usd: Decimal | None
     margin_usd: Decimal | None
     margin_ratio: Decimal | None
-    current_revenue_usd: Decimal | None
+    customers_compared: int
+    revenue_change_usd: Decimal | None
+    unpriced_tokens: int
 
 
 class DesignCustomer(NamedTuple):
@@ -190,6 +197,7 @@ class Plan(NamedTuple):
     margin_usd: Decimal | None
     recommended_plan: str | None
     recommended_saving_usd: Decimal | None
+    unpriced_tokens: int
 
 
 class Coverage(NamedTuple):
@@ -280,12 +288,12 @@ def anomalies(first: date, end: date, most: int, *, only_widest: bool = False) -
 
 
 def anomaly_counts(first: date, end: date) -> Query:
-    """Severity and number of those of these days."""
+    """Severity and number of those of these days, each once: those that are part of a wider one are not counted."""
     return Query(
         f"""
         select severity, count(*) as found
         from {MARTS}.{ANOMALIES}
-        where usage_date >= ? and usage_date < ?
+        where usage_date >= ? and usage_date < ? and part_of_member_id is null
         group by severity
         order by {_gravest()}
         """,
@@ -300,13 +308,17 @@ def candidate_kinds(month: date) -> Query:
     Prompts are left out of the sums where all of their feature is a candidate of the same kind, too.
     """
     amounts = ("spend_usd", "saving_usd", "saving_low_usd", "saving_high_usd")
-    sums = ", ".join(f"sum(case when is_part then null else {name} end) as {name}" for name in amounts)
+    counts = ("requests", "unpriced_requests")
+    sums = ", ".join(
+        [f"cast(sum(case when is_part then 0 else {name} end) as bigint) as {name}" for name in counts]
+        + [f"sum(case when is_part then null else {name} end) as {name}" for name in amounts]
+    )
     return Query(
         f"""
         select kind, count(*) as candidates, {sums}
         from (
             select
-                kind, {", ".join(amounts)},
+                kind, {", ".join(counts + amounts)},
                 prompt_id <> '{ALL}' and max(case when prompt_id = '{ALL}' then 1 else 0 end) over (
                     partition by kind, feature_id
                 ) = 1 as is_part

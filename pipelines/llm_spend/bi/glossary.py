@@ -12,7 +12,9 @@ from pathlib import Path
 from llm_spend.answers.formats import printable
 from llm_spend.bi.semantics import Aggregate, Conditions, Format, Measure, Ratio, Semantics, Table
 from llm_spend.build import project_dir
-from llm_spend.seeds import find_seeds
+from llm_spend.errors import UserError
+from llm_spend.seeds import read_seed, seed_place
+from llm_spend.tags.registry import seeds_folder
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -51,14 +53,18 @@ class Feature:
 
 
 def read_seeds(folder: Path | None) -> Seeds:
-    """The seeds of a folder, and those of the package where it has none of that name."""
-    project = project_dir()
-    files = {path.stem: path.read_bytes() for path in (project / "seeds").rglob("*.csv")}
-    if folder:
-        files |= {relative.stem: content for relative, content in find_seeds(folder, project).items()}
+    """The seeds of a folder (`seeds_folder`), and those of the package where it has none of that name.
+
+    Raises UserError for a folder that was given and is not there, and for a file that is wrong.
+    """
+    if folder and not folder.is_dir():
+        raise UserError(f"The seeds folder {folder} does not exist.", "Give a folder with --seeds.")
 
     def rows(name: str) -> Rows:
-        return list(csv.DictReader(StringIO(files[name].decode("utf-8-sig"))))
+        packaged = next((project_dir() / "seeds").rglob(f"{name}.csv"))
+        own = seed_place(seeds_folder(folder), packaged.parent.name, packaged.name)
+        content = read_seed(own if own.is_file() else packaged, packaged)
+        return list(csv.DictReader(StringIO(content.decode())))
 
     return Seeds(**{field.name: rows(field.name) for field in fields(Seeds)})
 

@@ -8,6 +8,7 @@ from llm_spend.answers.formats import count, month_name, ratio
 from llm_spend.export import Mode, tables
 from llm_spend.export.bill import Bill
 from llm_spend.export.document import Document, Fact, Page
+from llm_spend.export.words import zone_words
 
 _PURPOSES: Mapping[Mode, str] = {
     "chargeback": "This statement charges cost centres for what they used.",
@@ -15,8 +16,8 @@ _PURPOSES: Mapping[Mode, str] = {
 }
 
 
-def document(bill: Bill, mode: Mode) -> Document:
-    """The statement of a month; to charge for it, with a journal."""
+def document(bill: Bill, mode: Mode, billing_timezone: str = "UTC") -> Document:
+    """The statement of a month, which is one of a time zone; to charge for it, with a journal."""
     data = {"statements": tables.statement_data(bill), "lines": tables.line_data(bill)}
     sheets: tuple[Page, ...] = ()
     if mode == "chargeback":
@@ -29,7 +30,7 @@ def document(bill: Bill, mode: Mode) -> Document:
         period=bill.period,
         status=_status(bill),
         is_final=bill.is_closed,
-        notes=tuple(_notes(bill, mode)),
+        notes=tuple(_notes(bill, mode, billing_timezone)),
         pages=(_summary(bill), *(_cost_center(bill, name) for name in bill.cost_centers)),
         sheets=sheets,
         data=data,
@@ -40,8 +41,10 @@ def _status(bill: Bill) -> str:
     return "closed" if bill.is_closed else "open, may change"
 
 
-def _notes(bill: Bill, mode: Mode) -> Iterable[str]:
+def _notes(bill: Bill, mode: Mode, billing_timezone: str) -> Iterable[str]:
     yield _PURPOSES[mode]
+    if zone := zone_words(billing_timezone):
+        yield zone
     if not bill.is_closed:
         yield "The month is open: amounts may change until it is closed."
     if bill.unpriced_requests:

@@ -52,3 +52,10 @@ def line_type_place(line_type: str) -> tuple[int, str]:
     """Where lines of this type stand; those that are not known come last."""
     known = list(LINE_TYPES)
     return (known.index(line_type) if line_type in known else len(known), line_type)
+
+
+def zone_words(zone: str) -> str:
+    """When the months of statements begin and end, by the setting `billing_timezone`; nothing where they are UTC's."""
+    if zone == "UTC":
+        return ""
+    return f"Months begin and end at midnight in {zone}; one that was closed in another time zone keeps its own."

@@ -28,14 +28,19 @@ class Exported:
 
 
 def export_chargeback(
-    destination: Destination, period: date, file_format: Format, folder: Path, mode: Mode = "chargeback"
+    destination: Destination,
+    period: date,
+    file_format: Format,
+    folder: Path,
+    mode: Mode = "chargeback",
+    billing_timezone: str = "UTC",
 ) -> Exported:
-    """Write the statement of the month that begins on `period` into a folder.
+    """Write the statement of the month that begins on `period` into a folder; `billing_timezone` is the setting.
 
     Raises UserError when the warehouse has no statement of it, and when a file can't be written.
     """
     bill = read_bill(destination, period)
-    return _write(chargeback.document(bill, mode), bill.total_usd, file_format, folder)
+    return _write(chargeback.document(bill, mode, billing_timezone), bill.total_usd, file_format, folder)
 
 
 def export_customer(

@@ -149,7 +149,8 @@ class Listed:
 class Found:
     """Everything that the report says about the month that begins on `month`.
 
-    `unresolved_models` are the names in the usage of those that are `(unresolved)` in `performance`.
+    `unresolved_models` are the names in the usage of those that are `(unresolved)` in `performance`;
+    `billing_timezone` is the zone of the months of statements.
     """
 
     made_at: datetime
@@ -172,3 +173,4 @@ class Found:
     unpriced: tuple[UnpricedModel, ...]
     status: Status
     insights: Insights
+    billing_timezone: str

@@ -13,11 +13,14 @@ from llm_spend.answers.insight_words import (
     ANOMALY_KINDS,
     CANDIDATE_KINDS,
     FINDINGS,
+    LEAST_COVERAGE,
     interval_words,
+    kpi_words,
     member_words,
     plan_words,
     saving_words,
     tag_words,
+    unpriced_plans,
     value_words,
 )
 from llm_spend.answers.insights import ALL, Anomaly, Candidate, Design, Finding, Forecast, Kpi
@@ -115,6 +118,8 @@ def candidate_kinds(found: Insights) -> Table:
             Column("Candidates", True, is_minor=True),
             Column("Spent on them", True),
             Column("Could be saved", True, is_short=True),
+            Column("Requests", True, is_minor=True),
+            Column("Unpriced", True),
         ),
         tuple(
             Row(
@@ -123,6 +128,8 @@ def candidate_kinds(found: Insights) -> Table:
                     Cell(count(row.candidates)),
                     amount(row.spend_usd),
                     Cell(saving_words(row.saving_usd, row.saving_low_usd, row.saving_high_usd)),
+                    Cell(count(row.requests)),
+                    _unpriced(row.unpriced_requests),
                 )
             )
             for row in found.candidate_kinds
@@ -140,6 +147,7 @@ def candidates(found: Insights) -> Table:
             Column("Where"),
             Column("Spent", True),
             Column("Could be saved", True, is_short=True),
+            Column("Unpriced", True, is_minor=True),
             Column("How sure", is_short=True),
             Column("Why"),
         ),
@@ -154,9 +162,15 @@ def _candidate(row: Candidate) -> tuple[Cell, ...]:
         text(", ".join(each for each in where if each != ALL)),
         amount(row.spend_usd),
         Cell(saving_words(row.saving_usd, row.saving_low_usd, row.saving_high_usd)),
+        _unpriced(row.unpriced_requests),
         Cell(row.confidence),
         text(row.explanation),
     )
+
+
+def _unpriced(requests: int) -> Cell:
+    """Those that are in no amount; nothing where all have a price."""
+    return Cell(count(requests) if requests else "")
 
 
 def switches(found: Insights) -> Table:
@@ -220,7 +234,30 @@ def kpis(found: Insights) -> Table:
 
 
 def _kpi(row: Kpi | None) -> Cell:
-    return Cell("" if row is None else value_words(row.kpi_value, row.unit))
+    if row is None:
+        return Cell("")
+    known = f"events are known for {percent(row.coverage_ratio)} of the cost" if row.coverage_ratio is not None else ""
+    return Cell(kpi_words(row.kpi_value, row.unit, row.coverage_ratio), exact=known)
+
+
+def kpi_notes(found: Insights) -> tuple[str, ...]:
+    """What makes the KPIs wrong, as far as it is known."""
+    notes = []
+    if any(_is_hardly_known(row) for row in found.kpis):
+        notes.append(
+            f"Where events are known for less than {LEAST_COVERAGE:.0%} of the cost, that share stands beside the KPI,"
+            " which then sets all of the cost against a part of what the product did."
+        )
+    total = next((row for row in found.kpis if row.member_type == "total"), None)
+    if total and not total.is_whole_month:
+        notes.append("The month is not over, or not wholly known.")
+    if total and total.unpriced_tokens:
+        notes.append(f"{count(total.unpriced_tokens)} tokens have no price: no KPI of cost has them.")
+    return tuple(notes)
+
+
+def _is_hardly_known(row: Kpi) -> bool:
+    return row.kpi_value is not None and row.coverage_ratio is not None and row.coverage_ratio < LEAST_COVERAGE
 
 
 def designs(found: Insights) -> Table:
@@ -236,7 +273,8 @@ def designs(found: Insights) -> Table:
             Column("Design, plan"),
             Column("Customers", True),
             Column("Revenue", True),
-            Column("Today", True),
+            Column("More than today", True),
+            Column("Of customers", True, is_minor=True),
             Column("Cost", True, is_minor=True),
             Column("Margin", True),
             Column("Of the revenue", True, is_minor=True),
@@ -251,16 +289,17 @@ def _whole_design(name: str, plans: Sequence[Design]) -> Row:
         given = [each for each in amounts if each is not None]
         return sum(given, Decimal(0)) if given else None
 
-    revenue, margin = (known(getattr(row, name) for row in plans) for name in ("revenue_usd", "margin_usd"))
+    # No share of the revenue: margins leave out customers whose cost is not known, the revenue does not.
     return Row(
         (
             text(name),
             Cell(count(sum(row.customers for row in plans))),
-            amount(revenue),
-            amount(known(row.current_revenue_usd for row in plans)),
+            amount(known(row.revenue_usd for row in plans)),
+            amount(known(row.revenue_change_usd for row in plans)),
+            Cell(count(sum(row.customers_compared for row in plans))),
             amount(known(row.cost_usd for row in plans)),
-            amount(margin),
-            Cell(percent(ratio(margin, revenue))),
+            amount(known(row.margin_usd for row in plans)),
+            Cell(""),
         ),
         "group",
     )
@@ -272,12 +311,21 @@ def _design(row: Design) -> Row:
             text(plan_words(row.plan_id, row.plan_name)),
             Cell(count(row.customers)),
             amount(row.revenue_usd),
-            amount(row.current_revenue_usd),
+            amount(row.revenue_change_usd),
+            Cell(count(row.customers_compared)),
             amount(row.cost_usd),
             amount(row.margin_usd),
             Cell(percent(row.margin_ratio)),
         )
     )
+
+
+def design_notes(found: Insights) -> tuple[str, ...]:
+    """What the amounts of designs don't have."""
+    # All designs are of the same usage.
+    of_one = [row for row in found.designs if row.design_id == found.designs[0].design_id]
+    unpriced = sum(row.unpriced_tokens for row in of_one)
+    return (unpriced_plans(unpriced),) if unpriced else ()
 
 
 def coverage(found: Insights) -> Table:
@@ -336,27 +384,34 @@ def words(found: Insights) -> tuple[Table, ...]:
         _words(
             ("Feature", "What it is", "Owner"),
             [(_named(row.feature_id, row.feature_name), row.description, row.owner) for row in said],
-            "features.csv",
+            _unsaid("features"),
         ),
         _words(
             ("Tag", "What it says", "Owner"),
             [(row["tag_key"], row["meaning"], row["owner"]) for row in found.seeds.tag_registry],
-            "tag_registry.csv",
+            _unsaid("tag_registry", found),
         ),
         _words(
             ("KPI", "What it says", "Unit", "Owner"),
             [(row["kpi_name"] or row["kpi_id"], row["meaning"], row["unit"], row["owner"]) for row in found.seeds.kpis],
-            "kpis.csv",
+            _unsaid("kpis", found),
         ),
     )
 
 
-def _words(titles: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], seed: str) -> Table:
+def _unsaid(seed: str, found: Insights | None = None) -> str:
+    """What stands there when nobody says it: in the tables, or in the seeds that were given."""
+    if found and not found.has_own_seeds:
+        return f"No folder of seeds was given (--seeds, or the setting): its mapping/{seed}.csv says it."
+    return f"Nobody has said it yet: seeds/mapping/{seed}.csv."
+
+
+def _words(titles: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], empty: str) -> Table:
     return Table(
         f"{titles[0]}s",
         tuple(Column(title) for title in titles),
         tuple(Row(tuple(text(each) for each in row)) for row in rows),
-        f"Nobody has said it yet: seeds/mapping/{seed}.",
+        empty,
     )
 
 

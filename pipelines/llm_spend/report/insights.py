@@ -45,7 +45,10 @@ _WORDS = 100
 
 @dataclass(frozen=True)
 class Insights:
-    """Of the month, but for forecasts, findings and words, which are of all time. Lists are cut."""
+    """Of the month, but for forecasts, findings and words, which are of now. Lists are cut.
+
+    `anomalies_in_all` counts each once, `has_own_seeds` says whether a folder of seeds was given.
+    """
 
     forecasts: tuple[Forecast, ...]
     anomalies: tuple[Anomaly, ...]
@@ -59,6 +62,7 @@ class Insights:
     findings: tuple[Finding, ...]
     features: tuple[Feature, ...]
     seeds: Seeds
+    has_own_seeds: bool
 
 
 def read_insights(marts: Marts, month: date, seeds: Path | None) -> Insights:
@@ -78,4 +82,5 @@ def read_insights(marts: Marts, month: date, seeds: Path | None) -> Insights:
         findings=tuple(Finding(*row) for row in marts.ask(asked.tag_findings(_FINDINGS))),
         features=tuple(Feature(*row) for row in marts.ask(asked.features(_WORDS))),
         seeds=read_seeds(seeds),
+        has_own_seeds=seeds is not None,
     )

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from llm_spend.answers.formats import count, day, moment, month_name
 from llm_spend.export.names import shown
-from llm_spend.months import last_day
+from llm_spend.export.words import zone_words
+from llm_spend.months import last_day, month_of
 from llm_spend.report import headline, insight_tables, month_tables, usage_tables
 from llm_spend.report.blocks import amount
 from llm_spend.report.cube import ALWAYS_NAMED, DIMENSIONS, Detail
@@ -66,6 +67,7 @@ def _content(found: Found) -> dict[str, Any]:
         "breaches": month_tables.breaches(found),
         "statement": month_tables.statement(found),
         "statement_status": _statement_status(found),
+        "statement_zone": zone_words(found.billing_timezone),
         "bill_by_provider": [(provider, amount(usd)) for provider, usd in found.bill_by_provider],
         "reconciliation": month_tables.reconciliation(found),
         "causes": month_tables.causes(found),
@@ -73,6 +75,7 @@ def _content(found: Found) -> dict[str, Any]:
         "nobodys": usage_tables.nobodys(found),
         "sources": month_tables.sources(found),
         "loads_not_built": found.status.loads_not_built,
+        "of_now": _of_now(found),
         "method": insight_tables.method(found.insights),
         "forecast": insight_tables.forecast(found.insights),
         "anomalies": insight_tables.anomalies(found.insights),
@@ -81,7 +84,9 @@ def _content(found: Found) -> dict[str, Any]:
         "candidates": insight_tables.candidates(found.insights),
         "switches": insight_tables.switches(found.insights),
         "kpis": insight_tables.kpis(found.insights),
+        "kpi_notes": insight_tables.kpi_notes(found.insights),
         "designs": insight_tables.designs(found.insights),
+        "design_notes": insight_tables.design_notes(found.insights),
         "coverage": insight_tables.coverage(found.insights),
         "findings": insight_tables.findings(found.insights),
         "words": insight_tables.words(found.insights),
@@ -141,6 +146,13 @@ def _statement_status(found: Found) -> str:
     if not found.statements:
         return ""
     return "closed" if all(each.is_closed for each in found.statements) else "open: it can still change"
+
+
+def _of_now(found: Found) -> str:
+    """What heads a part that is not of the month of the page; nothing on the page of the last month with usage."""
+    if found.month >= month_of(found.known.as_of):
+        return ""
+    return f"As of {found.known.as_of}, not of {month_name(found.month)}."
 
 
 def _breakable(name: str) -> Markup:

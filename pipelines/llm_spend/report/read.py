@@ -53,9 +53,16 @@ _TABLES = KNOWN_TABLES.union(
 )
 
 
-def read(destination: Destination, month: date | None, *, now: datetime, seeds: Path | None = None) -> Found:
+def read(
+    destination: Destination,
+    month: date | None,
+    *,
+    now: datetime,
+    seeds: Path | None = None,
+    billing_timezone: str = "UTC",
+) -> Found:
     """Read the marts for the month that `month` lies in, or the latest with usage; `now` is a naive UTC time, `seeds` a
-    folder of seeds that say what words mean.
+    folder of seeds that say what words mean, `billing_timezone` the setting.
 
     Raises UserError when nothing was loaded or built, and when there is no usage in the month.
     """
@@ -85,6 +92,7 @@ def read(destination: Destination, month: date | None, *, now: datetime, seeds: 
             unpriced=_unpriced(marts),
             status=state,
             insights=read_insights(marts, start, seeds),
+            billing_timezone=billing_timezone,
         )
 
 

@@ -28,15 +28,18 @@ def write_report(
     month: date | None = None,
     *,
     seeds: Path | None = None,
+    billing_timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Report:
     """Write the report of the month that `month` lies in, or of the latest with usage; `now` is a naive UTC time.
 
-    What words mean is said by the seeds of a folder, and by those of the package where it has none of that name.
+    What words mean is said by the seeds of a folder, and by those of the package where it has none of that name; in
+    which zone the months of statements are, by the setting `billing_timezone`.
 
     Raises UserError when there is nothing to report, and when the file can't be written.
     """
-    found = read(destination, month, now=now or datetime.now(UTC).replace(tzinfo=None), seeds=seeds)
+    moment = now or datetime.now(UTC).replace(tzinfo=None)
+    found = read(destination, month, now=moment, seeds=seeds, billing_timezone=billing_timezone)
     content = page(found)
     (written,) = write_files(file.parent, {file.name: content})
     return Report(written, found.month, len(content), limits(found))

@@ -26,7 +26,7 @@ _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z
 # Beside what log.redact knows: keys that are known by their first letters, signed tokens, private keys.
 _SECRET = re.compile(
     r"AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|hf_\w{20,}"
-    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.|-----BEGIN [A-Z ]*PRIVATE KEY|[?&]sig="
 )
 GATEWAY_KEYS = ("tfy_", "user_api_key", "cf.")
 """Keys that gateways set or read themselves begin so."""
@@ -38,6 +38,8 @@ _OTHERS = {".yaml", ".yml", ".json", ".toml"}
 _NOT_OURS = {"node_modules", "site-packages", "dist", "build", "target", "__pycache__", "vendor"}
 _LARGEST = 2_000_000
 _SHOWN = 8
+# What a shell, a template or LiteLLM fills in at run time.
+_FILLED_IN = re.compile(r"\$[A-Za-z_{(]|\{\{|<%|^os\.environ/")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def check(paths: Iterable[Path], documents: Iterable[Path], registry: Registry, 
     files = tags = 0
     for file in _files(paths):
         try:
-            found = _tags_in(file)
+            found = _found(file, _kind(file))
         except (ValueError, OSError) as error:
             skipped.append(f"{file}: {error}")
             continue
@@ -114,21 +116,23 @@ def _kind(file: Path) -> str:
     return suffix if suffix in _PYTHON | _SCRIPTS | _SHELL | _OTHERS else ""
 
 
-def _tags_in(file: Path) -> list[Tag]:
+def _found(file: Path, kind: str, *, only_tags: bool = False) -> list[Tag]:
+    """The tags of a file. Raises ValueError with the line of what can't be read."""
     text = _text(file)
-    return find_tags(_document(text, _kind(file)), text.splitlines())
+    try:
+        document = _document(text, kind)
+        return tags_of(document) if only_tags else find_tags(document, text.splitlines())
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("line 1: nested too deep to be read") from error
 
 
 def _only_tags(file: Path) -> list[Tag]:
     if not file.is_file():
         raise UserError(f"There is no {file} here.", "Give a JSON or YAML file of tags.")
     try:
-        document = _document(_text(file), _kind(file) or ".json")
+        return _found(file, _kind(file) or ".json", only_tags=True)
     except (ValueError, OSError) as error:
-        raise UserError(f"{file}, {error}.", "It must be an object of keys and values.") from error
-    if not document.mappings:
-        raise UserError(f"{file} has no keys and values.", "It must be an object of keys and values.")
-    return tags_of(document)
+        raise UserError(f"{file}, {error}.", "It must be one object of keys and values.") from error
 
 
 def _text(file: Path) -> str:
@@ -154,14 +158,18 @@ def _document(text: str, kind: str) -> Document:
 
 def _problems(file: Path, tag: Tag, registry: Registry, today: date) -> Iterator[Problem]:
     for rule, message in _wrong(tag, registry, today):
-        yield Problem(file, tag.line, "***" if _is_secret(tag.key) else tag.key, rule, message)
+        is_shown = not is_secret(tag.key) and (tag.key in registry.keys or not _EMAIL.search(tag.key))
+        yield Problem(file, tag.line, tag.key if is_shown else "***", rule, message)
 
 
 def _wrong(tag: Tag, registry: Registry, today: date) -> Iterator[tuple[str, str]]:
     """The rule that a tag breaks, and what to do."""
     known = registry.keys.get(tag.key)
-    if _is_secret(tag.key):
+    if is_secret(tag.key):
         yield "secret", "looks like a secret; tags are written to logs"
+        return
+    if known is None and _EMAIL.search(tag.key):
+        yield "email", "is an e-mail address as a key; name what the value says"
         return
     if tag.kind != "label":
         yield from _wrong_key(tag, known, registry, today)
@@ -187,30 +195,32 @@ def _wrong_key(tag: Tag, known: TagKey | None, registry: Registry, today: date) 
 
 def _wrong_value(value: str, known: TagKey | None) -> Iterator[tuple[str, str]]:
     is_allowed = bool(known and known.allows(value))
-    if _is_secret(value):
+    is_filled_in = bool(_FILLED_IN.search(value))
+    if is_secret(value):
         yield "secret", "looks like a secret; tags are written to logs"
         return
-    if len(value) > LONGEST:
+    if len(value) > LONGEST and not is_filled_in:
         yield "value_length", f"has {len(value)} characters; at most {LONGEST} are kept"
     # Who registers a pattern that e-mail addresses fit has decided to send them.
     if _EMAIL.search(value) and not is_allowed:
         yield "email", "is an e-mail address; send an id, or register a pattern that allows it"
-    elif known and known.has_rule and not is_allowed:
+    elif known and known.has_rule and not is_allowed and not is_filled_in:
         values = sorted(known.allowed_values)
         near = get_close_matches(value, values, n=1)
         if near:
             meant = f"is {near[0]} meant?"
         else:
             meant = (
-                f"allowed are {', '.join(values)}"
-                if values
-                else f"it must fit {known.pattern and known.pattern.pattern}"
+                f"allowed are {_some(values)}" if values else f"it must fit {known.pattern and known.pattern.pattern}"
             )
         yield "value", f"{value!r} is not allowed by the registry; {meant}"
 
 
-def _is_secret(text: str) -> bool:
-    return redact(text) != text or bool(_SECRET.search(text))
+def is_secret(text: str) -> bool:
+    """Whether a text looks like an API key, a token or a private key."""
+    # A log hides all behind the question mark of an address; here it is looked at like any other text.
+    plain = text.replace("?", " ")
+    return redact(plain) != plain or bool(_SECRET.search(text))
 
 
 def _some(values: list[str]) -> str:

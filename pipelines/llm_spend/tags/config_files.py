@@ -18,22 +18,23 @@ _HEADER_TEXT = re.compile(
     + "|".join(re.escape(name).replace(r"\-", "[-_]") for name in sorted(HEADERS))
     + r")[\"']?\s*[:=]\s*[\"']?(?=\{)"
 )
+_YAML = "tag:yaml.org,2002:"
+_NULL, _MERGE = f"{_YAML}null", f"{_YAML}merge"
+_MOST_NODES = 300_000
 
 
 def read_yaml(text: str) -> Document:
     """The mappings of a YAML file, of all its documents. Raises ValueError with the line of what is no YAML."""
     try:
+        reader = _Nodes()
         nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
-        found: list[Mapping] = []
-        for node in nodes:
-            _collect(_node_value(node, 0), found)
-        return Document(tuple(found))
+        return _document(tuple(reader.value(node) for node in nodes))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ValueError(
             f"line {mark.line + 1 if mark else 1}: {error.problem or 'no YAML that can be read'}"
         ) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise ValueError("line 1: no YAML that can be read") from error
 
 
@@ -47,9 +48,7 @@ def read_json(text: str) -> Document:
 
 def read_toml(text: str) -> Document:
     """The mappings of a TOML file. Raises ValueError for what is no TOML."""
-    found: list[Mapping] = []
-    _collect(_plain_value(tomllib.loads(text), text.splitlines(), 1), found)
-    return Document(tuple(found))
+    return _document((_plain_value(tomllib.loads(text), text.splitlines(), 1),))
 
 
 def read_shell(text: str) -> Document:
@@ -69,23 +68,38 @@ def _headers(text: str) -> Iterator[Mapping]:
         yield Mapping(line, (Item(line, found[1], Text(line, json.dumps(content))),))
 
 
-def _node_value(node: yaml.Node, depth: int) -> Value:
-    line = node.start_mark.line + 1
-    # An alias can lead back to where it stands.
-    if depth > 50:
-        return Other(line)
-    match node:
-        case yaml.MappingNode():
-            items = (
-                Item(key.start_mark.line + 1, str(key.value), _node_value(value, depth + 1))
-                for key, value in node.value
-                if isinstance(key, yaml.ScalarNode)
-            )
-            return Mapping(line, tuple(items))
-        case yaml.SequenceNode():
-            return Listed(line, tuple(_node_value(each, depth + 1) for each in node.value))
-        case _:
-            return Text(line, str(node.value))
+class _Nodes:
+    """Nodes of YAML as values. Aliases can lead back to where they stand, and make a short file endless."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_NODES
+        self._open: set[int] = set()
+
+    def value(self, node: yaml.Node) -> Value:
+        """The value of a node. Raises ValueError when there are too many."""
+        line = node.start_mark.line + 1
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"line {line}: more than {_MOST_NODES:,} values up to here")
+        if id(node) in self._open:
+            return Other(line)
+        self._open.add(id(node))
+        value = self._opened(node, line)
+        self._open.remove(id(node))
+        return value
+
+    def _opened(self, node: yaml.Node, line: int) -> Value:
+        match node:
+            case yaml.MappingNode():
+                pairs = [(key, self.value(value)) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+                items = (Item(key.start_mark.line + 1, key.value, value) for key, value in pairs if key.tag != _MERGE)
+                return Mapping(line, tuple(items), spread=tuple(value for key, value in pairs if key.tag == _MERGE))
+            case yaml.Node(tag=str() as tag) if tag == _NULL or not tag.startswith(_YAML):
+                return Other(line)  # `!ENV TEAM` is known at run time only.
+            case yaml.SequenceNode():
+                return Listed(line, tuple(self.value(each) for each in node.value))
+            case _:
+                return Text(line, str(node.value))
 
 
 def _plain_value(value: Any, lines: list[str], line: int) -> Value:
@@ -108,6 +122,13 @@ def _line_of(key: str, lines: list[str], since: int) -> int:
     """The line on which a key of TOML stands; the parser does not tell."""
     name = re.compile(rf"""(^|[\[.{{,\s])["']?{re.escape(key)}["']?\s*([=.\]])""")
     return next((number for number, text in enumerate(lines, 1) if number >= since and name.search(text)), since)
+
+
+def _document(whole: tuple[Value, ...]) -> Document:
+    found: list[Mapping] = []
+    for value in whole:
+        _collect(value, found)
+    return Document(tuple(found), whole=whole)
 
 
 def _collect(value: Value, found: list[Mapping]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_spend.tags.tree import Document, Dumped, Item, Listed, Mapping, Name, Text, Value
+from llm_spend.tags.tree import AnyOf, Document, Dumped, Item, Listed, Mapping, Name, Other, Text, Value
 
 HEADERS = frozenset(
     {
@@ -35,7 +35,6 @@ _CALLS = re.compile(
 )
 # Keys that only metadata for a gateway has.
 _GATEWAY_KEY = re.compile(r"tfy_|_(user|environment|organisation|prompt)$")
-_DEEPEST = 10
 
 TAGS_MARK = "llm-spend: tags"
 IGNORE_MARK = "llm-spend: ignore"
@@ -59,6 +58,9 @@ def find_tags(document: Document, lines: list[str]) -> list[Tag]:
     finder = _Finder(document)
     found = {tag for mapping in document.mappings for tag in finder.tags_in(mapping, is_call=False)}
     for name, values in document.assigned.items():
+        for value in values:
+            if isinstance(value, Mapping):  # headers["x-portkey-metadata"] = …
+                found.update(finder.tags_in(value, is_call=False))
         if name.lower().endswith("metadata"):
             found.update(tag for value in values if _is_for_gateway(value) for tag in finder.tags_of(value))
     for mapping in document.mappings:
@@ -70,9 +72,12 @@ def find_tags(document: Document, lines: list[str]) -> list[Tag]:
 
 
 def tags_of(document: Document) -> list[Tag]:
-    """The tags of a file that holds nothing else: one object."""
-    finder = _Finder(document)
-    return [tag for mapping in document.mappings[:1] for tag in finder.tags_of(mapping)]
+    """The tags of a file that holds nothing else. Raises ValueError when it is not one object."""
+    match document.whole:
+        case (Mapping() as only,):
+            return list(_Finder(document).tags_of(only))
+        case _:
+            raise ValueError("line 1: it holds something else")
 
 
 class _Finder:
@@ -91,24 +96,25 @@ class _Finder:
             elif is_call and item.key in _BODIES and isinstance(item.value, Mapping):
                 yield from self.tags_in(item.value, is_call=True)
 
-    def tags_of(self, value: Value, depth: int = 0) -> Iterator[Tag]:
-        """The tags that a value is made of."""
-        if depth > _DEEPEST:
-            return
+    def tags_of(self, value: Value, names: set[str] | None = None) -> Iterator[Tag]:
+        """The tags that a value is made of. `names`: the variables that were followed; one can be made of itself."""
+        names = set() if names is None else names
+        inner: Iterable[Value] = ()
         match value:
-            case Mapping(items=items):
+            case Mapping(items=items, spread=inner):
                 for item in items:
                     yield from self._tag(item)
-            case Name(name=name):
-                for each in self._assigned.get(name, ()):
-                    yield from self.tags_of(each, depth + 1)
-            case Dumped(value=inner):
-                yield from self.tags_of(inner, depth + 1)
+            case Name(name=name) if name not in names:
+                names.add(name)
+                inner = self._assigned.get(name, ())
+            case Dumped(value=dumped):
+                inner = (dumped,)
             case Text(line=line, text=text):
-                yield from self.tags_of(_json_mapping(line, text), depth + 1)
-            case Listed(values=values):
-                for each in values:
-                    yield from self.tags_of(each, depth + 1)
+                inner = (_json_mapping(line, text),)
+            case Listed(values=inner) | AnyOf(values=inner):
+                pass
+        for each in inner:
+            yield from self.tags_of(each, names)
 
     def _tag(self, item: Item) -> Iterator[Tag]:
         match item.value:
@@ -118,6 +124,9 @@ class _Finder:
                 yield from self._labels(item)
             case Text(text=text):
                 yield Tag(item.line, item.key, text)
+            case AnyOf(values=values):
+                for each in values:
+                    yield from self._tag(Item(item.line, item.key, each))
             case Mapping() | Listed():
                 yield Tag(item.line, item.key, None, "nested")
             case _:
@@ -162,5 +171,7 @@ def _literal(line: int, value: object) -> Value:
             return Listed(line, tuple(_literal(line, each) for each in value))
         case str():
             return Text(line, value)
+        case None:
+            return Other(line)
         case _:
             return Text(line, json.dumps(value))

@@ -8,7 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 
-from llm_spend.tags.tree import Document, Dumped, Item, Listed, Mapping, Name, Other, Text, Value
+from llm_spend.tags.tree import AnyOf, Document, Dumped, Item, Listed, Mapping, Name, Other, Text, Value
 
 
 def read_python(text: str) -> Document:
@@ -38,6 +38,9 @@ def _mappings(node: ast.AST) -> Iterator[Mapping]:
             for argument in node.args:
                 if isinstance(argument, ast.Dict):
                     yield _mapping(argument, function)
+            match node.args:
+                case [ast.Constant(value=str() as key), value]:  # headers.add("x-portkey-metadata", …)
+                    yield Mapping(node.lineno, (Item(node.args[0].lineno, key, _value(value)),))
 
 
 def _assignments(node: ast.AST) -> Iterator[tuple[str, Value]]:
@@ -47,6 +50,11 @@ def _assignments(node: ast.AST) -> Iterator[tuple[str, Value]]:
             pass
         case ast.AnnAssign(target=only, value=ast.expr() as value) | ast.NamedExpr(target=only, value=value):
             targets = [only]
+        case ast.AugAssign(target=only, op=ast.BitOr(), value=value):
+            targets = [only]
+        case ast.Call(func=ast.Attribute(value=updated, attr="update")):
+            yield _dotted(updated), _keywords(node, "")
+            return
         case _:
             return
     for target in targets:
@@ -55,8 +63,8 @@ def _assignments(node: ast.AST) -> Iterator[tuple[str, Value]]:
                 yield name, _value(value)
             case ast.Attribute():
                 yield _dotted(target), _value(value)
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str() as key)):
-                yield name, Mapping(target.lineno, (Item(target.lineno, key, _value(value)),))
+            case ast.Subscript(value=whole, slice=ast.Constant(value=str() as key)):
+                yield _dotted(whole), Mapping(target.lineno, (Item(target.lineno, key, _value(value)),))
 
 
 def _value(node: ast.expr) -> Value:
@@ -72,7 +80,11 @@ def _value(node: ast.expr) -> Value:
         case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
             return Listed(node.lineno, tuple(_value(each) for each in elements))
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return Listed(node.lineno, (_value(left), _value(right)))
+            return AnyOf(node.lineno, (_value(left), _value(right)))
+        case ast.IfExp(body=left, orelse=right):
+            return AnyOf(node.lineno, (_value(left), _value(right)))
+        case ast.BoolOp(values=values):
+            return AnyOf(node.lineno, tuple(_value(each) for each in values))
         case ast.Call(func=function, args=[argument, *_]) if _dotted(function).endswith("dumps"):
             return Dumped(node.lineno, _value(argument))
         case ast.Call(func=ast.Name(id="dict")):
@@ -87,12 +99,15 @@ def _mapping(node: ast.Dict, function: str = "") -> Mapping:
         for key, value in zip(node.keys, node.values, strict=True)
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
     )
-    return Mapping(node.lineno, tuple(items), function)
+    spread = (_value(value) for key, value in zip(node.keys, node.values, strict=True) if key is None)
+    return Mapping(node.lineno, tuple(items), function, tuple(spread))
 
 
 def _keywords(node: ast.Call, function: str) -> Mapping:
+    """`dict(base, team="x", **others)`: its keywords, and what else its keys come from."""
     items = (Item(word.lineno, word.arg, _value(word.value)) for word in node.keywords if word.arg)
-    return Mapping(node.lineno, tuple(items), function)
+    spread = (*node.args, *(word.value for word in node.keywords if not word.arg))
+    return Mapping(node.lineno, tuple(items), function, tuple(_value(each) for each in spread))
 
 
 def _dotted(node: ast.expr) -> str:

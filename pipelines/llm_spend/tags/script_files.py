@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
-from llm_spend.tags.tree import Document, Dumped, Item, Listed, Mapping, Name, Other, Text, Value
+from llm_spend.tags.tree import AnyOf, Document, Dumped, Item, Listed, Mapping, Name, Other, Text, Value
 
 # What stands around a value without changing it.
 _WRAPPERS = {
@@ -24,21 +24,22 @@ _TYPED_SUFFIXES = {".ts", ".mts", ".cts"}
 
 
 def read_script(text: str, suffix: str) -> Document:
-    """The mappings of a file; what is no TypeScript in it is skipped. Raises ValueError when it is too deep."""
+    """The mappings of a file; what is no TypeScript in it is skipped."""
     # `<T>x` is a cast in TypeScript, and the start of an element everywhere else.
     is_typed = suffix in _TYPED_SUFFIXES
     grammar = tree_sitter_typescript.language_typescript() if is_typed else tree_sitter_typescript.language_tsx()
     tree = Parser(Language(grammar)).parse(text.encode())
     assigned: dict[str, list[Value]] = defaultdict(list)
     mappings: list[Mapping] = []
-    try:
-        for node in _nodes(tree.root_node):
-            if node.type == "object":
-                mappings.append(_mapping(node, _called(node)))
-            for name, value in _assignments(node):
-                assigned[name].append(value)
-    except RecursionError as error:
-        raise ValueError("line 1: nested too deep to be read") from error
+    for node in _nodes(tree.root_node):
+        if node.type == "object":
+            mappings.append(_mapping(node, _called(node)))
+        elif node.type == "call_expression":
+            match _arguments(node):
+                case [key, content] if key.type == "string":  # headers.set("x-portkey-metadata", …)
+                    mappings.append(Mapping(_line(key), (Item(_line(key), _string(key), _value(content)),)))
+        for name, value in _assignments(node):
+            assigned[name].append(value)
     return Document(tuple(mappings), assigned)
 
 
@@ -71,7 +72,7 @@ def _assignments(node: Node) -> Iterator[tuple[str, Value]]:
                 yield _text(whole), Mapping(line, (Item(line, _text(part), _value(value)),))
         case "subscript_expression":
             whole, part = target.child_by_field_name("object"), target.child_by_field_name("index")
-            if whole and part and whole.type == "identifier" and part.type == "string":
+            if whole and part and part.type == "string":
                 yield _text(whole), Mapping(line, (Item(line, _string(part), _value(value)),))
 
 
@@ -92,6 +93,10 @@ def _value(node: Node) -> Value:
             return _mapping(node)
         case "array":
             return Listed(line, tuple(_value(child) for child in node.named_children if child.type != "comment"))
+        case "ternary_expression":
+            return AnyOf(line, tuple(_value(child) for child in node.named_children[1:] if child.type != "comment"))
+        case "binary_expression" if any(child.type in ("||", "??") for child in node.children):
+            return AnyOf(line, tuple(_value(child) for child in node.named_children if child.type != "comment"))
         case "call_expression" if _function(node) == "JSON.stringify" and (arguments := _arguments(node)):
             return Dumped(line, _value(arguments[0]))
         case _:
@@ -99,7 +104,7 @@ def _value(node: Node) -> Value:
 
 
 def _mapping(node: Node, function: str = "") -> Mapping:
-    items = []
+    items, spread = [], []
     for child in node.named_children:
         if child.type == "shorthand_property_identifier":
             items.append(Item(_line(child), _text(child), Name(_line(child), _text(child))))
@@ -108,7 +113,9 @@ def _mapping(node: Node, function: str = "") -> Mapping:
             if key and value and key.type in ("property_identifier", "string", "number"):
                 name = _string(key) if key.type == "string" else _text(key)
                 items.append(Item(_line(key), name, _value(value)))
-    return Mapping(_line(node), tuple(items), function)
+        elif child.type == "spread_element" and child.named_children:
+            spread.append(_value(child.named_children[0]))
+    return Mapping(_line(node), tuple(items), function, tuple(spread))
 
 
 def _called(node: Node) -> str:

@@ -11,9 +11,11 @@ from datetime import date
 from io import StringIO
 from pathlib import Path
 
+from llm_spend.answers.formats import printable
 from llm_spend.answers.marts import MARTS, open_marts
 from llm_spend.destinations import Destination
-from llm_spend.tags.check import GATEWAY_KEYS, LONGEST
+from llm_spend.errors import UserError
+from llm_spend.tags.check import GATEWAY_KEYS, LONGEST, is_secret
 from llm_spend.tags.registry import COLUMNS, Registry
 
 RULE_COLUMNS = ("dimension", "source_system", "metadata_key", "priority")
@@ -116,25 +118,30 @@ def propose(
     registry: Registry,
     rules: Sequence[Mapping[str, str]],
 ) -> Suggestion:
-    """The proposal. misspelt: keys and what they nearly are; slips: the same of values."""
+    """The proposal, without anything that looks like a secret.
+
+    misspelt: keys and what they nearly are; slips: the same of values.
+    """
     keys: dict[str, list[Used]] = defaultdict(list)
     for each in used:
-        if not each.key.startswith((*GATEWAY_KEYS, "(")):
+        if not each.key.startswith((*GATEWAY_KEYS, "(")) and not is_secret(each.key):
             keys[each.key].append(each)
     known = {rule["metadata_key"].strip(): rule["dimension"].strip() for rule in rules}
     owners = {key: known.get(key) or _owner_of(key) for key in keys}
-    notes = [f"`{key}` is nearly `{similar}`: not proposed." for key, similar in misspelt.items() if key in keys]
+    secret = [key for key, values in keys.items() if any(is_secret(each.value) for each in values)]
+    notes = [f"Values of `{key}` look like secrets: they should not be sent, and none is proposed." for key in secret]
+    notes += [f"`{key}` is nearly `{similar}`: not proposed." for key, similar in misspelt.items() if key in keys]
     notes += [
         f"`{key}`: `{value}` is nearly `{similar}`: not among the values."
         for (key, value), similar in slips.items()
-        if key in keys and key not in registry.keys
+        if key in keys and key not in registry.keys and key not in secret
     ]
     proposed = [key for key in keys if key not in registry.keys and key not in misspelt]
     main = _main_keys(keys, owners, registry, proposed)
     rows = []
     for key in sorted(proposed):
         values = [each for each in keys[key] if (key, each.value) not in slips]
-        allowed, pattern = _values(values, owners[key])
+        allowed, pattern = ("", "") if key in secret else _values(values, owners[key])
         replaced_by = main.get(owners[key] or "", key)
         row = dict.fromkeys(COLUMNS, "") | {
             "tag_key": key,
@@ -144,7 +151,7 @@ def propose(
             "replaced_by": replaced_by if replaced_by != key else "",
         }
         rows.append(row)
-    return Suggestion(tuple(rows), tuple(_rules(proposed, owners, known, rules)), tuple(notes))
+    return Suggestion(tuple(rows), tuple(_rules(proposed, owners, known, rules)), tuple(map(printable, notes)))
 
 
 def registry_rows(suggestion: Suggestion) -> str:
@@ -157,9 +164,21 @@ def registry_rows(suggestion: Suggestion) -> str:
 
 
 def write(suggestion: Suggestion, file: Path) -> None:
-    """Write the rows of the registry into a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(registry_rows(suggestion), encoding="utf-8")
+    """Write the rows of the registry into a new file.
+
+    Raises UserError when it is there, since these are only the rows that the registry lacks, or can't be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as written:
+            written.write(registry_rows(suggestion))
+    except FileExistsError as error:
+        raise UserError(
+            f"{error.filename} is there already; it stays as it is.",
+            "Give another name, and add the rows to the registry yourself.",
+        ) from error
+    except OSError as error:
+        raise UserError(f"{file} can't be written: {error.strerror}.", "Give another file with --output.") from error
 
 
 def _owner_of(key: str) -> str | None:

@@ -44,6 +44,14 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class AnyOf:
+    """One of these, or several of them merged: `a if b else c`, `a or b`, `a | b`."""
+
+    line: int
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
 class Item:
     """A key that is written out, with the line it stands on."""
 
@@ -54,19 +62,28 @@ class Item:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Keys and values. `function`: the call whose argument it is, or whose keywords these are; '' for none."""
+    """Keys and values.
+
+    `function`: the call whose argument it is, or whose keywords these are; '' for none.
+    `spread`: what else its keys come from: `**a`, `...a`, `<<: *a`.
+    """
 
     line: int
     items: tuple[Item, ...]
     function: str = ""
+    spread: tuple[Value, ...] = ()
 
 
-Value = Text | Name | Dumped | Other | Listed | Mapping
+Value = Text | Name | Dumped | Other | Listed | AnyOf | Mapping
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file: every mapping of it, however deep, and what variables are set to."""
+    """A file: every mapping of it, however deep, and what variables are set to.
+
+    `whole`: what a file of YAML, JSON or TOML is, of YAML each of its documents.
+    """
 
     mappings: tuple[Mapping, ...]
     assigned: Names[str, list[Value]] = field(default_factory=dict)
+    whole: tuple[Value, ...] = ()

@@ -52,7 +52,9 @@ with measured as (
         *,
         cast(whole_ratio(cast(failed_attempts as hugeint), attempts) as decimal(38, 12)) as error_rate,
         cast(whole_ratio(cast(input_tokens - cache_read_tokens as hugeint), input_tokens) as decimal(38, 12)) as cache_miss_rate,
-        cast(whole_ratio(cast(millionths(cost_usd) as hugeint), priced_tokens) as decimal(38, 12)) as blended_price
+        unpriced_tokens <= priced_tokens // 10 as is_known,
+        cast(whole_ratio(if(is_known, cast(millionths(cost_usd) as hugeint), null), priced_tokens) as decimal(38, 12))
+            as blended_price
     from member_days
 ),
 
@@ -68,7 +70,7 @@ weekdays as (
         select
             member_firsts.*,
             judged_days.*,
-            case when measured.usage_date is null then 0 else measured.cost_usd end as cost
+            case when measured.usage_date is null then 0 when measured.is_known then measured.cost_usd end as cost
         from member_firsts
         inner join judged_days on judged_days.usage_date > first_date
         cross join range(1, 9) as weeks (week)
@@ -282,7 +284,7 @@ with looked_at as (
         lateral (
             select anomalies.usage_date - cast(week * 7 as integer) as day
             from range(1, 9) as weeks (week)
-            where anomalies.usage_date - cast(week * 7 as integer) >= first_date
+            where anomalies.usage_date - cast(week * 7 as integer) >= first_date and kind <> 'blended_price'
             union all
             select anomalies.usage_date + cast(ahead as integer) as day
             from range(if(anomalies.kind like 'new%', 7, 1)) as days (ahead)
@@ -300,14 +302,16 @@ requests as (
         ] as owners,
         coalesce(cost_usd, 0) as cost_usd,
         if(status = 'error', 1, 0) as failed,
-        if(is_gateway_cache_hit, 0, coalesce(input_tokens, 0) - coalesce(cache_read_tokens, 0)) as uncached
-    from llm_spend.fct_llm_requests
+        if(is_gateway_cache_hit, 0, coalesce(input_tokens, 0) - coalesce(cache_read_tokens, 0)) as uncached,
+        if(is_gateway_cache_hit or requests.cost_usd is null, 0, coalesce(total_tokens, 0)) as priced_tokens
+    from llm_spend.fct_llm_requests as requests
 ),
 
 counted as (
     select
         looked_at.* exclude (day, is_day),
         requests.owners,
+        requests.priced_tokens,
         if(is_day, greatest(days_before, 1), -1) * case kind
             when 'error_rate' then failed
             when 'cache_miss_rate' then uncached
@@ -327,7 +331,11 @@ totals as (
         usage_date,
         member_type,
         member_id,
-        if(kind like 'cost%', any_value(severity_usd) * any_value(days_before), sum(measure)) as total
+        case
+            when kind like 'cost%' then any_value(severity_usd) * any_value(days_before)
+            when kind = 'blended_price' then any_value(severity_usd)
+            else sum(measure)
+        end as total
     from counted
     group by kind, usage_date, member_type, member_id
 ),
@@ -340,18 +348,24 @@ parts as (
         member_id,
         owner.type as contributor_type,
         owner.id as contributor_id,
-        sum(measure) as scaled,
+        sum(measure)
+        - if(
+            kind = 'blended_price',
+            round(any_value(expected) * cast(sum(priced_tokens) as bigint) * cast('0.000001' as decimal(18, 6)), 12),
+            0
+        ) as scaled,
+        any_value(observed < expected) as is_less,
         any_value(days_before) as days_before
     from (select * exclude (owners), unnest(owners) as owner from counted)
     where owner.type not in (member_type, 'total') and owner.id is not null
-    group by all
+    group by kind, usage_date, member_type, member_id, owner.type, owner.id
 ),
 
 shared as (
     select
         parts.*,
         parted(cast(scaled as decimal(38, 12)), greatest(days_before, 1)) as change,
-        signed_ratio(millionths(if(kind = 'cost_drop', -scaled, scaled)), millionths(total)) as share_ratio,
+        signed_ratio(millionths(if(is_less, -scaled, scaled)), millionths(total)) as share_ratio,
         contributor_id like '(%' as is_nobody
     from parts
     inner join totals using (kind, usage_date, member_type, member_id)

@@ -7,8 +7,8 @@ create macro parted(amount, parts) as cast(
     as decimal(38, 12)
 );
 
-create macro growth(recent, earlier) as case
-    when earlier <= 0 then cast(0 as decimal(18, 6))
+create macro growth(recent, earlier, is_known) as case
+    when earlier <= 0 or not is_known then cast(0 as decimal(18, 6))
     when recent * 2 >= earlier * 3 then cast('0.5' as decimal(18, 6))
     when recent * 2 <= earlier then cast('-0.5' as decimal(18, 6))
     else signed_ratio(recent - earlier, earlier)
@@ -95,10 +95,17 @@ select
     coalesce(cast(sum(attempts) filter (first_day - usage_date between 1 and part_days) as bigint), 0) as recent_attempts,
     coalesce(cast(sum(unpriced_requests) filter (first_day - usage_date between 1 and part_days) as bigint), 0)
         as recent_unpriced,
+    coalesce(cast(sum(unpriced_tokens) filter (first_day - usage_date between 1 and part_days * 2) as bigint), 0)
+        as unpriced_tokens,
     coalesce(
-        cast(sum(unpriced_tokens) filter (usage_date >= billing_period or first_day - usage_date between 1 and part_days) as bigint),
-        0
-    ) as unpriced_tokens
+        sum(priced_tokens) filter (first_day - usage_date between 1 and part_days) // 10
+        >= sum(unpriced_tokens) filter (first_day - usage_date between 1 and part_days),
+        true
+    ) and coalesce(
+        sum(priced_tokens) filter (first_day - usage_date between part_days + 1 and part_days * 2) // 10
+        >= sum(unpriced_tokens) filter (first_day - usage_date between part_days + 1 and part_days * 2),
+        true
+    ) as is_known
 from based
 inner join member_days using (member_type, member_id)
 where usage_date >= first_day - 56 and usage_date < billing_period + interval 1 month
@@ -112,7 +119,7 @@ with days as (
         cast(first_day + to_days(cast(ahead as integer)) as date) as day,
         ahead // 28 as step,
         weekdays_usd[isodow(day)] as weekday_usd,
-        growth(millionths(recent_usd), millionths(earlier_usd)) as growth_ratio
+        growth(millionths(recent_usd), millionths(earlier_usd), is_known) as growth_ratio
     from forecast_origins, range(140) as days (ahead)
 ),
 
@@ -157,7 +164,9 @@ with weeks as (
         member_type,
         member_id,
         (last_day - usage_date) // 7 as week,
-        coalesce(sum(cost_usd), 0) as cost
+        coalesce(sum(cost_usd), 0) as cost,
+        sum(priced_tokens) as priced,
+        sum(unpriced_tokens) as unpriced
     from member_days, (select max(usage_date) as last_day from member_days)
     group by all
 ),
@@ -180,7 +189,16 @@ judged as (
         part,
         millionths(coalesce(sum(cost) filter (weeks.week = judged.week), 0)) as actual,
         millionths(coalesce(sum(cost) filter (weeks.week - judged.week between 1 and part), 0)) as recent,
-        millionths(coalesce(sum(cost) filter (weeks.week - judged.week between part + 1 and part * 2), 0)) as earlier
+        millionths(coalesce(sum(cost) filter (weeks.week - judged.week between part + 1 and part * 2), 0)) as earlier,
+        coalesce(
+            sum(priced) filter (weeks.week - judged.week between 1 and part) // 10
+            >= sum(unpriced) filter (weeks.week - judged.week between 1 and part),
+            true
+        ) and coalesce(
+            sum(priced) filter (weeks.week - judged.week between part + 1 and part * 2) // 10
+            >= sum(unpriced) filter (weeks.week - judged.week between part + 1 and part * 2),
+            true
+        ) as is_known
     from (
         select *, if(history_days >= (week + 9) * 7, 4, 3) as part
         from members, range(9) as weeks (week)
@@ -194,7 +212,7 @@ missed as (
     select
         member_type,
         member_id,
-        cast(round(recent * (1 + growth(recent, earlier)), 0) as bigint) as expected,
+        cast(round(recent * (1 + growth(recent, earlier, is_known)), 0) as bigint) as expected,
         case
             when expected > 0 then signed_ratio(abs(actual * part - expected), expected)
             else cast(if(actual = 0, 0, 1) as decimal(18, 6))
@@ -241,8 +259,12 @@ told as (
                     'none of the ' || recent_attempts || ' requests of the last ' || part_days || ' days has a known cost'
         end as reason,
         if(horizon_months = 0, month_usd, 0) as actual,
-        cast(round(rest_usd * error_ratio * (2 + horizon_months) * cast('0.5' as decimal(18, 6)), 12) as decimal(38, 12))
-            as half_width
+        if(round(rest_usd, 2) = 0, null, interval_level) as level,
+        if(
+            round(rest_usd, 2) = 0,
+            null,
+            cast(round(rest_usd * error_ratio * (2 + horizon_months) * cast('0.5' as decimal(18, 6)), 12) as decimal(38, 12))
+        ) as half_width
     from forecast_origins
     inner join forecast_rests using (member_type, member_id, held_back)
     left join forecast_errors using (member_type, member_id)
@@ -262,7 +284,7 @@ select
     if(reason is null and half_width is not null, cast(round(actual + greatest(rest_usd - half_width, 0), 2) as decimal(38, 12)), null)
         as lower_usd,
     if(reason is null, cast(round(actual + rest_usd + half_width, 2) as decimal(38, 12)), null) as upper_usd,
-    if(reason is null, interval_level, null) as interval_level,
+    if(reason is null, level, null) as interval_level,
     if(reason is null, growth_ratio, null) as monthly_growth_ratio,
     if(
         reason is null,

@@ -600,13 +600,18 @@ with found as (
         benchmark as benchmark_value,
         spend_usd as saving_low_usd,
         spend_usd as saving_high_usd,
-        'exact' as confidence,
-        'What these calls cost is exact. How many of them can be prevented is not known.' as confidence_reason,
+        if(spend_usd is null, 'rough', 'exact') as confidence,
+        if(
+            spend_usd is null,
+            'What these calls cost, if anything, is not known.',
+            'What these calls cost is exact. How many of them can be prevented is not known.'
+        ) as confidence_reason,
         'Requests of ' || feature_id || ' to ' || model_id || case kind
-            when 'paid_failures' then ' that failed and were paid all the same'
-            when 'paid_retries' then ' that were paid before the same model was asked again'
-            else ' that were paid before another model was asked'
-        end || ': ' || requests || ', for ' || in_cents(coalesce(spend_usd, 0)) || '. They are ' || in_percent(share)
+            when 'paid_failures'
+                then ' that failed' || if(unpriced_requests > 0, ', and were paid or may have been', ' and were paid all the same')
+            else ' that were paid' || if(unpriced_requests > 0, ', or may have been,', '') || ' before '
+                || if(kind = 'paid_retries', 'the same model was asked again', 'another model was asked')
+        end || ': ' || requests || coalesce(', for ' || in_cents(spend_usd), '') || '. They are ' || in_percent(share)
         || ' of its requests there; of all requests to the model ' || in_percent(benchmark) || ' are like that.'
             as explanation,
         unpriced_requests,

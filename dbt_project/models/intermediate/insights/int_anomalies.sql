@@ -2,6 +2,8 @@
 {% set weeks, least_weeks, days_before, least_days = 8, 4, 28, 10 %}
 {% set sensitivity = var('llm_spend_anomaly_sensitivity') %}
 {% set shares = var('llm_spend_anomaly_shares') %}
+{# Robust standard deviations, of median distances; one number, since each product is rounded on Snowflake. #}
+{% set width_of_spread = (1.4826 * sensitivity | float) | round(6) %}
 {# Smallest changes that count: of a cost and a price as a part of what is expected, of a rate as it is. #}
 {% set least_change = {'cost': 0.5, 'blended_price': 0.3, 'error_rate': 0.1, 'cache_miss_rate': 0.2} %}
 {# Attempts of a day from which its rates are looked at, and attempts of the days that it is compared with. #}
@@ -118,11 +120,15 @@ rate_candidates as (
         and costly.attempts >= {{ least_attempts }}
         and costly.cost_usd >= judged.smallest_usd
         and costly.{{ of[kind] }} > 0
+        {%- if kind == 'blended_price' %}
+        and {{ is_nearly_all_priced('costly.') }}
+        {%- endif %}
     {% endfor -%}
 ),
 
 -- Costs are compared with the same weekdays, on which a day without usage is one of 0 since the member was first seen;
--- a day whose cost is not known is left out. Rates are compared with all days that have enough requests.
+-- a day whose cost is not known, or of whose tokens too many have no price, is left out: it would look cheap. Rates are
+-- compared with all days that have enough requests, prices with those of them whose tokens nearly all have one.
 weekdays as (
     select
         cost_candidates.kind,
@@ -153,7 +159,7 @@ compared as (
             weekdays.member_type = days.member_type
             and weekdays.member_id = days.member_id
             and weekdays.other_date = days.usage_date
-    where days.usage_date is null or days.cost_usd is not null
+    where days.usage_date is null or (days.cost_usd is not null and {{ is_nearly_all_priced('days.') }})
     union all
     select
         found.kind,
@@ -173,7 +179,7 @@ compared as (
         and case found.kind
             when 'error_rate' then true
             when 'cache_miss_rate' then days.input_tokens > 0
-            else days.priced_tokens > 0
+            else days.priced_tokens > 0 and {{ is_nearly_all_priced('days.') }}
         end
 ),
 
@@ -218,7 +224,7 @@ measured as (
         cast(
             round(
                 {{ share_of('spreads.spread * (medians.places + 3)', '1', 'medians.places') }}
-                * {{ exact('1.4826') }} * {{ exact(sensitivity) }},
+                * {{ exact(width_of_spread) }},
                 12
             ) as {{ type_money() }}
         ) as usual_change,
@@ -288,7 +294,7 @@ valued as (
     select
         banded.*,
         -- Where much has no price, a lower cost is no drop; and people, with their keys, have days off.
-        unpriced_tokens * 10 <= priced_tokens and member_type not in ('user', 'api_key') as can_drop,
+        {{ is_nearly_all_priced('') }} and member_type not in ('user', 'api_key') as can_drop,
         -- The square of the excess is above the variance of a chance, times the square of the sensitivity.
         (failed_attempts - attempts * expected) * (failed_attempts - attempts * expected)
         > {{ exact(sensitivity) }} * {{ exact(sensitivity) }} * (attempts * expected + 1) as failed_more_than_by_chance,

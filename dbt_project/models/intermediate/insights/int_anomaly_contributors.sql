@@ -34,7 +34,8 @@ first_days as (
     group by member_type, member_id
 ),
 
--- The day, or the first week of something new, and the same weekdays before, since the member was first seen.
+-- The day, or the first week of something new, and the same weekdays before, since the member was first seen; a price
+-- is compared with that which was expected, whatever these days cost.
 looked_at as (
     select
         {{ columns_of('findings', finding) }},
@@ -55,7 +56,8 @@ looked_at as (
             and findings.member_id = first_days.member_id
     cross join numbers
     where
-        numbers.number between 1 and 8
+        findings.kind <> 'blended_price'
+        and numbers.number between 1 and 8
         and cast({{ dbt.dateadd('day', '(0 - numbers.number * 7)', 'findings.usage_date') }} as date)
         >= first_days.first_usage_date
 ),
@@ -79,7 +81,8 @@ counted as (
             when 'error_rate' then crossed.failed_attempts
             when 'cache_miss_rate' then crossed.input_tokens - crossed.cache_read_tokens
             else coalesce(crossed.cost_usd, 0)
-        end as measure
+        end as measure,
+        case when looked_at.kind = 'blended_price' then crossed.priced_tokens else 0 end as priced_tokens
     from looked_at
     inner join crossed
         on
@@ -97,7 +100,8 @@ changed as (
         {{ columns_of('counted', columns) }},
         sum(
             case when counted.is_day = 1 then greatest(days_before.days_before, 1) else -1 end * counted.measure
-        ) as change_in_days
+        ) as change_in_days,
+        sum(counted.priced_tokens) as priced_tokens
     from counted
     inner join days_before
         on
@@ -106,14 +110,16 @@ changed as (
         {{ columns_of('counted', finding + columns) }}
 ),
 
--- What a contributor's change is a part of: of a cost the distance from what was expected, since a mean of days with an
--- earlier spike would hide the next one.
+-- What a contributor's change is a part of: of a cost and a price the distance from what was expected, since a mean of
+-- days with an earlier spike would hide the next one.
 totals as (
     select
         {{ columns_of('changed', finding) }},
+        max(findings.expected) as expected,
+        max(case when findings.observed < findings.expected then -1 else 1 end) as direction,
         case
-            when changed.kind in ('cost_spike', 'cost_drop')
-                then max(findings.severity_usd) * max(days_before.days_before)
+            when changed.kind in ('cost_spike', 'cost_drop', 'blended_price')
+                then max(findings.severity_usd) * max(greatest(days_before.days_before, 1))
             else sum(changed.change_in_days)
         end as change_in_days
     from changed
@@ -134,7 +140,8 @@ parts as (
         '{{ contributor }}' as contributor_type,
         {{ loop.index }} as type_order,
         {{ insight_members()[contributor] }} as contributor_id,
-        sum(change_in_days) as change_in_days
+        sum(change_in_days) as change_in_days,
+        cast(sum(priced_tokens) as {{ dbt.type_bigint() }}) as priced_tokens
     from changed
     where member_type <> '{{ contributor }}' and {{ insight_members()[contributor] }} is not null
     group by {{ finding | join(', ') }}, {{ insight_members()[contributor] }}
@@ -142,25 +149,43 @@ parts as (
     {% endfor -%}
 ),
 
-shared as (
+-- Of a price: what the tokens cost, less what they would have at the price that was expected.
+valued as (
     select
         {{ columns_of('parts', finding) }},
         parts.contributor_type,
         parts.type_order,
         parts.contributor_id,
-        {% set days = 'greatest(days_before.days_before, 1)' -%}
-        {{ share_of('cast(parts.change_in_days as ' ~ type_money() ~ ')', '1', days) }} as change,
-        {{ whole_ratio(
-            millionths("case when parts.kind = 'cost_drop' then -1 else 1 end * parts.change_in_days"),
-            millionths('totals.change_in_days')
-        ) }} as share_ratio
+        totals.direction,
+        totals.change_in_days as whole_change_in_days,
+        case
+            when parts.kind = 'blended_price'
+                then
+                    parts.change_in_days
+                    - round(totals.expected * parts.priced_tokens * {{ exact('0.000001') }}, 12)
+            else parts.change_in_days
+        end as change_in_days
     from parts
     inner join totals
         on
             {{ same_keys('parts', 'totals', finding) }}
+),
+
+shared as (
+    select
+        {{ columns_of('valued', finding) }},
+        valued.contributor_type,
+        valued.type_order,
+        valued.contributor_id,
+        {% set days = 'greatest(days_before.days_before, 1)' -%}
+        {{ share_of('cast(valued.change_in_days as ' ~ type_money() ~ ')', '1', days) }} as change,
+        {{ whole_ratio(
+            millionths('valued.direction * valued.change_in_days'), millionths('valued.whole_change_in_days')
+        ) }} as share_ratio
+    from valued
     inner join days_before
         on
-            {{ same_keys('parts', 'days_before', finding) }}
+            {{ same_keys('valued', 'days_before', finding) }}
 ),
 
 -- The first of each kind of contributor, and of these the first three; whom nobody knows comes after the others.

@@ -7,6 +7,7 @@ with days as (
         member_type,
         member_id,
         coalesce(cost_usd, 0) as cost_usd,
+        priced_tokens,
         unpriced_tokens,
         unpriced_requests,
         attempts
@@ -67,6 +68,7 @@ placed as (
     select
         based.*,
         days.cost_usd,
+        days.priced_tokens,
         days.unpriced_tokens,
         days.unpriced_requests,
         days.attempts,
@@ -106,15 +108,19 @@ final as (
             as {{ type_money() }}
         ) as weekday_{{ weekday }}_usd,
         {% endfor -%}
-        {% for each in ['attempts', 'unpriced_requests'] -%}
+        {% for each in ['attempts', 'unpriced_requests', 'priced_tokens', 'unpriced_tokens'] -%}
         cast(
             sum(case when days_before between 1 and part_days then {{ each }} else 0 end) as {{ dbt.type_bigint() }}
         ) as recent_{{ each }},
         {% endfor -%}
         cast(
-            sum(case when is_of_month or days_before between 1 and part_days then unpriced_tokens else 0 end)
+            sum(case when days_before between part_days + 1 and 2 * part_days then priced_tokens else 0 end)
             as {{ dbt.type_bigint() }}
-        ) as unpriced_tokens
+        ) as earlier_priced_tokens,
+        cast(
+            sum(case when days_before between part_days + 1 and 2 * part_days then unpriced_tokens else 0 end)
+            as {{ dbt.type_bigint() }}
+        ) as earlier_unpriced_tokens
     from placed
     group by member_type, member_id, held_back, first_day, billing_period, history_days, part_days
 )

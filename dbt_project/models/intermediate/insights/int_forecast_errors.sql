@@ -16,6 +16,8 @@ counted as (
         days.member_type,
         days.member_id,
         coalesce(days.cost_usd, 0) as cost_usd,
+        -- Below 0 where more than a tenth of the tokens with a price is without one.
+        days.priced_tokens - 10 * days.unpriced_tokens as known_tokens,
         {{ dbt.datediff('days.usage_date', 'cast(known.known_to as date)', 'day') }} as days_before
     from days
     cross join known
@@ -30,6 +32,8 @@ members as (
         {% for week in range(1, weeks + 1) -%}
         sum(case when days_before between {{ week * 7 - 6 }} and {{ week * 7 }} then cost_usd else 0 end)
             as week_{{ week }}_usd,
+        sum(case when days_before between {{ week * 7 - 6 }} and {{ week * 7 }} then known_tokens else 0 end)
+            as week_{{ week }}_known_tokens,
         {% endfor -%}
         max(days_before) as history_days
     from counted
@@ -50,6 +54,11 @@ judged as (
                 then {{ millionths(sum_of_weeks(week + first[0], 4)) }}
             else {{ millionths(sum_of_weeks(week + first[1], 3)) }}
         end as {{ name }},
+        case
+            when {{ has_eight }}
+                then {{ sum_of_weeks(week + first[0], 4, 'known_tokens') }}
+            else {{ sum_of_weeks(week + first[1], 3, 'known_tokens') }}
+        end as {{ name }}_known_tokens,
         {% endfor -%}
         {{ millionths('week_' ~ week ~ '_usd') }} as actual
     from members
@@ -61,7 +70,9 @@ judged as (
 grown as (
     select
         judged.*,
-        {{ growth_ratio('recent', 'earlier') }} as growth_ratio
+        {{ growth_ratio(
+            'recent', 'earlier', 'recent_known_tokens >= 0 and earlier_known_tokens >= 0'
+        ) }} as growth_ratio
     from judged
 ),
 

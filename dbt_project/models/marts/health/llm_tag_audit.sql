@@ -35,14 +35,35 @@ days as (
     where {{ is_audited('audited.usage_date', 'known.as_of') }}
 ),
 
--- Values of keys that have more on a date than int_tags_daily keeps: no team is known of them.
-many_values as (
+sent as (
     select audited.*
     from {{ ref('llm_usage_by_tag_daily') }} as audited
     cross join known
-    where
-        {{ is_audited('audited.usage_date', 'known.as_of') }}
-        and audited.values_of_key > {{ most_tag_values() }}
+    where {{ is_audited('audited.usage_date', 'known.as_of') }}
+),
+
+-- Values of keys that have more on a date than one of both tables keeps: no team is known of them.
+many_values as (
+    select * from sent
+    where values_of_key > {{ most_tag_values() }} or tag_value = {{ too_many_values() }}
+),
+
+kept_keys as (
+    select distinct
+        usage_date,
+        tag_key
+    from days
+),
+
+-- Keys that were sent on a date on which so many others are kept that nobody knows by whom.
+keys_left_out as (
+    select distinct
+        sent.usage_date,
+        sent.tag_key
+    from sent
+    inner join registry on sent.tag_key = registry.tag_key
+    left join kept_keys on sent.usage_date = kept_keys.usage_date and sent.tag_key = kept_keys.tag_key
+    where registry.required_in is not null and kept_keys.tag_key is null
 ),
 
 places as (
@@ -158,6 +179,9 @@ missing as (
             and required.team_id = present.team_id
             and required.environment = present.environment
             and required.counted_key = present.tag_key
+    left join keys_left_out
+        on required.usage_date = keys_left_out.usage_date and required.counted_key = keys_left_out.tag_key
+    where keys_left_out.tag_key is null
 ),
 
 last_seen as (

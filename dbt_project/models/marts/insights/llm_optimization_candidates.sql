@@ -9,16 +9,31 @@
 {% set min_requests = var('llm_spend_optimization_min_requests') %}
 {% set members = ['team_id', 'feature_id', 'provider', 'model_id', 'prompt_id'] %}
 
-{# By finding of int_request_groups_daily: the kind of candidate, and what it says of the requests. #}
+{#
+    By finding of int_request_groups_daily: the kind of candidate, what it says of the requests, and what it says where
+    nobody knows of some whether they were paid.
+#}
 {% set paid = {
-    'failed': ('paid_failures', 'that failed and were paid all the same'),
-    'retried': ('paid_retries', 'that were paid before the same model was asked again'),
-    'replaced': ('paid_fallbacks', 'that were paid before another model was asked'),
-    'repeated': ('duplicate_prompts', 'that asked what had been asked before on the same day')
+    'failed': (
+        'paid_failures', 'that failed and were paid all the same', 'that failed, and were paid or may have been'
+    ),
+    'retried': (
+        'paid_retries', 'that were paid before the same model was asked again',
+        'that were paid, or may have been, before the same model was asked again'
+    ),
+    'replaced': (
+        'paid_fallbacks', 'that were paid before another model was asked',
+        'that were paid, or may have been, before another model was asked'
+    ),
+    'repeated': (
+        'duplicate_prompts', 'that asked what had been asked before on the same day',
+        'that asked what had been asked before on the same day'
+    )
 } %}
 {# Why a saving is not surer, and what its range is made of. #}
 {% set reasons = {
     'exact': 'What these calls cost is exact. How many of them can be prevented is not known.',
+    'unknown': 'What these calls cost, if anything, is not known.',
     'repeated': 'What the repeats cost is exact. A cache would have answered them, unless other words were wanted each'
         ~ ' time.',
     'feedback': 'At most all of it, if nobody needs the feature; a better prompt or model may cost more. Ratings are few,'
@@ -106,7 +121,7 @@ recorded_use as (
         and coverage_ratio >= {{ exact('0.9') }}
 ),
 
--- 1. Calls that were paid for nothing: what they cost is known to the last digit.
+-- 1. Calls that were paid for nothing: what is known of their cost is known to the last digit.
 by_model as (
     select
         billing_period,
@@ -138,7 +153,7 @@ models as (
     group by billing_period, provider, model_id
 ),
 
-{% for finding, (kind, words) in paid.items() -%}
+{% for finding, (kind, words, words_if_unknown) in paid.items() -%}
 {{ finding }}_shares as (
     select
         by_model.*,
@@ -151,6 +166,20 @@ models as (
             and by_model.provider = models.provider
             and by_model.model_id = models.model_id
     where by_model.{{ finding }}_requests > 0
+),
+
+{{ finding }}_said as (
+    select
+        *,
+        case
+            when {{ finding }}_unpriced_requests > 0 then ' {{ words_if_unknown }}'
+            else ' {{ words }}'
+        end as words,
+        case
+            when {{ finding }}_cost_usd is null then ''
+            else {{ dbt.concat(["', for '", usd_text(finding ~ '_cost_usd')]) }}
+        end as price
+    from {{ finding }}_shares
 ),
 
 {{ kind }} as (
@@ -171,14 +200,20 @@ models as (
         share_of_model as benchmark_value,
         {{ finding }}_cost_usd as saving_low_usd,
         {{ finding }}_cost_usd as saving_high_usd,
-        '{{ 'likely' if finding == 'repeated' else 'exact' }}' as confidence,
-        '{{ reasons.repeated if finding == 'repeated' else reasons.exact }}' as confidence_reason,
+        case
+            when {{ finding }}_cost_usd is null then 'rough'
+            else '{{ 'likely' if finding == 'repeated' else 'exact' }}'
+        end as confidence,
+        case
+            when {{ finding }}_cost_usd is null then '{{ reasons.unknown }}'
+            else '{{ reasons.repeated if finding == 'repeated' else reasons.exact }}'
+        end as confidence_reason,
         {{ dbt.concat([
-            "'Requests of '", 'feature_id', "' to '", 'model_id', "' " ~ words ~ ": '", count_text(finding ~ '_requests'),
-            "', for '", usd_text('coalesce(' ~ finding ~ '_cost_usd, 0)'), "'. They are '", percent_text('share'),
-            "' of its requests there; of all requests to the model '", percent_text('share_of_model'), "' are like that.'"
+            "'Requests of '", 'feature_id', "' to '", 'model_id', 'words', "': '", count_text(finding ~ '_requests'),
+            'price', "'. They are '", percent_text('share'), "' of its requests there; of all requests to the model '",
+            percent_text('share_of_model'), "' are like that.'"
         ]) }} as explanation
-    from {{ finding }}_shares
+    from {{ finding }}_said
 ),
 
 {% endfor -%}
@@ -492,6 +527,7 @@ shaped as (
         shapes.provider,
         shapes.prompt_id,
         shapes.is_batchable,
+        shapes.service_tier as shape_tier,
         variants.variant,
         {% for unit in other_units -%}
         cast(null as {{ dbt.type_bigint() }}) as {{ unit }},
@@ -519,8 +555,7 @@ shaped as (
     from shapes
     cross join variants
     where
-        variants.variant = 'as_is'
-        or (variants.variant = 'cached' and shapes.uncached_input_tokens > 0)
+        variants.variant in ('as_is', 'cached')
         or (variants.variant = 'batch' and shapes.is_batchable)
 ),
 
@@ -533,10 +568,12 @@ priced as (
     {{ price_requests('shaped', 'without_allowances', is_named=true, threshold='threshold_tokens', calls='calls') }}
 ),
 
--- A tier that the book does not know has the standard price: that is no offer of a batch.
+-- Of each shape alone: what one costs is no gain because another has an offer. A tier that the book does not know has
+-- the standard price: that is no offer of a batch.
 offers as (
     select
         {{ shape | reject('in', ['service_tier']) | join(',\n        ') }},
+        shape_tier,
         sum(case when variant = 'as_is' then uncached_input_tokens else 0 end) as uncached_input_tokens,
         sum(case when variant = 'as_is' then contract_cost_usd end)
         - sum(case when variant = 'cached' then contract_cost_usd end) as cache_gain_usd,
@@ -544,7 +581,7 @@ offers as (
         - sum(case when variant = 'batch' and price_status <> 'assumed_standard' then contract_cost_usd end)
             as batch_gain_usd
     from priced
-    group by {{ shape | reject('in', ['service_tier']) | join(', ') }}
+    group by {{ shape | reject('in', ['service_tier']) | join(', ') }}, shape_tier
 ),
 
 prompt_peers as (

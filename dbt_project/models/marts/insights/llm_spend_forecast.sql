@@ -7,7 +7,10 @@ with bases as (
     select
         *,
         -- Growth is per part of a history; a month ahead is told in parts of 28 days.
-        {{ growth_ratio(millionths('recent_usd'), millionths('earlier_usd')) }} as growth_ratio
+        {{ growth_ratio(
+            millionths('recent_usd'), millionths('earlier_usd'),
+            is_nearly_all_priced('recent_') ~ ' and ' ~ is_nearly_all_priced('earlier_')
+        ) }} as growth_ratio
     from {{ ref('int_forecast_bases') }}
 ),
 
@@ -177,7 +180,10 @@ judged as (
         bases.growth_ratio,
         bases.history_days,
         bases.part_days,
-        bases.unpriced_tokens,
+        -- The days of the month that are known are among these.
+        cast(
+            bases.recent_unpriced_tokens + bases.earlier_unpriced_tokens as {{ dbt.type_bigint() }}
+        ) as unpriced_tokens,
         case
             when bases.history_days < {{ least_days }}
                 then {{ dbt.concat([
@@ -198,18 +204,25 @@ judged as (
     where bases.held_back = 0
 ),
 
--- The further away, the wider: by half of the interval for each month ahead.
+-- The further away, the wider: by half of the interval for each month ahead. An error that is a part of less
+-- than half a cent says nothing: who used next to nothing of late has no interval, though past weeks could be judged.
 bounded as (
     select
         judged.*,
         case when judged.part_days = 28 then '4' else '3' end as part_weeks,
-        errors.interval_level,
+        case when round(judged.rest_usd, 2) > 0 then errors.interval_level end as interval_level,
         back_tests.back_test_months,
         back_tests.back_test_mape,
-        cast(
-            round(judged.rest_usd * errors.error_ratio * (2 + judged.horizon_months) * {{ exact('0.5') }}, 12)
-            as {{ type_money() }}
-        ) as half_width_usd
+        case
+            when round(judged.rest_usd, 2) > 0
+                then cast(
+                    round(
+                        cast(round(judged.rest_usd * errors.error_ratio, 12) as {{ type_money() }})
+                        * (2 + judged.horizon_months) * {{ exact('0.5') }},
+                        12
+                    ) as {{ type_money() }}
+                )
+        end as half_width_usd
     from judged
     left join errors
         on

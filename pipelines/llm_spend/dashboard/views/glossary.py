@@ -19,7 +19,8 @@ def glossary(view: View) -> None:
     st.title("What words mean")
     st.caption("As your seeds name it. What every number of a table is made of: docs/glossary.md and docs/marts.md.")
     (features,) = view.ask(insights.features(_MOST))
-    seeds = read_seeds(read_settings().seeds)
+    folder = read_settings().seeds
+    seeds = read_seeds(folder)
     st.subheader("Features")
     table(
         [
@@ -33,7 +34,9 @@ def glossary(view: View) -> None:
     table(
         [(row["tag_key"], row["meaning"], row["owner"]) for row in seeds.tag_registry],
         {"Tag": "text", "What it says": "prose", "Owner": "text"},
-        empty="seeds/mapping/tag_registry.csv has none yet: `llm-spend tags suggest` writes a first one.",
+        empty="seeds/mapping/tag_registry.csv has none yet: `llm-spend tags suggest` writes a first one."
+        if folder
+        else "No folder of seeds was given: name yours by the setting `seeds`.",
     )
     st.subheader("KPIs")
     table(

@@ -17,7 +17,8 @@ from llm_spend.dashboard.views.budgets import budget_table
 from llm_spend.dashboard.views.month import choose_month
 from llm_spend.dashboard.views.request_table import request_pages, request_table
 from llm_spend.destinations.base import Row
-from llm_spend.export.words import ALLOCATION_METHODS, LINE_TYPES, REASONS, in_words, line_type_place
+from llm_spend.export.words import ALLOCATION_METHODS, LINE_TYPES, REASONS, in_words, line_type_place, zone_words
+from llm_spend.settings import read_settings
 
 _OWN_USAGE = ("direct", "unallocated")
 
@@ -107,7 +108,8 @@ def chargeback(view: View) -> None:
     st.caption(
         "Statements are of whole months and all usage: the filters don't apply."
         + ("" if closed[month] else " This one can still change.")
-        + " Choose one to see its lines."
+        + f" {zone_words(read_settings().billing_timezone)}".rstrip()
+        + " Choose a statement to see its lines."
     )
     statement = table(
         statements,

@@ -113,8 +113,8 @@ def anomalies(view: View) -> None:
     said = ", ".join(f"{count(number)} {severity}" for severity, number in counts)
     st.caption(
         plain(f"{days.first} to {days.last}, UTC: {said or 'none'}. ")
-        + "Of the filters the days count. A day is compared with the same weekdays before it; choose one for what is"
-        " behind it."
+        + "Those that are part of a wider one are not counted. Of the filters the days count. A day is compared with"
+        " the same weekdays before it; choose one for what is behind it."
     )
     rows = [Anomaly(*row) for row in found]
     chosen = table(

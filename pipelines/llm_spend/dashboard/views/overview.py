@@ -67,7 +67,7 @@ def _state(budgets: list[Row], sources: list[Row], unusual: list[Row]) -> None:
     events, loads = [row[3] for row in sources if row[3]], [row[4] for row in sources if row[4]]
     newest = f"Newest request {moment(max(events, default=None))}, newest load {moment(max(loads, default=None))} UTC."
     found = ", ".join(f"{count(number)} {severity}" for severity, number in unusual)
-    odd = f"Anomalies in these days: {found or 'none'}."
+    odd = f"Anomalies of all usage in these days: {found or 'none'}."
     st.markdown(plain(f"{said if statuses else 'There is no budget for now.'} {odd} {newest}"))
 
 

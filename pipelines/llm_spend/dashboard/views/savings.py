@@ -33,11 +33,19 @@ def savings(view: View) -> None:
         [
             (
                 in_words(row.kind, CANDIDATE_KINDS), row.candidates, row.spend_usd,
-                saving_words(row.saving_usd, row.saving_low_usd, row.saving_high_usd),
+                saving_words(row.saving_usd, row.saving_low_usd, row.saving_high_usd), row.requests,
+                row.unpriced_requests,
             )
             for row in (CandidateKind(*each) for each in kinds)
         ],
-        {"What": "text", "Candidates": "count", "Spent on them": "usd", "Could be saved": "text"},
+        {
+            "What": "text",
+            "Candidates": "count",
+            "Spent on them": "usd",
+            "Could be saved": "text",
+            "Requests": "count",
+            "Unpriced requests": "count",
+        },
         empty="Nothing was found that could cost less.",
     )  # fmt: skip
     if found:
@@ -56,7 +64,8 @@ def _candidates(rows: list[Candidate], *, key: str) -> None:
             (
                 in_words(row.kind, CANDIDATE_KINDS), _named(row.team_id), _named(row.feature_id), _named(row.model_id),
                 _named(row.prompt_id), row.requests, row.spend_usd,
-                saving_words(row.saving_usd, row.saving_low_usd, row.saving_high_usd), row.confidence, row.explanation,
+                saving_words(row.saving_usd, row.saving_low_usd, row.saving_high_usd), row.unpriced_requests,
+                row.confidence, row.explanation,
             )
             for row in rows
         ],
@@ -69,6 +78,7 @@ def _candidates(rows: list[Candidate], *, key: str) -> None:
             "Requests": "count",
             "Spent": "usd",
             "Could be saved": "text",
+            "Unpriced requests": "count",
             "How sure": "text",
             "Why": "prose",
         },

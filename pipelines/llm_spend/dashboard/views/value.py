@@ -11,7 +11,7 @@ import streamlit as st
 
 from llm_spend.answers import insights
 from llm_spend.answers.formats import count, month_name, percent
-from llm_spend.answers.insight_words import plan_words, value_words
+from llm_spend.answers.insight_words import kpi_words, plan_words, unpriced_plans, value_words
 from llm_spend.answers.insights import Design, DesignCustomer, Kpi, Plan
 from llm_spend.dashboard.filters import DIMENSIONS
 from llm_spend.dashboard.show import Kind, plain, table
@@ -37,7 +37,10 @@ def value(view: View) -> None:
             " seeds/rules/business_events.csv, then run `llm-spend build`."
         )
         return
-    st.caption("Of whole months and all usage: the filters don't apply. What each KPI means: see What words mean.")
+    st.caption(
+        "Of whole months and all usage: the filters don't apply. What each KPI means: see What words mean. Known is the"
+        " share of the cost for which there are events: far below all of it, a KPI is of little use."
+    )
     _cards([Kpi(*row) for row in total])
     for title, rows in (("feature", features), ("customer", customers)):
         if rows:
@@ -57,6 +60,7 @@ def _cards(rows: list[Kpi]) -> None:
                 plain(row.kpi_name),
                 plain(value_words(row.kpi_value, row.unit)),
                 delta=plain(
+                    f"{'' if row.coverage_ratio is None else f'{percent(row.coverage_ratio)} known: '}"
                     f"{_figure(row.numerator_name, row.numerator_value)}, "
                     f"{_figure(row.denominator_name, row.denominator_value)}"
                 ),
@@ -86,7 +90,7 @@ def _matrix(rows: list[Kpi], by: str, title: str) -> None:
     shown = [
         (
             f"{line:%Y-%m}" if isinstance(line, date) else line,
-            *(value_words(of[kpi].kpi_value, of[kpi].unit) if kpi in of else "" for kpi in names),
+            *(_kpi(of[kpi]) if kpi in of else "" for kpi in names),
             next(iter(of.values())).cost_usd,
             min((share for each in of.values() if (share := _coverage(each)) is not None), default=None),
         )
@@ -94,6 +98,10 @@ def _matrix(rows: list[Kpi], by: str, title: str) -> None:
     ]
     columns: dict[str, Kind] = {title: "text", **dict.fromkeys(names.values(), "text")}
     table(shown, {**columns, "Cost": "usd", "Least coverage": "share"})
+
+
+def _kpi(row: Kpi) -> str:
+    return kpi_words(row.kpi_value, row.unit, row.coverage_ratio)
 
 
 def _coverage(row: Kpi) -> Decimal | None:
@@ -112,7 +120,7 @@ def customers(view: View) -> None:
             (
                 row.customer_name or row.customer_id, row.plan_name or "none", row.used_tokens, row.included_tokens,
                 row.used_ratio, row.overage_tokens, row.revenue_usd, row.cost_usd, row.margin_usd,
-                row.recommended_plan or "", row.recommended_saving_usd,
+                row.recommended_plan or "", row.recommended_saving_usd, row.unpriced_tokens,
             )
             for row in (Plan(*each) for each in plans)
         ],
@@ -128,14 +136,17 @@ def customers(view: View) -> None:
             "Margin": "usd",
             "A better plan": "text",
             "It would save": "usd",
+            "Unpriced tokens": "count",
         },
         empty="No customer used anything: callers name it with each request (docs/customers.md).",
     )  # fmt: skip
+    if unpriced := sum(Plan(*each).unpriced_tokens for each in plans):
+        st.caption(plain(unpriced_plans(unpriced)))
     st.subheader("Other plans")
     st.caption(
         "What plans that nobody bought yet would have brought with the usage of the month"
-        " (seeds/rules/plan_designs.csv); customers would use more or less of them than they did. Choose a plan to see"
-        " who would have it."
+        " (seeds/rules/plan_designs.csv); customers would use more or less of them than they did. More than today is of"
+        " those customers only of whom both are known. Choose a plan to see who would have it."
     )
     rows = [Design(*row) for row in designed]
     if not rows:
@@ -151,7 +162,8 @@ def _design(view: View, month: date, rows: list[Design]) -> None:
         [
             (
                 plan_words(row.plan_id, row.plan_name), row.customers, row.used_tokens, row.revenue_usd,
-                row.current_revenue_usd, row.cost_usd, row.margin_usd, row.margin_ratio,
+                row.revenue_change_usd, row.customers_compared, row.cost_usd, row.margin_usd, row.margin_ratio,
+                row.unpriced_tokens,
             )
             for row in rows
         ],
@@ -160,10 +172,12 @@ def _design(view: View, month: date, rows: list[Design]) -> None:
             "Customers": "count",
             "Used tokens": "count",
             "Revenue": "usd",
-            "Revenue today": "usd",
+            "More than today": "usd",
+            "Of customers": "count",
             "Cost": "usd",
             "Margin": "usd",
             "Of the revenue": "share",
+            "Unpriced tokens": "count",
         },
         key=f"design {month} {rows[0].design_id}",
     )  # fmt: skip
