@@ -638,11 +638,11 @@ def tags_check(
     as_json: Json = False,
 ) -> None:
     """Check tags where they are written: form, registry, no e-mail, no secret; exit code 1 if one is wrong."""
-    from llm_spend.tags import check, find_registry
+    from llm_spend.tags import check, find_registry, seeds_folder
 
     if not (paths or file):
         raise UserError("What is to be checked?", "Name files or folders, or a file of tags with --file.")
-    known = find_registry(registry, read_settings(seeds=seeds).seeds)
+    known = find_registry(registry, seeds_folder(read_settings(seeds=seeds).seeds))
     found = check(paths or (), file or (), known, datetime.now(UTC).date())
     for skipped in found.skipped:
         _say(f"Note: not read: {skipped}")
@@ -669,11 +669,12 @@ def tags_suggest(
     """Propose rows of the tag registry for the keys that callers send and it does not know, as CSV."""
     from llm_spend.answers.formats import printable
     from llm_spend.bi.glossary import read_seeds
-    from llm_spend.tags import find_registry
+    from llm_spend.tags import find_registry, seeds_folder
     from llm_spend.tags import suggest as suggesting
 
     settings = read_settings(destination=destination, database=database, seeds=seeds)
-    known, rules = find_registry(registry, settings.seeds), read_seeds(settings.seeds).attribution_rules
+    folder = seeds_folder(settings.seeds)
+    known, rules = find_registry(registry, folder), read_seeds(folder).attribution_rules
     found = suggesting.suggest(_destination(settings), known, rules)
     if output:
         suggesting.write(found, output)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from llm_spend.bi.glossary import read_seeds
 from llm_spend.cli import app
 from llm_spend.errors import UserError
-from llm_spend.tags.registry import COLUMNS, Registry, find_registry
+from llm_spend.tags.registry import COLUMNS, Registry, find_registry, seeds_folder
 from llm_spend.tags.suggest import Suggestion, Used, propose, registry_rows, write
 
 FIRST, LATER = date(2026, 8, 1), date(2026, 9, 1)
@@ -164,17 +164,18 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_file: b
     assert "\x1b" in Path("rows.csv").read_text() if to_file else "topic,,,?]0;x?,,,2026-08-01,," in result.stdout
 
 
-def test_names_are_looked_up_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_folder_is_given_for_is_looked_up_in_the_folder_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert find_registry(None, None).keys == {}
-    assert not read_seeds(None).tag_registry
+    assert find_registry(None, seeds_folder(None)).keys == {}
     file = tmp_path / "seeds" / "mapping" / "tag_registry.csv"
     file.parent.mkdir(parents=True)
     file.write_text(",".join(COLUMNS) + "\nteam,,,,,,,,\n")
-    # What else is in a folder of that name is no business of ours.
-    (tmp_path / "seeds" / "countries.csv").write_text("name\n")
-    assert list(find_registry(None, None).keys) == ["team"]
-    assert [row["tag_key"] for row in read_seeds(None).tag_registry] == ["team"]
+    assert list(find_registry(None, seeds_folder(None)).keys) == ["team"]
+    assert seeds_folder(tmp_path) == tmp_path
+    # A report takes what the build took: nobody gave it this folder.
+    assert not read_seeds(None).tag_registry
     with pytest.raises(UserError, match="does not exist"):
         read_seeds(tmp_path / "nowhere")
 

@@ -14,7 +14,6 @@ from llm_spend.bi.semantics import Aggregate, Conditions, Format, Measure, Ratio
 from llm_spend.build import project_dir
 from llm_spend.errors import UserError
 from llm_spend.seeds import read_seed, seed_place
-from llm_spend.tags.registry import seeds_folder
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -53,7 +52,7 @@ class Feature:
 
 
 def read_seeds(folder: Path | None) -> Seeds:
-    """The seeds of a folder (`seeds_folder`), and those of the package where it has none of that name.
+    """The seeds of a folder, and those of the package where it has none of that name: what a build of it takes.
 
     Raises UserError for a folder that was given and is not there, and for a file that is wrong.
     """
@@ -62,7 +61,7 @@ def read_seeds(folder: Path | None) -> Seeds:
 
     def rows(name: str) -> Rows:
         packaged = next((project_dir() / "seeds").rglob(f"{name}.csv"))
-        own = seed_place(seeds_folder(folder), packaged.parent.name, packaged.name)
+        own = seed_place(folder, packaged.parent.name, packaged.name) if folder else packaged
         content = read_seed(own if own.is_file() else packaged, packaged)
         return list(csv.DictReader(StringIO(content.decode())))
 

@@ -53,18 +53,19 @@ class Registry:
     keys: Mapping[str, TagKey]
 
 
-def seeds_folder(given: Path | None) -> Path:
-    """The folder in which tags and their like are looked up: `seeds` where none is given."""
-    return given or Path("seeds")
+def seeds_folder(given: Path | None) -> Path | None:
+    """The folder of seeds of a command about tags: that of the setting, else `seeds`, where there is one."""
+    here = Path("seeds")
+    return given or (here if here.is_dir() else None)
 
 
 def find_registry(file: Path | None, seeds: Path | None) -> Registry:
-    """The registry of a file, or of a folder of seeds; empty when the folder has none.
+    """The registry of a file, or of a folder of seeds; empty when there is none.
 
     Raises UserError when the file can't be read, with the line that is wrong.
     """
-    place = file or seed_place(seeds_folder(seeds), "mapping", FILE)
-    if not place.is_file():
+    place = file or (seeds and seed_place(seeds, "mapping", FILE))
+    if not place or not place.is_file():
         if file:
             raise UserError(f"There is no registry {file}.", "Give its file with --registry.")
         return Registry(None, {})
