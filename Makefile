@@ -93,7 +93,7 @@ browser:
 vpath requirements-%.txt tests/warehouses/emulators tests/orchestration
 $(EMULATORS)/%/.installed: requirements-%.txt $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
-	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(@D)/bin/python $<
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python $<
 	@touch $@
 
 # On what `make demo` built, apart from `make test`: it needs Python 3.12, and fails to start with a newer pyarrow.
