@@ -11,7 +11,7 @@ def named_zone(text: str) -> str:
     """A time zone as it is written; UTC when nothing is. Raises ValueError for what is none."""
     if text.strip().upper() in ("", "UTC"):
         return "UTC"
-    if text.strip() not in _names():
+    if text.strip() not in zone_names():
         raise ValueError(f"{text!r} is no time zone; write an IANA name, such as Europe/Berlin")
     return text.strip()
 
@@ -22,6 +22,6 @@ def midnight(day: date, zone: str) -> datetime:
 
 
 @cache
-def _names() -> set[str]:
-    """It looks through a folder each time that it is asked."""
+def zone_names() -> set[str]:
+    """All IANA names; zoneinfo looks through a folder each time that it is asked."""
     return available_timezones()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from tests.dbt.compiled import compiled_sql
+from tests.dbt.compiled import compiled_sql, seed_table
 
 NOBODY = "(unallocated)"
 EVENTS = "event_date,event_type,feature_id,customer_id,quantity,currency,usd_per_unit,covers\n"
@@ -84,7 +82,7 @@ class Business:
         self.sql = sql
         self.connection = duckdb.connect()
         default = Path("dbt_project/seeds/mapping/kpis.csv").read_text(encoding="utf-8")
-        self._seed("kpis", default if kpis is None else KPIS + kpis)
+        seed_table(self.connection, "kpis", default if kpis is None else KPIS + kpis)
         for name, heading in (
             ("business_events", EVENTS),
             ("plan_designs", DESIGNS),
@@ -92,9 +90,9 @@ class Business:
             ("customer_plans", PLANS),
             ("customers", CUSTOMERS),
         ):
-            self._seed(name, heading + seeds.pop(name, ""))
+            seed_table(self.connection, name, heading + seeds.pop(name, ""))
         assert not seeds, seeds
-        self._seed("rates", "currency,usd_per_unit,valid_from,valid_to\n" + rates)
+        seed_table(self.connection, "rates", "currency,usd_per_unit,valid_from,valid_to\n" + rates)
         self.connection.execute(
             """
             create view stg_prices__fx_rates as
@@ -116,14 +114,6 @@ class Business:
             self.connection.execute(f"create view {name} as select {keys}, {_MEASURES} from used group by all")
         for model in MODELS:
             self.connection.execute(f"create view {model} as {sql[model]}")
-
-    def _seed(self, name: str, text: str) -> None:
-        header, *rows = csv.reader(StringIO(text))
-        self.connection.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in header)})")
-        if rows:
-            # As dbt loads them: an empty cell is NULL.
-            values = [[cell or None for cell in row] for row in rows]
-            self.connection.executemany(f"insert into {name} values ({', '.join('?' * len(header))})", values)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
+
+import duckdb
 
 _RELATION = re.compile(r'"[^"]+"\."[^"]+"\."([^"]+)"')
 
@@ -18,3 +22,12 @@ def compiled_sql(target: Path, model: str, names: Mapping[str, str] | None = Non
     if len(found) != 1:
         raise LookupError(f"{target} has {len(found)} compiled models {model}")
     return _RELATION.sub(lambda match: (names or {}).get(match[1], match[1]), found[0].read_text())
+
+
+def seed_table(connection: duckdb.DuckDBPyConnection, name: str, text: str) -> None:
+    """A table of text columns from CSV, as dbt loads a seed: an empty cell is NULL."""
+    header, *rows = csv.reader(StringIO(text))
+    connection.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in header)})")
+    if rows:
+        values = [[cell or None for cell in row] for row in rows]
+        connection.executemany(f"insert into {name} values ({', '.join('?' * len(header))})", values)

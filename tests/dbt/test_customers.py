@@ -21,7 +21,7 @@ from llm_spend.demo.ledger import COLUMNS
 from llm_spend.demo.truth import FORMAT, CustomerMonth
 from llm_spend.destinations import DuckDb
 from tests.conftest import Demo, query
-from tests.dbt.compiled import compiled_sql
+from tests.dbt.compiled import compiled_sql, seed_table
 
 pytestmark = pytest.mark.slow
 
@@ -87,9 +87,9 @@ class Books:
     ) -> None:
         self.sql = sql
         self.connection = duckdb.connect()
-        self._seed("customer_plans", PLANS + plans)
-        self._seed("customers", CUSTOMERS + contracts)
-        self._seed("rates", "currency,usd_per_unit,valid_from,valid_to\n" + rates)
+        seed_table(self.connection, "customer_plans", PLANS + plans)
+        seed_table(self.connection, "customers", CUSTOMERS + contracts)
+        seed_table(self.connection, "rates", "currency,usd_per_unit,valid_from,valid_to\n" + rates)
         self.connection.execute(
             """
             create view stg_prices__fx_rates as
@@ -112,14 +112,6 @@ class Books:
         )
         for model in MODELS:
             self.connection.execute(f"create view {model} as {sql[model]}")
-
-    def _seed(self, name: str, text: str) -> None:
-        header, *rows = csv.reader(StringIO(text))
-        self.connection.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in header)})")
-        if rows:
-            # As dbt loads them: an empty cell is NULL.
-            values = [[cell or None for cell in row] for row in rows]
-            self.connection.executemany(f"insert into {name} values ({', '.join('?' * len(header))})", values)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()

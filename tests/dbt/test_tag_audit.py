@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from io import StringIO
 from typing import Any
 
 import duckdb
@@ -16,7 +14,7 @@ import pytest
 
 from llm_spend.destinations import DuckDb
 from tests.conftest import Demo
-from tests.dbt.compiled import compiled_sql
+from tests.dbt.compiled import compiled_sql, seed_table
 
 pytestmark = pytest.mark.slow
 
@@ -70,12 +68,13 @@ class Audit:
     connection: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
 
     def __post_init__(self) -> None:
-        self._seed("tag_registry", REGISTRY + self.registry)
+        seed_table(self.connection, "tag_registry", REGISTRY + self.registry)
         self._make(MODELS[:1])
         rules = "".join(f"{owner},*,{key},1\n" for key, owner in RULES.items())
         if not self.calls:
             return
-        self._seed("stg_mapping__attribution_rules", "dimension,source_system,metadata_key,priority\n" + rules)
+        heading = "dimension,source_system,metadata_key,priority\n"
+        seed_table(self.connection, "stg_mapping__attribution_rules", heading + rules)
         owners = ", ".join(f"{owner}_attribution varchar" for owner in OWNERS)
         self.connection.execute(
             f"""
@@ -109,14 +108,6 @@ class Audit:
     def _make(self, models: Iterable[str]) -> None:
         for model in models:
             self.connection.execute(f"create table {model} as {self.sql[model]}")
-
-    def _seed(self, name: str, text: str) -> None:
-        header, *rows = csv.reader(StringIO(text))
-        self.connection.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in header)})")
-        if rows:
-            # As dbt loads them: an empty cell is NULL.
-            values = [[cell or None for cell in row] for row in rows]
-            self.connection.executemany(f"insert into {name} values ({', '.join('?' * len(header))})", values)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql).fetchall()

@@ -52,6 +52,8 @@ def __getattr__(name: str) -> Any:
         return lambda: LINE
     if name == "provider_cost_columns":
         return lambda: COST_LINE
+    if name == "other_quantities":
+        return lambda: ["web_searches"]
     if name == "other_usage_quantities":
         return lambda buckets: {"inside": {count: ["web_searches"] for count in buckets}, "all": ["web_searches"]}
     if name == "shared_cost_methods":

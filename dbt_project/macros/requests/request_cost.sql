@@ -11,6 +11,17 @@
     {{ return(usage_units() | selectattr('inside', 'equalto', bucket) | list) }}
 {% endmacro %}
 
+{# The quantities that are priced besides the buckets: beside tokens, and inside of buckets but for reasoning. #}
+{% macro other_quantities() %}
+    {% set quantities = units_beside_tokens() | map(attribute='quantity') | list %}
+    {% for bucket in token_buckets() %}
+        {% do quantities.extend(
+            units_inside(bucket.name) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
+        ) %}
+    {% endfor %}
+    {{ return(quantities) }}
+{% endmacro %}
+
 {#
     What a JSON column other_usage tells: `inside`, by column that counts a bucket of tokens the quantities that are part
     of it, but for reasoning; `all`, these and what is counted beside tokens. buckets: by such a column its bucket.

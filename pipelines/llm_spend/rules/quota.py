@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Literal, NamedTuple
-from zoneinfo import available_timezones
+
+from llm_spend.zones import zone_names
 
 Evaluation = Literal["first_match", "all_match"]
 Enforcement = Literal["", "soft", "audit"]
@@ -117,7 +118,7 @@ def time_zone(value: str) -> str:
     """An IANA time zone as a rule has it: UTC is the empty one. Raises ValueError."""
     if value.upper() in ("UTC", "ETC/UTC", ""):
         return ""
-    if not _ZONE.fullmatch(value) or value not in available_timezones():
+    if not _ZONE.fullmatch(value) or value not in zone_names():
         raise ValueError(f"{value!r} is no time zone; write an IANA name, such as Europe/Berlin")
     return value
 

@@ -5,12 +5,7 @@
 #}
 {{ config(**llm_spend.by_usage_date()) }}
 
-{% set other_units = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
-{% for bucket in llm_spend.token_buckets() %}
-    {% do other_units.extend(
-        llm_spend.units_inside(bucket.name) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
-    ) %}
-{% endfor %}
+{% set other_units = llm_spend.other_quantities() %}
 {% set columns = [
     'request_key', 'source_system', 'source_instance', 'started_at', 'usage_date', 'provider', 'channel', 'model_id',
     'operation', 'status', 'http_status', 'is_gateway_cache_hit', 'service_tier', 'region', 'input_tokens',

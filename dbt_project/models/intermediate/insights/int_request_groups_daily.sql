@@ -12,12 +12,7 @@
 {% set tokens = ['input_tokens'] + buckets + ['reasoning_tokens', 'total_tokens'] %}
 {% set findings = ['failed', 'retried', 'replaced', 'repeated'] %}
 
-{% set other_units = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
-{% for bucket in llm_spend.token_buckets() %}
-    {% do other_units.extend(
-        llm_spend.units_inside(bucket.name) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
-    ) %}
-{% endfor %}
+{% set other_units = llm_spend.other_quantities() %}
 
 with dates_to_build as (
     {{ dates_to_build() }}

@@ -38,7 +38,7 @@ closings as (
 
     select
         *,
-        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as date) as next_period
+        {{ llm_spend.month_after('billing_period') }} as next_period
     from ranked
     where choice = 1
 

@@ -1,10 +1,5 @@
 {% set buckets = llm_spend.token_buckets() | map(attribute='quantity') | list %}
-{% set other_units = llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
-{% for bucket in llm_spend.token_buckets() %}
-    {% do other_units.extend(
-        llm_spend.units_inside(bucket.name) | map(attribute='quantity') | reject('equalto', 'reasoning_tokens') | list
-    ) %}
-{% endfor %}
+{% set other_units = llm_spend.other_quantities() %}
 {% set tokens = ['input_tokens'] + buckets + ['reasoning_tokens', 'total_tokens'] %}
 {% set costs = ['list', 'contract'] %}
 {% set grain = ['billing_period', 'feature_id', 'from_provider', 'from_model_id', 'to_channel', 'to_model_id'] %}
