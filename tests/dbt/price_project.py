@@ -18,9 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
 COPIED = (
     "docs",
-    "macros/cross_db",
-    "macros/reference",
-    "macros/requests",
+    "macros",
     "tests/generic",
     "tests/prices",
     "seeds",

@@ -1,6 +1,5 @@
 {% set charged = "'" ~ var('llm_spend_bill_charges') | join("', '") ~ "'" %}
 {% set day_after = 'cast(' ~ dbt.dateadd('day', 1, 'cost_date') ~ ' as date)' %}
-{% set month_after = 'cast(' ~ dbt.dateadd('month', 1, 'billing_period') ~ ' as date)' %}
 
 with costs as (
     select * from {{ ref('fct_llm_provider_costs') }}
@@ -12,7 +11,7 @@ dated as (
         *,
         case when origin in ('invoice', 'invoice_difference') then billing_period else cost_date end as covers_from,
         case
-            when origin in ('invoice', 'invoice_difference') then {{ month_after }}
+            when origin in ('invoice', 'invoice_difference') then {{ llm_spend.month_after('billing_period') }}
             else greatest(cast(bucket_end as date), {{ day_after }})
         end as covers_to
     from costs
