@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -321,13 +320,9 @@ def test_rows_that_the_own_gateway_brings_later_are_built(company: Company) -> N
 
 @pytest.mark.slow
 def test_a_local_package_parses_without_deprecations(loaded: Loaded, tmp_path: Path) -> None:
-    pytest.importorskip("dbt.adapters.snowflake", exc_type=ImportError)
     company = found_company(tmp_path, loaded)
     company.install({"local": str(PACKAGE)})
-    strict = ("--target", "snowflake_parse", "--warn-error-options", '{"error": ["Deprecations"]}')
-    # A process of its own: the libraries of Snowflake don't load in a fork.
-    command = [Path(sys.executable).parent / "dbt", "parse", *strict, "--profiles-dir", "."]
-    result = subprocess.run(command, cwd=company.project, env=company.environment(), capture_output=True, text=True)
+    result = company.dbt("parse", "--warn-error-options", '{"error": ["Deprecations"]}')
     assert result.returncode == 0, result.stdout[-3000:]
     assert "WARNING" not in result.stdout
     manifest = json.loads((company.project / "target" / "manifest.json").read_text(encoding="utf-8"))

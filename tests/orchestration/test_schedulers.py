@@ -166,9 +166,6 @@ def called(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_airflow_imports_both_graphs_and_runs_the_command(airflow: Airflow, tmp_path: Path) -> None:
-    # Without --local it tells what a scheduler found, and there is none.
-    found = airflow("dags", "list-import-errors", "--local")
-    assert found.returncode == 0 and "No data found" in found.stdout, found.stdout
     tasks = airflow("tasks", "list", "llm_spend_cosmos").stdout.split()
     assert {"load", "tables.fct_llm_requests_run", "tables.model_prices_seed", "tables.dbt_project_test"} <= set(tasks)
     done = airflow("dags", "test", "llm_spend", "2026-11-01")
