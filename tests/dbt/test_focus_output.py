@@ -109,6 +109,37 @@ def test_every_month_costs_what_its_statements_say(demo: Demo) -> None:
     assert charges == [(month, total, total) for month, total in stated]
 
 
+def test_list_cost_is_quantity_times_price(demo: Demo) -> None:
+    """By month and model, though a charge of several kinds of tokens has no one unit price to say it with."""
+    charged = query(
+        demo.database,
+        """
+        select x_OriginalPeriod, x_Model, sum(ListCost)
+        from llm_spend.focus_cost_and_usage where ChargeCategory = 'Usage' group by all order by all
+        """,
+    )
+    kinds = ("cache_read", "cache_write_5m", "cache_write_1h", "output")
+    amounts = [f"{kind}_tokens * coalesce(prices.{kind}_price, 0)" for kind in kinds]
+    counted = query(
+        demo.database,
+        f"""
+        select
+            date_trunc('month', usage_date)::date, model_id,
+            sum((uncached_input_tokens * prices.input_price + {" + ".join(amounts)})::decimal(38, 12))
+        from llm_spend.fct_llm_requests as requests
+        join llm_spend_internal.int_price_book as prices using (channel, model_id)
+        where
+            is_of_record and price_status in ('priced', 'parent_unit')
+            and prices.service_tier = 'standard' and prices.region = '*' and is_all_week
+            and started_at >= valid_from and started_at < valid_to
+            and input_tokens > input_tokens_gt and input_tokens <= input_tokens_lte
+        group by all order by all
+        """,
+    )
+    assert len(charged) > 20
+    assert charged == counted
+
+
 def test_usage_costs_and_counts_what_the_requests_do(demo: Demo) -> None:
     (charged,) = query(
         demo.database,
