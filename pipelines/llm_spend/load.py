@@ -17,7 +17,7 @@ from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, find_files, staged
 from llm_spend.readers.quarantine import unreadable_lines
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.unknown import UnknownFields
+from llm_spend.readers.unknown import UnknownFields, said_of
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
 from llm_spend.sources import SOURCES, file_format, raw_formats
 from llm_spend.sources.generic import Mapping
@@ -99,8 +99,8 @@ def load_logs(
 ) -> LoadReport:
     """Load log files. A file that has not changed since it was loaded is skipped.
 
-    `unknown_fields`: only with `all` is something kept of them, for files can be loaded again. Raises UserError for an
-    unknown source, no matching file or a missing mapping.
+    `unknown_fields`: what is kept of fields that no column is for. Raises UserError for an unknown source, no matching
+    file or a missing mapping.
     """
     name = instance or (mapping.instance if mapping else "default")
     fmt = file_format(source, mapping)
@@ -121,16 +121,19 @@ def load_logs(
         megabytes = sum(file.size_bytes for file in new) / 1e6
         observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
         rows = quarantined = left_out = 0
+        unknown: set[str] = set()
         with staged(new + again) as (files, _):
             if new:
                 entity = SOURCES[source].entity
-                info = pipeline.run(log_source(fmt, files[: len(new)], name, system, entity, unknown_fields))
+                source_of_files = log_source(fmt, files[: len(new)], name, system, entity, unknown_fields, unknown)
+                info = pipeline.run(source_of_files)
                 rows, quarantined = count_rows(destination, fmt, info.loads_ids[0])
                 left_out = _count_left_out(destination, fmt, info.loads_ids[0])
             unnoted = find_unnoted(destination, fmt, system, name)
             note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
-    seconds = monotonic() - started
-    return LoadReport(source, name, len(new), len(found) - len(new), rows, quarantined, seconds, left_out=left_out)
+    counts = (len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
+    warnings = (said_of(unknown, unknown_fields),) if unknown else ()
+    return LoadReport(source, name, *counts, warnings=warnings, left_out=left_out)
 
 
 def count_rows(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:

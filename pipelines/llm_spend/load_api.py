@@ -26,18 +26,11 @@ from llm_spend.readers.api.source import Listing, NotAllowedError, Stream, listi
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.files import LogFile, below_scheme
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.unknown import UnknownFields, keeping, unknown_names
+from llm_spend.readers.unknown import UnknownFields, keeping, said_of, unknown_names
 from llm_spend.schema import FILES_TABLE, REQUESTS
 from llm_spend.sources import api_source
 from llm_spend.sources.shared_tables import observed
 from llm_spend.windows import LoadedWindow, Window, in_force, plan
-
-_NAMES_SHOWN = 10
-_WHAT_IS_KEPT = {
-    "none": "They are not kept.",
-    "numbers": "Their numbers are kept in the column _extra, text is not: see the setting unknown_fields.",
-    "all": "They are kept in the column _extra.",
-}
 
 
 def load_api(
@@ -163,8 +156,7 @@ class _ApiLoad:
 
     def report(self, seconds: float) -> LoadReport:
         if self.unknown:
-            names = ", ".join(sorted(each[:40] for each in self.unknown)[:_NAMES_SHOWN])
-            self.warnings.append(f"Fields that are not known: {names}. {_WHAT_IS_KEPT[self.unknown_fields]}")
+            self.warnings.append(said_of(self.unknown, self.unknown_fields))
         counts = (self.rows, self.quarantined, seconds, self.windows)
         return LoadReport(self.source, self.instance, 0, 0, *counts, tuple(dict.fromkeys(self.warnings)))
 

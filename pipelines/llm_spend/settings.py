@@ -95,9 +95,9 @@ class Settings(BaseSettings):
     )
     unknown_fields: Literal["none", "numbers", "all"] = Field(
         "numbers",
-        description="What goes into the column `_extra` of a raw table of fields that no column is for: `numbers` of"
-        " what an API answers, without any text; `all`, text of APIs and JSON files too, which may be what people"
-        " wrote; or `none`.",
+        description="What goes into the column `_extra` of a raw table of fields that no column is for, in what an API"
+        " answers and in JSON files: `numbers`, without any text; `all`, text too, which may be what people wrote; or"
+        " `none`.",
     )
     sources: list[SourceSettings] = Field([], description="What `load` and `run` read when no source is named.")
     alert_urls: Annotated[list[SecretStr], NoDecode] = Field(

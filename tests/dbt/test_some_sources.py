@@ -1,8 +1,13 @@
-"""Each gateway alone, and none at all: what llm_spend_request_models leaves out is not missed."""
+"""Each source alone, and none at all: nothing asks for what others would bring.
+
+Of every source the raw tables are filled that it writes; all others are empty, as a first load leaves them.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,10 @@ from llm_spend.build import prepare_project
 from llm_spend.dbt_process import DbtProcess
 from llm_spend.demo import run_demo
 from llm_spend.destinations import DuckDb
-from tests.conftest import load_sources, long, query
+from llm_spend.schema import BOOKKEEPING_TABLES
+from llm_spend.sources import SOURCES, raw_formats
+from tests.conftest import Demo, load_sources, long, query
+from tests.dbt.one_source import COPIED, MADE, OneSource, tables_of
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +30,30 @@ MODELS = {
     "generic": "stg_generic__requests",
 }
 SYSTEMS = {"generic": "self_hosted"}
+REQUESTS = {"portkey__logs", "truefoundry__spans", "litellm__payloads", "generic__requests"}
+# Bills, lists and no request: the one that is least like the demo.
+QUICK = "openai"
+
+
+@pytest.fixture(scope="module")
+def one_source(demo: Demo) -> Iterator[OneSource]:
+    with closing(OneSource(demo)) as database:
+        yield database
+
+
+def test_every_raw_table_that_models_read_is_there_after_the_first_load(one_source: OneSource) -> None:
+    read = {source["name"] for source in one_source.manifest["sources"].values()}
+    assert read == {*raw_formats(), *BOOKKEEPING_TABLES, "_dlt_loads"}
+    assert set().union(*map(tables_of, SOURCES)) == {*raw_formats()} == {*COPIED, *MADE}
+
+
+@pytest.mark.parametrize("source", [pytest.param(source, marks=() if source == QUICK else long) for source in SOURCES])
+def test_all_models_of_a_source_alone(one_source: OneSource, source: str) -> None:
+    assert one_source.build(source) == []
+    systems = one_source.rows("select distinct source_system from llm_spend.fct_llm_requests")
+    assert systems == ([(source,)] if tables_of(source) & REQUESTS else [])
+    loaded = one_source.rows("select distinct source from llm_spend.llm_load_history where rows_loaded > 0")
+    assert loaded == [(source,)]
 
 
 @long

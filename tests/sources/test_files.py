@@ -15,8 +15,10 @@ import pytest
 import llm_spend.load
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
+from llm_spend.sources.portkey import LOGS
 
 from .conftest import Warehouse
+from .fake_server import read_back
 
 
 def log(record_id: str, **fields: Any) -> dict[str, Any]:
@@ -45,6 +47,9 @@ NOTHING_KNOWN = "not a JSON object with a field of a log record"
 @pytest.fixture(scope="module")
 def dirty(warehouse: Warehouse) -> Warehouse:
     many = "".join(line(f"n{n}") for n in range(2000)).encode()
+    # DuckDB looks for the rest of a line in the next one, and ends where a document does not end with its line.
+    lines_cut = '{"id": \n' + line("cut-1") + '{"id": "x", "metadata": [1,\n' + line("cut-2")
+    over_lines = json.dumps(log("over several lines"), indent=1) + "\r\n" + line("cut-3")
     files: dict[str, bytes] = {
         "array-broken.json": f"[{line('x')},{line('y')[:30]}".encode(),
         "blank.jsonl": f"\n\n{line('blank')}\n  \n{{broken\n".encode(),
@@ -54,6 +59,8 @@ def dirty(warehouse: Warehouse) -> Warehouse:
         "empty.jsonl": b"",
         "empty.jsonl.gz": gzip.compress(b""),
         "half.jsonl": f"{line('whole')}{line('half')[:50]}".encode(),
+        "cut-lines.jsonl": (lines_cut + over_lines).encode(),
+        "cut-lines-too.jsonl.gz": gzip.compress(lines_cut.replace("cut", "cut-too").encode()),
         "latin.jsonl": line("latin-1").encode() + b'{"id": "\xe9"}\n' + line("latin-2").encode(),
         "not-gzip.jsonl.gz": line("x").encode(),
         "odd [1]*?.jsonl": line("odd-name").encode(),
@@ -66,12 +73,13 @@ def dirty(warehouse: Warehouse) -> Warehouse:
         warehouse.write(f"dirty/{name}", content)
     report = warehouse.load("portkey", warehouse.folder / "dirty", instance="dirty", keep_raw_text=True)
     assert report.files == len(files)
-    assert report.quarantined == len(warehouse.quarantine("dirty")) == 17
+    assert report.quarantined == len(warehouse.quarantine("dirty")) == 27
     return warehouse
 
 
 def test_what_can_be_read_is_loaded(dirty: Warehouse) -> None:
-    assert ids(dirty, "dirty") == ["after", "before", "blank", "latin-1", "latin-2", "odd-name", "right", "whole"]
+    whole = ["after", "before", "blank", "cut-1", "cut-2", "cut-3", "cut-too-1", "cut-too-2", "latin-1", "latin-2"]
+    assert ids(dirty, "dirty") == [*whole, "odd-name", "right", "whole"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,8 @@ def test_what_can_be_read_is_loaded(dirty: Warehouse) -> None:
     [
         ("blank.jsonl", [(6, "not valid JSON")]),
         ("broken.jsonl", [(2, "not valid JSON")]),
+        ("cut-lines.jsonl", [(number, "not valid JSON") for number in (1, 3, 5, 6, 7, 8, 9, 10)]),
+        ("cut-lines-too.jsonl.gz", [(1, "not valid JSON"), (3, "not valid JSON")]),
         ("half.jsonl", [(2, "not valid JSON")]),
         ("latin.jsonl", [(2, "not valid JSON")]),
         (
@@ -96,6 +106,18 @@ def test_what_can_be_read_is_loaded(dirty: Warehouse) -> None:
 )
 def test_what_cannot_be_read_is_told(dirty: Warehouse, name: str, expected: list[tuple[int | None, str]]) -> None:
     assert [(number, reason) for file, number, reason in dirty.quarantine("dirty") if file == name] == expected
+
+
+def test_a_line_that_was_cut_off_anywhere_takes_no_other_with_it(tmp_path: Path) -> None:
+    whole = line("cut", metadata={"a": [1, {"b": "x"}], "c": None})
+    places = range(1, len(whole) - 1)
+    for place in places:
+        end = "\r\n" if place % 2 else "\n"
+        cut = f"{line('first')}{whole[:place]}{end}{line(str(place))}{line('last')}"
+        (tmp_path / f"{place}.jsonl").write_text(cut, encoding="utf-8", newline="")
+    found = [row["id"] for row in read_back(LOGS, tmp_path) if row["_problem"] is None]
+    expected = [*map(str, places), *["first", "last"] * len(places)]
+    assert sorted(found) == sorted(expected)
 
 
 @pytest.mark.parametrize(

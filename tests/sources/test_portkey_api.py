@@ -425,9 +425,9 @@ def test_a_download_that_was_killed_leaves_nothing(scene: Scene, monkeypatch: py
 def test_of_fields_that_nobody_knows_the_numbers_are_kept(scene: Scene) -> None:
     new = {"thinking": "SECRET THOUGHT", "new_tokens": 7, "usage_details": {"said": "SECRET", "seconds": 1.5}}
     scene.portkey.logs = [log("a", **new, _extra=[*new, "request"]), log("b", at="2026-11-03T11:00:00.000Z")]
-    # The second window has none of them.
+    # The second window has none of them; a request is no news.
     (warning,) = scene.load(LATER - timedelta(minutes=46)).warnings
-    assert warning.startswith("Fields that are not known: new_tokens, request, thinking, usage_details. Their numbers")
+    assert warning.startswith("Fields that are not known: new_tokens, thinking, usage_details. Their numbers")
     kept = scene.warehouse.rows("select id, _extra, _problem from raw.portkey__logs order by 1")
     assert kept == [("a", '{"new_tokens":7,"usage_details":{"seconds":1.5}}', None), ("b", None, None)]
     scene.warehouse.assert_nowhere("SECRET")

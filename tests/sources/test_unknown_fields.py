@@ -9,15 +9,26 @@ from typing import Any
 
 import pytest
 
-from llm_spend.readers.files import find_files
-from llm_spend.readers.unknown import UnknownFields, is_looked_into, keeping, names_in, unknown_names
+from llm_spend.readers.files import find_files, format_of
+from llm_spend.readers.records import LogFormat
+from llm_spend.readers.unknown import NewFields, UnknownFields, keeping, new_fields, unknown_names
+from llm_spend.sources import file_format
 from llm_spend.sources.focus import EXPORTS
 from llm_spend.sources.generic import Mapping, log_format
-from llm_spend.sources.otel import SPANS
 from llm_spend.sources.portkey import LOGS
 
+from . import (
+    test_bedrock,
+    test_cloudflare,
+    test_envoy,
+    test_helicone,
+    test_kong,
+    test_litellm,
+    test_otel,
+    test_truefoundry,
+)
 from .conftest import Warehouse
-from .fake_server import records_of
+from .fake_server import read_back, records_of
 from .test_portkey_api import log
 
 SECRET = "MARKER-of-a-prompt"
@@ -42,6 +53,10 @@ OF_NUMBERS = {
     "list": [1, None, {"said": None, "n": 2}],
     'odd " name\\': 3,
 }
+NEW_METRIC: dict[str, Any] = {"tfy.model.metric.new_tokens": 7}
+OF_SPAN = test_otel.request(
+    test_otel.span("a", {**test_otel.GPT, "gen_ai.usage.new_tokens": 3, "ratio": 0.25, "is_new": True, "said": SECRET})
+)
 OF_ALL = {name: value for name, value in NEW.items() if name not in ("nothing", "response", "api_key")}
 
 
@@ -98,23 +113,79 @@ def test_a_name_in_other_letters_is_not_another_field() -> None:
     assert len(many.json_fields) == len(LOGS.json_fields) + 50
 
 
-def test_json_files_are_looked_into_and_tables_and_documents_of_several_records_are_not(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"at": 1, "new": 2}\nbroken\n[5]\n{"other": 3}\n', encoding="utf-8")
-    (tmp_path / "b.csv").write_text("at,new\n1,2\n", encoding="utf-8")
+def found(fmt: LogFormat, path: Path) -> NewFields:
+    return new_fields(fmt, find_files(str(path)))
+
+
+def test_files_are_looked_into_where_they_begin_and_where_they_end(tmp_path: Path) -> None:
     fmt = log_format(Mapping(columns={"started_at": "at"}))
-    lines, table = find_files(str(tmp_path))
-    assert (names_in(fmt, lines), names_in(fmt, table)) == (["new", "other"], [])
-    assert (is_looked_into(fmt), is_looked_into(SPANS), is_looked_into(EXPORTS)) == (True, False, False)
+    lines = [b'{"at": 1, "first": 2}', b"broken", b"[5]", *[b'{"at": 1}'] * 9000, b'{"at": 1, "last": "x"}']
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    assert found(fmt, tmp_path / "a.jsonl").top == {"first": True, "last": False}
+    (tmp_path / "b.csv").write_text("at,new\n1,2\n", encoding="utf-8")
+    assert found(fmt, tmp_path / "b.csv").names == set()
+    (tmp_path / "c.json").write_text(json.dumps([{"at": 1, "AT": 2, "of_array": {"n": [True]}}], indent=1))
+    assert found(fmt, tmp_path / "c.json").top == {"of_array": True}
+    (tmp_path / "d.jsonl").write_text('{"at": 1, "messages": [{"n": 1}], "token": 2}', encoding="utf-8")
+    assert found(fmt, tmp_path / "d.jsonl").top == {"messages": False, "token": True}
+    assert found(EXPORTS, tmp_path / "a.jsonl").names == set()
 
 
-def test_files_keep_them_when_all_is_wanted(make_warehouse: Callable[[str], Warehouse]) -> None:
+IN_FILES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "portkey": (log("a", **NEW), OF_NUMBERS),
+    "portkey: log store": ({"_id": "a", "metrics": log("a", new=1, runtime="x")}, {"new": 1}),
+    "litellm": (test_litellm.payload("a", new=1, saved_cache_cost=2, said=SECRET), {"new": 1}),
+    "langfuse": (
+        {"id": "a", "start_time": "2026-03-01", "type": "GENERATION", "new": {"n": 1, "said": SECRET}},
+        {"new": {"n": 1}},
+    ),
+    "helicone": (test_helicone.request("a", new=1, country_code="x"), {"new": 1}),
+    "cloudflare": (test_cloudflare.log("a", new=True, request_size=3), {"new": True}),
+    "kong": (
+        test_kong.log("a", {"proxy": {"usage": {"prompt_token": 28, "new": 5}}}, new=1),
+        {"new": 1, "usage.new": 5},
+    ),
+    "envoy": (test_envoy.access("a", new=1, said=SECRET), {"new": 1}),
+    "bedrock": (test_bedrock.invocation("a", of_output={"newCount": 5}, new=1), {"new": 1, "output.newCount": 5}),
+    "bedrock: events": (
+        {"logEvents": [{"message": json.dumps(test_bedrock.invocation("a", of_input={"newCount": 5}))}]},
+        {"input.newCount": 5},
+    ),
+    "truefoundry": (test_truefoundry.span("a", **NEW_METRIC, new=1), NEW_METRIC),
+    "truefoundry: page": ({"data": [test_truefoundry.span("a", **NEW_METRIC)]}, NEW_METRIC),
+    "truefoundry: list": (test_truefoundry.otlp("a", **NEW_METRIC), NEW_METRIC),
+    "truefoundry: OTLP": (test_otel.request(test_truefoundry.otlp("a", **NEW_METRIC)), NEW_METRIC),
+    "otel": (OF_SPAN | {"model": 3}, {"gen_ai.usage.new_tokens": 3, "ratio": 0.25, "is_new": True}),
+    "otel: snake case": (test_otel.snake(OF_SPAN), {"gen_ai.usage.new_tokens": 3, "ratio": 0.25, "is_new": True}),
+}
+
+
+@pytest.mark.parametrize("case", IN_FILES)
+def test_every_format_keeps_what_is_new_in_a_file(case: str, tmp_path: Path) -> None:
+    document, expected = IN_FILES[case]
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    fmt = file_format(case.partition(":")[0])
+    new = found(fmt, path)
+    plain, keeps = (
+        read_back(format_of(each, find_files(str(path))[0]), path) for each in (fmt, new.kept_by(fmt, "numbers"))
+    )
+    assert [json.loads(row.pop("_extra")) for row in keeps] == [expected]
+    assert keeps == plain
+    assert plain[0]["_problem"] is None
+    assert SECRET not in str(keeps)
+    assert expected.keys() <= new.names
+
+
+def test_files_keep_numbers_unless_all_is_wanted(make_warehouse: Callable[[str], Warehouse]) -> None:
     warehouse = make_warehouse("unknown-fields")
     path = warehouse.write("a.jsonl.gz", [log("a", seconds=5, said="hello")])
     warehouse.write("b.jsonl", [log("b")])
-    for instance, kept in (("default", "numbers"), ("all", "all")):
-        report = warehouse.load("portkey", path.parent / "?.jsonl*", instance=instance, unknown_fields=kept)
+    numbers = warehouse.load("portkey", path.parent / "?.jsonl*", instance="numbers")
+    everything = warehouse.load("portkey", path.parent / "?.jsonl*", instance="all", unknown_fields="all")
+    for report in (numbers, everything):
         assert (report.rows, report.quarantined) == (2, 0)
+        assert report.warnings[0].startswith("Fields that are not known: said, seconds. ")
     query = "select _source_instance, id, _extra from raw.portkey__logs where id is not null order by 1, 2"
-    found = warehouse.rows(query)
-    extra = '{"said":"hello","seconds":5}'
-    assert found == [("all", "a", extra), ("all", "b", None), ("default", "a", None), ("default", "b", None)]
+    kept = [("all", "a", '{"said":"hello","seconds":5}'), ("all", "b", None)]
+    assert warehouse.rows(query) == [*kept, ("numbers", "a", '{"seconds":5}'), ("numbers", "b", None)]

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_spend.readers.files import LogFile, below_scheme, is_remote, layout_of, split_glob
+from llm_spend.readers.lines import OddLines
 from llm_spend.readers.records import LogFormat, literal_path, problem_sql, read_sql
 from llm_spend.readers.sql import (
     epoch_timestamp,
@@ -240,3 +241,16 @@ def test_layout_is_told_from_the_first_lines(content: bytes, layout: str, tmp_pa
 def test_counts_are_never_negative(text: str, value: int | None) -> None:
     column = typed(f"'{text}'", "bigint")
     assert duckdb.sql(f"select {column.sql}").fetchone() == (value,)
+
+
+@given(
+    st.lists(st.sampled_from(['{"a":1}', '{"a":', '{"a": ', '{"b":[1,', "}", " x", "", "\r"]), max_size=8),
+    st.integers(1, 9),
+)
+def test_ends_of_odd_lines_are_found_whatever_the_size_of_a_block(lines: list[str], size: int) -> None:
+    content = "\n".join(lines).encode()
+    whole, parts = OddLines(), OddLines()
+    whole.look_at(content)
+    for start in range(0, len(content), size):
+        parts.look_at(content[start : start + size])
+    assert parts.ends == whole.ends

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from shutil import disk_usage
+from shutil import copyfile, disk_usage
 from types import ModuleType
 
 import duckdb
 
 from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, format_of, layout_of, start_of
+from llm_spend.readers.lines import OddLines, mend
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, csv_sql, parquet_sql, read_sql
 
 _gzip: ModuleType
@@ -62,9 +63,10 @@ def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFi
     """Open the files before a load. Raises UserError for a file that is none of the source, and when none of the tables
     has a column that is to be read.
 
-    Plain JSON lines are not opened: the load marks each line that it can't parse. A gzip file is unpacked here, because
-    DuckDB takes one that was cut off for one that has ended. JSON lines are kept unpacked in `folder` until the load is
-    over, so that this is done once, and faster than DuckDB does it.
+    The load marks each line of JSON that it can't parse; lines that would take others with them are replaced in a copy
+    (readers/lines.py). A gzip file is unpacked here, because DuckDB takes one that was cut off for one that has ended.
+    JSON lines are kept unpacked in `folder` until the load is over, so that this is done once, and faster than DuckDB
+    does it.
     """
     copies = _copies(fmt, files, folder)
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -77,24 +79,24 @@ def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFi
     for file in readable:
         if layout_of(file) == "csv" and (dropped := list(_dropped_lines(file))):
             left_out[file.url] = dropped
-    return CheckedFiles([_unpacked(file, copies) for file in readable], left_out)
+    return CheckedFiles([_copied(file, copies) for file in readable], left_out)
 
 
 def _copies(fmt: LogFormat, files: list[LogFile], folder: Path) -> dict[str, Path]:
-    """Where JSON lines that are packed, or begin with something else, are unpacked to, by URL.
+    """Where JSON lines may be copied to, by URL: unpacked, without a prefix, or mended.
 
     Nowhere when there may be too little room.
     """
-    others = [file for file in files if _is_gzip(file) or _has_prefix(fmt, file)]
-    packed = [file for file in others if layout_of(file) == "newline_delimited"]
+    lines = [file for file in files if layout_of(file) == "newline_delimited" and not _is_zstandard(file)]
     # Logs shrink to a tenth or so.
-    if sum(file.size_bytes for file in packed) * 12 > disk_usage(folder).free:
+    if sum(file.size_bytes * (12 if _is_gzip(file) else 1) for file in lines) > disk_usage(folder).free:
         return {}
-    return {file.url: Path(f"{folder}{Path(file.local_path).absolute()}{UNPACKED}") for file in packed}
+    return {file.url: Path(f"{folder}{Path(file.local_path).absolute()}{UNPACKED}") for file in lines}
 
 
-def _unpacked(file: LogFile, copies: dict[str, Path]) -> LogFile:
-    return replace(file, local_path=str(copies[file.url])) if file.url in copies else file
+def _copied(file: LogFile, copies: dict[str, Path]) -> LogFile:
+    copy = copies.get(file.url)
+    return replace(file, local_path=str(copy)) if copy and copy.exists() else file
 
 
 def _has_prefix(fmt: LogFormat, file: LogFile) -> bool:
@@ -105,18 +107,21 @@ def _is_gzip(file: LogFile) -> bool:
     return file.local_path.lower().endswith(".gz")
 
 
+def _is_zstandard(file: LogFile) -> bool:
+    return file.local_path.lower().endswith(".zst")
+
+
 def _unreadable_file(fmt: LogFormat, file: LogFile, copy: Path | None) -> str | None:
     """Why no row of a file can be loaded, None when some can; '' when there is nothing in it."""
     layout = layout_of(file)
     try:
         if _is_gzip(file) or layout == "csv" or copy:
-            prefix = fmt.line_prefix if copy and _has_prefix(fmt, file) else ""
-            reason = _undecodable(file, layout, copy, prefix)
+            reason = _undecodable(file, layout, copy, fmt.line_prefix if copy and _has_prefix(fmt, file) else "")
             if reason is not None:
                 return reason
         if fmt.by_fields or fmt.of_table:
             fmt = format_of(fmt, file)
-        if layout in ("array", "unstructured", "parquet") or file.local_path.lower().endswith(".zst"):
+        if layout in ("array", "unstructured", "parquet") or _is_zstandard(file):
             table = parquet_sql([file.local_path]) if layout == "parquet" else read_sql(fmt, layout, [file.local_path])
             with duckdb.connect() as connection:
                 connection.execute(f"SELECT count(*) FROM {table}").fetchall()
@@ -131,21 +136,24 @@ def _unreadable_file(fmt: LogFormat, file: LogFile, copy: Path | None) -> str | 
 def _undecodable(file: LogFile, layout: Layout, copy: Path | None, prefix: str = "") -> str | None:
     """Why a file can't be unpacked or, as CSV, decoded; '' when it is empty.
 
-    What is unpacked is written to `copy`, each line without a `prefix`.
+    What is unpacked is written to `copy`, each line without a `prefix`; so are lines that DuckDB must not see.
     """
     if _is_gzip(file) and not file.size_bytes:
         return "not a whole gzip file: it has 0 bytes"
     decoder = codecs.getincrementaldecoder("utf-8")()
     opener = _gzip.open if _is_gzip(file) else open
+    written = copy if copy and (_is_gzip(file) or prefix) else None
     if copy:
         copy.parent.mkdir(parents=True, exist_ok=True)
-    size = 0
+    size, odd = 0, OddLines()
     try:
-        with opener(file.local_path, "rb") as stream, open(copy or os.devnull, "wb") as unpacked:  # noqa: PTH123
+        with opener(file.local_path, "rb") as stream, open(written or os.devnull, "wb") as unpacked:  # noqa: PTH123
             blocks = iter(partial(stream.read, 1 << 20), b"")
             for chunk in _without(prefix, blocks) if prefix else blocks:
                 size += len(chunk)
                 unpacked.write(chunk)
+                if copy:
+                    odd.look_at(chunk)
                 if layout == "csv":
                     decoder.decode(chunk)
     except EOFError:
@@ -154,6 +162,10 @@ def _undecodable(file: LogFile, layout: Layout, copy: Path | None, prefix: str =
         return f"not a whole gzip file: {error}"
     except UnicodeDecodeError:
         return "not UTF-8: export it again as UTF-8"
+    if copy and odd.ends:
+        if not written:
+            copyfile(file.local_path, copy)
+        mend(copy, odd.ends)
     return None if size else ""
 
 

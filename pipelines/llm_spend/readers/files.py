@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 import gzip
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import orjson
@@ -24,6 +25,8 @@ from llm_spend.windows import Window
 
 _WILDCARDS = frozenset("*?[")
 _START = 1 << 16
+_LINES_SEEN = 20
+_LONGEST_LINE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,49 @@ def start_of(file: LogFile) -> bytes:
             return stream.read(len(codecs.BOM_UTF8) + _START).removeprefix(codecs.BOM_UTF8)
     except (OSError, EOFError):
         return b""
+
+
+def documents_of(file: LogFile) -> Iterator[dict[str, Any]]:
+    """Some of the JSON objects that a file begins with, and that lines end with; none of a table."""
+    layout = layout_of(file)
+    if layout == "newline_delimited":
+        lines: Iterable[bytes] = _some_lines(file)
+    elif layout in ("array", "unstructured"):
+        first = f"SELECT CAST(json AS VARCHAR) FROM {documents_sql([file.local_path], layout)} LIMIT {_LINES_SEEN}"
+        with duckdb.connect() as connection:
+            lines = [text.encode() for (text,) in connection.execute(first).fetchall()]
+    else:
+        return
+    for line in lines:
+        try:
+            document = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(document, dict):
+            yield document
+
+
+def _some_lines(file: LogFile) -> list[bytes]:
+    """The first and the last lines of a file, of a packed one the first alone; none where they can't be read."""
+    if file.local_path.lower().endswith((".gz", ".zst")):
+        return start_of(file).splitlines()[:_LINES_SEEN]
+    try:
+        with open(file.local_path, "rb") as stream:  # noqa: PTH123
+            return _ends_of(stream)
+    except OSError:
+        return []
+
+
+def _ends_of(stream: BinaryIO) -> list[bytes]:
+    first = [stream.readline(_LONGEST_LINE).removeprefix(codecs.BOM_UTF8)]
+    while len(first) < _LINES_SEEN and stream.tell() < _START and (line := stream.readline(_LONGEST_LINE)):
+        first.append(line)
+    seen = stream.tell()
+    start = max(seen, stream.seek(0, os.SEEK_END) - _START)
+    stream.seek(start)
+    last = stream.read().splitlines()
+    # The first of them may be the end of a line.
+    return first + (last[1:] if start > seen else last)[-_LINES_SEEN:]
 
 
 def is_json(line: bytes) -> bool:

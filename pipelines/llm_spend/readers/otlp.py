@@ -6,8 +6,9 @@ be base64. Only the attributes that are asked for are taken out of a span, so wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from llm_spend.readers.records import Unnest
 from llm_spend.readers.sql import field, identifier, quote
@@ -15,7 +16,7 @@ from llm_spend.readers.sql import field, identifier, quote
 TRACE_ID, SPAN_ID, SPAN_NAME, SCOPE = "trace_id", "span_id", "span_name", "scope"
 STARTED, ENDED, FIRST_TOKEN = "started_nanos", "ended_nanos", "first_token_nanos"
 STATUS, EXCEPTION = "status_code", "exception_type"
-TAGS, RESOURCE_TAGS = "tags", "resource_tags"
+TAGS, RESOURCE_TAGS, OTHERS = "tags", "resource_tags", "other_attributes"
 
 _FIELDS = (
     *(TRACE_ID, SPAN_ID, SPAN_NAME, SCOPE),
@@ -35,7 +36,8 @@ class Wanted:
     text; the first that is not empty counts. `marks`: a span without any of these attributes is no record, and neither
     is one that does not meet `condition`, given how to write a field of `attributes`. `tags`: attributes that become
     the JSON objects TAGS and RESOURCE_TAGS; `tag_prefixes`: beginnings of names of others for TAGS, which are cut off,
-    and which win over `tags` of the same name. `first_tokens`: events that tell when the answer began.
+    and which win over `tags` of the same name. `first_tokens`: events that tell when the answer began. `others`:
+    attributes that become the JSON object OTHERS; without any there is no such field.
     """
 
     attributes: Mapping[str, Sequence[str]]
@@ -45,6 +47,7 @@ class Wanted:
     tags: Collection[str] = ()
     tag_prefixes: Sequence[str] = ()
     first_tokens: Collection[str] = ()
+    others: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def spans(wanted: Wanted) -> Unnest:
     )
     texts = {name: _first("x.a", keys, of_span) for name, keys in wanted.attributes.items()}
     fields = {
-        **{name: f"x.s.{name}" for name in _FIELDS},
+        **{name: f"x.s.{name}" for name in (*_FIELDS, *((OTHERS,) if wanted.others else ()))},
         **texts,
         **{name: _first("x.b", keys, of_resource) for name, keys in wanted.resource.items()},
     }
@@ -101,6 +104,26 @@ def _first(texts: str, names: Sequence[str], order: Sequence[str]) -> str:
     """The first text that is not empty, of a list in which the texts of names are in an order."""
     told = [f"nullif({texts}[{order.index(name) + 1}], '')" for name in names]
     return told[0] if len(told) == 1 else f"coalesce({', '.join(told)})"
+
+
+def numbers_in(document: Mapping[str, Any], marks: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Attributes that are no text, by name, of the spans of a document that have one of some marks."""
+    for spelling in _SPELLINGS:
+        numbers = [spelling.name(name) for name in ("intValue", "doubleValue", "boolValue")]
+        for resource in _objects(document.get(spelling.spans)):
+            for scope in _objects(resource.get(spelling.name("scopeSpans"))):
+                for span in _objects(scope.get("spans")):
+                    attributes = {each.get("key"): each.get("value") for each in _objects(span.get("attributes"))}
+                    if not attributes.keys().isdisjoint(marks):
+                        yield from ((str(name), 1) for name, value in attributes.items() if _has(value, numbers))
+
+
+def _objects(listed: Any) -> Iterator[dict[str, Any]]:
+    return (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else iter(())
+
+
+def _has(value: Any, names: Sequence[str]) -> bool:
+    return isinstance(value, dict) and any(name in value for name in names)
 
 
 def nanos_timestamp(text: str) -> str:
@@ -152,6 +175,8 @@ def _found(spelling: _Spelling, wanted: Wanted) -> str:
         "attributes": _object(_those_of("s.attributes", _any_of(_names(wanted.attributes))), spelling),
         "resource": "rs.attributes",
     }
+    if wanted.others:
+        values[OTHERS] = _object(_those_of("s.attributes", _any_of(wanted.others)), spelling)
     record = ", ".join(f"{name} := {sql}" for name, sql in values.items())
     marks = ", ".join(quote(mark) for mark in wanted.marks)
     is_marked = f"list_has_any(list_transform(s.attributes, a -> a.key), [{marks}])"

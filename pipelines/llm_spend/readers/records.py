@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from llm_spend.readers.sql import field as field_sql
 from llm_spend.readers.sql import identifier, quote
@@ -57,6 +57,21 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """Fields of a record that are not at the top of its document: attributes of a span, counts of usage.
+
+    `items`: those of a document that was parsed, by name, read or not, for as many records as it holds. `known`: the
+    names of those that are read. `value`: the JSON of the one with a name, in a record that is made by `reading`, given
+    the names that are wanted; by the format's own `unnest` if there is none.
+    """
+
+    items: Callable[[Mapping[str, Any]], Iterable[tuple[str, Any]]]
+    known: frozenset[str]
+    value: Callable[[str], str]
+    reading: Callable[[Sequence[str]], Unnest] | None = None
+
+
+@dataclass(frozen=True)
 class LogFormat:
     """How the lines of one kind of log become rows of one raw table.
 
@@ -71,7 +86,8 @@ class LogFormat:
     file, into the same table, from its URL and the names and types of its fields. It raises UserError for a file that
     is none of the source. `extra`: an object of further fields, for the column `_extra`, if any. `line_prefix`: a
     regular expression of what may stand before the document in each line of a file. `of_table`: like `by_fields`, for
-    files that are tables: CSV and Parquet.
+    files that are tables: CSV and Parquet. `ignored`: fields that are not read and are not new either. `inside`: where
+    else than at the top of a document a field may be new.
     """
 
     source: str
@@ -92,6 +108,8 @@ class LogFormat:
     extra: str = ""
     line_prefix: str = ""
     of_table: Callable[[str, Mapping[str, str]], LogFormat] | None = None
+    ignored: frozenset[str] = frozenset()
+    inside: Inside | None = None
 
     @property
     def kinds(self) -> dict[str, Kind]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,11 +16,11 @@ from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
 from llm_spend.readers.files import LogFile, below_scheme, format_of, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, left_out_sql, select_sql
-from llm_spend.readers.unknown import UnknownFields, is_looked_into, keeping, names_in, with_column
+from llm_spend.readers.unknown import NewFields, UnknownFields, new_fields, with_column
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
 
-# Layout, folders of copies and originals, format, fields that it does not know.
-_Shared = tuple[Layout, str, str, int, tuple[str, ...]]
+# Layout, folders of copies and originals, format.
+_Shared = tuple[Layout, str, str, int]
 
 
 def log_source(
@@ -29,10 +30,12 @@ def log_source(
     source_system: str | None = None,
     entity: str = REQUESTS,
     unknown_fields: UnknownFields = "none",
+    unknown: set[str] | None = None,
 ) -> DltSource:
     """The dlt source of a log format: its raw table and the record of its files, which hold rows of an `entity`.
 
-    `unknown_fields`: what is kept of those that are only seen in the files; `all`, or nothing.
+    `unknown_fields`: what is kept of those that are only seen in the files; their names go into `unknown`, without
+    which files are not looked into.
     """
 
     @dlt.source(name=fmt.source)
@@ -41,7 +44,10 @@ def log_source(
         folder = Path(dlt.current.pipeline().working_dir) / "unpacked"
         folder.mkdir(parents=True, exist_ok=True)
         checked = check_files(fmt, files, folder)
-        yield _rows(fmt, checked.readable, instance, system, keeps_all=unknown_fields == "all" and is_looked_into(fmt))
+        new = NewFields() if unknown is None else new_fields(fmt, checked.readable)
+        if unknown is not None:
+            unknown.update(new.names)
+        yield _rows(fmt, checked.readable, instance, system, partial(new.kept_by, kept=unknown_fields))
         yield _file_records(fmt, files, instance, entity)
         yield _left_out(fmt, checked, instance, system)
 
@@ -62,9 +68,13 @@ def empty_source(formats: Iterable[LogFormat]) -> DltSource:
 
 
 def _rows(
-    fmt: LogFormat, files: list[LogFile], instance: str, source_system: str, *, keeps_all: bool = False
+    fmt: LogFormat,
+    files: list[LogFile],
+    instance: str,
+    source_system: str,
+    keeping_more: Callable[[LogFormat], LogFormat] = lambda fmt: fmt,
 ) -> DltResource:
-    base = with_column(fmt) if keeps_all else fmt
+    base = keeping_more(fmt)
 
     def statements(load_id: str) -> Iterator[str]:
         if not files:
@@ -73,11 +83,12 @@ def _rows(
         groups: dict[_Shared, tuple[LogFormat, list[LogFile]]] = {}
         for file in files:
             of_file = format_of(fmt, file)
-            unknown = tuple(names_in(of_file, file)) if keeps_all else ()
-            shared = (layout_of(file), *_roots(file), id(of_file), unknown)
-            groups.setdefault(shared, (of_file, []))[1].append(file)
-        for (layout, staged_root, original_root, _, unknown), (read_as, members) in groups.items():
-            of_files = with_column(keeping(read_as, unknown, "all")) if keeps_all else read_as
+            groups.setdefault((layout_of(file), *_roots(file), id(of_file)), (of_file, []))[1].append(file)
+        for (layout, staged_root, original_root, _), (read_as, members) in groups.items():
+            is_table = layout in ("csv", "parquet")
+            of_files = read_as if is_table else keeping_more(read_as)
+            # What is loaded together has the same columns.
+            of_files = with_column(of_files) if base.extra else of_files
             paths = [file.local_path for file in members]
             lineage = {
                 "source_system": source_system,

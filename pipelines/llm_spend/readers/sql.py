@@ -34,6 +34,13 @@ def json_part(document: str, *keys: str) -> str:
     return f"json_extract({document}, {quote(path)})"
 
 
+def number_at(document: str, *keys: str) -> str:
+    """The JSON number, true or false at a path of literal keys, also where it is written as text; NULL for others."""
+    text = json_text(document, *keys)
+    is_one = f"try_cast({text} AS DOUBLE) IS NOT NULL OR {text} IN ('true', 'false')"
+    return f"CASE WHEN {is_one} THEN try_cast({text} AS JSON) END"
+
+
 def utc_timestamp(text: str, assumed_zone: str = "UTC") -> str:
     """A naive UTC timestamp from ISO text: an offset is applied, text without one is in `assumed_zone`.
 

@@ -1,19 +1,19 @@
 """What records hold besides the fields that a format reads: it goes into the column `_extra`, as far as it may.
 
 Who adds a field tells nobody, and an API may have forgotten the row before the field has a column here. But such a
-field may hold what people wrote. So numbers are kept, which can't, and text on demand.
+field may hold what people wrote. So numbers are kept, which can't, and text on demand. Files are looked into where they
+begin and where they end: a field that is new stays, and to look at every line would cost as much as to read it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from typing import Any, Literal
 
-import orjson
-
-from llm_spend.readers.files import LogFile, layout_of, start_of
+from llm_spend.readers.files import LogFile, documents_of
 from llm_spend.readers.records import LogFormat
 from llm_spend.readers.sql import field, quote
 
@@ -21,7 +21,12 @@ UnknownFields = Literal["none", "numbers", "all"]
 """What is kept of fields that a format does not read: nothing, what is no text, or all but bodies and keys."""
 
 _MOST_FIELDS = 50
-_LINES_LOOKED_AT = 50
+_NAMES_SHOWN = 10
+_WHAT_IS_KEPT: Mapping[UnknownFields, str] = {
+    "none": "They are not kept.",
+    "numbers": "Their numbers are kept in the column _extra, text is not: see the setting unknown_fields.",
+    "all": "They are kept in the column _extra.",
+}
 # A list of numbers can be a text after all: an embedding.
 _LONGEST_DOCUMENT = 1000
 # Where logs keep what was asked and answered, and what opens doors: how names end, and what they have in them.
@@ -39,8 +44,8 @@ _PLAIN_NAME = r'"[A-Za-z0-9_.$-]{1,64}"\s*:'
 
 
 def unknown_names(fmt: LogFormat, names: Iterable[str]) -> list[str]:
-    """Those of some fields that a format does not read, by name. DuckDB does not tell upper from lower case."""
-    known = {name.lower() for name in fmt.file_fields} | {"filename"}
+    """Those of some fields that are new to a format, by name. DuckDB does not tell upper from lower case."""
+    known = {name.lower() for name in known_names(fmt)}
     found: dict[str, str] = {}
     for name in sorted(names):
         if name and name.lower() not in known:
@@ -48,40 +53,100 @@ def unknown_names(fmt: LogFormat, names: Iterable[str]) -> list[str]:
     return sorted(found.values())
 
 
-def is_looked_into(fmt: LogFormat) -> bool:
-    """Whether fields of files are looked for: not where a document holds several records, or a format keeps them."""
-    return not (fmt.unnest or fmt.by_fields)
+def known_names(fmt: LogFormat) -> set[str]:
+    """The fields at the top of a document that are not new to a format: it or its fuller form reads them, or nobody."""
+    own = {*fmt.file_fields, *fmt.ignored, "filename", fmt.envelope or "filename"}
+    # What is called like a field of an unnested record can't be read beside it.
+    own |= set(fmt.unnest.fields if fmt.unnest else ())
+    return own | (known_names(fmt.fuller) if fmt.fuller else set())
 
 
-def names_in(fmt: LogFormat, file: LogFile) -> list[str]:
-    """Fields in the first lines of a file that a format does not read. None in tables, whose columns are mapped."""
-    if layout_of(file) != "newline_delimited":
-        return []
-    names: set[str] = set()
-    for line in start_of(file).splitlines()[:_LINES_LOOKED_AT]:
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(record, dict):
-            names.update(record)
-    return unknown_names(fmt, names)
+@dataclass(frozen=True)
+class NewFields:
+    """Fields of files that are new to a format: by name whether one of the values that were seen holds a number.
+
+    `top`: at the top of documents; `inside`: elsewhere in records.
+    """
+
+    top: dict[str, bool] = dataclass_field(default_factory=dict)
+    inside: dict[str, bool] = dataclass_field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """All of them."""
+        return {*self.top, *self.inside}
+
+    def kept_by(self, fmt: LogFormat, kept: UnknownFields) -> LogFormat:
+        """The format that keeps what may be kept of them; the same one if that is nothing."""
+        top, inside = (
+            [name for name in each if each[name] or (kept == "all" and not _IS_BODY_OR_KEY.search(name))]
+            for each in (self.top, self.inside)
+        )
+        return keeping(fmt, top, kept, inside)
 
 
-def keeping(fmt: LogFormat, names: Iterable[str], kept: UnknownFields) -> LogFormat:
-    """The format that writes fields of these names, where it does not read them, into `_extra`; or the same format."""
-    names = [] if kept == "none" else unknown_names(fmt, names)[:_MOST_FIELDS]
-    if not names:
+def new_fields(fmt: LogFormat, files: Iterable[LogFile]) -> NewFields:
+    """What is new in the first and last documents of JSON files. Nothing in tables, whose columns are mapped."""
+    found = NewFields()
+    if fmt.by_fields:  # it takes what there is
+        return found
+    known = known_names(fmt)
+    envelope = fmt.envelope or (fmt.fuller and fmt.fuller.envelope) or ""
+    for file in files:
+        for document in documents_of(file):
+            _note(found.top, known, document)
+            if isinstance(document.get(envelope), dict):
+                _note(found.top, known, document[envelope])
+            if fmt.inside:
+                for name, value in fmt.inside.items(document):
+                    _note(found.inside, fmt.inside.known, {name: value})
+    return replace(found, top={name: found.top[name] for name in unknown_names(fmt, found.top)})
+
+
+def _note(found: dict[str, bool], known: Collection[str], fields: Mapping[str, Any]) -> None:
+    for name in fields.keys() - known:
+        found[name] = found.get(name, False) or _has_number(name, fields[name])
+
+
+def _has_number(name: str, value: Any) -> bool:
+    """Whether there is a number in a field that may be kept: of a body only if it is one."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return not _IS_BODY_OR_KEY.search(name) and any(_has_number("", each) for each in inner)
+    return isinstance(value, int | float)
+
+
+def keeping(fmt: LogFormat, names: Iterable[str], kept: UnknownFields, inside: Iterable[str] = ()) -> LogFormat:
+    """The format that writes fields of these names, where it does not read them, into `_extra`; or the same format.
+
+    `names`: at the top of documents; `inside`: elsewhere in records.
+    """
+    if kept == "none":
         return fmt
-    pairs = ", ".join(f"{quote(name)}, {_kept(name, kept)}" for name in names)
+    top = unknown_names(fmt, names)[:_MOST_FIELDS]
+    deep = sorted(inside)[:_MOST_FIELDS] if fmt.inside else []
+    if not top and not deep:
+        return fmt
+    values = {name: field(name) for name in top}
+    if fmt.inside:
+        values |= {name: fmt.inside.value(name) for name in deep}
+    pairs = ", ".join(f"{quote(name)}, {_kept(name, value, kept)}" for name, value in values.items())
     # A patch leaves out what is NULL in it.
     document = f"CAST(json_merge_patch('{{}}', json_object({pairs})) AS VARCHAR)"
     return replace(
         fmt,
         extra=f"CAST(nullif({document}, '{{}}') AS JSON)",
-        json_fields=fmt.json_fields.union(names),
-        fuller=fmt.fuller and with_column(keeping(fmt.fuller, names, kept)),
+        json_fields=fmt.json_fields.union(top),
+        unnest=fmt.inside.reading(deep) if deep and fmt.inside and fmt.inside.reading else fmt.unnest,
+        fuller=fmt.fuller and with_column(keeping(fmt.fuller, names, kept, inside)),
     )
+
+
+def said_of(names: Iterable[str], kept: UnknownFields) -> str:
+    """The warning that there are such fields."""
+    shown = sorted(name[:40] for name in names)
+    others = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
+    return f"Fields that are not known: {', '.join(shown[:_NAMES_SHOWN])}{others}. {_WHAT_IS_KEPT[kept]}"
 
 
 def with_column(fmt: LogFormat) -> LogFormat:
@@ -89,9 +154,8 @@ def with_column(fmt: LogFormat) -> LogFormat:
     return fmt if fmt.extra else replace(fmt, extra=_NOTHING)
 
 
-def _kept(name: str, kept: UnknownFields) -> str:
+def _kept(name: str, value: str, kept: UnknownFields) -> str:
     """The value of a field, or what may be kept of it."""
-    value = field(name)
     if _IS_BODY_OR_KEY.search(name):
         return f"CASE WHEN json_type({value}) NOT IN ('VARCHAR', 'OBJECT', 'ARRAY') THEN {value} END"
     text = f"CAST({value} AS VARCHAR)"

@@ -7,9 +7,13 @@ else (how long a cache write holds, how long the call took), and never kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from llm_spend.readers.records import Unnest
+import orjson
+
+from llm_spend.readers.records import Inside, Unnest
 from llm_spend.readers.sql import cast_text, field, flat_object, identifier, json_part, json_text, quote, typed
 from llm_spend.schema import Column
 from llm_spend.sources.about import About
@@ -51,6 +55,38 @@ def _records() -> str:
         f" THEN list_transform({messages}, m -> {of_event})"
         f" WHEN coalesce({', '.join(field(name) for name in _TEXTS)}) IS NOT NULL THEN [{plain}] END"
     )
+
+
+# What the delivery of a log says, and bodies in a bucket of their own.
+_IGNORED = frozenset(
+    {
+        *("schemaType", "schemaVersion", "messageType", "owner", "logGroup", "logStream", "subscriptionFilters"),
+        *("eventId", "logStreamName", "ingestionTime", "searchedLogStreams", "nextToken", "id", "performanceConfig"),
+    }
+)
+_COUNTS = ("inputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount", "outputTokenCount")
+
+
+def _counts(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Numbers beside the bodies of what went in and came out, by `input.<name>` and `output.<name>`."""
+    for log in _logs_in(document):
+        for side in ("input", "output"):
+            said = log.get(side) if isinstance(log, dict) else None
+            for name, value in said.items() if isinstance(said, dict) else ():
+                if isinstance(value, int | float):
+                    yield f"{side}.{name}", value
+
+
+def _logs_in(document: Mapping[str, Any]) -> Iterator[Any]:
+    yield document
+    batch = next((document[name] for name in _BATCHES if isinstance(document.get(name), list)), [document])
+    for event in batch:
+        message = event.get(_MESSAGE) if isinstance(event, dict) else None
+        if isinstance(message, str) and message.startswith("{"):
+            try:
+                yield orjson.loads(message)
+            except orjson.JSONDecodeError:
+                continue
 
 
 def _input(*path: str) -> str:
@@ -131,6 +167,12 @@ _LOGS = requests_format(
     json_fields=frozenset({*_DOCUMENTS, *_BATCHES}),
     record_name="Bedrock model invocation log",
     unnest=Unnest(_records(), tuple(_inside(name) for name in (*_TEXTS, *_DOCUMENTS))),
+    ignored=_IGNORED,
+    inside=Inside(
+        _counts,
+        frozenset(f"{side}.{name}" for side in ("input", "output") for name in _COUNTS),
+        lambda name: json_part(_log(name.split(".", 1)[0]), name.split(".", 1)[1]),
+    ),
 )
 
 # An export task of CloudWatch puts the time of the event before its message.

@@ -19,6 +19,14 @@ _IS_GUARD = f"contains(lower({text_field('model')}), 'llama-guard')"
 _CALLED = operation_of_path(text_field("path"))
 _IS_TOLD = f"regexp_matches(lower({_CALLED}), 'chat|completion|embedding|message|response|rerank|image|audio|speech')"
 
+IGNORED = frozenset(
+    {
+        *("request", "response", "request_head", "response_head", "request_head_complete", "response_head_complete"),
+        *("request_size", "response_size", "request_content_type", "response_content_type", "custom_cost"),
+    }
+)
+"""Fields that are known and not read."""
+
 LOGS = requests_format(
     "cloudflare",
     {
@@ -55,6 +63,7 @@ LOGS = requests_format(
         ),
     },
     json_fields=frozenset({"metadata"}),
+    ignored=IGNORED,
     metadata_given=f"CASE WHEN json_type({field('metadata')}) <> 'NULL' THEN {field('metadata')} END",
     record_name="Cloudflare AI Gateway log",
 )

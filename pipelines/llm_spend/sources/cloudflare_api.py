@@ -23,19 +23,13 @@ from llm_spend.readers.api.source import ApiSource, Stream, configured, configur
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.api.values import iso
 from llm_spend.schema import REQUESTS
-from llm_spend.sources.cloudflare import LOGS
+from llm_spend.sources.cloudflare import IGNORED, LOGS
 from llm_spend.windows import Window
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 PAGE_SIZE = 50
 
 _TICK = timedelta(milliseconds=1)
-_LEFT_OUT = frozenset(
-    {
-        *("request", "response", "request_head", "response_head", "request_head_complete", "response_head_complete"),
-        *("request_size", "response_size", "request_content_type", "response_content_type", "custom_cost"),
-    }
-)
 _ELSEWHERE = ("observability", "not available", "no longer", "not enabled", "not supported", "deprecated")
 _SINCE = (
     "If the account was created since 24 September 2026 it has no logs API: send its traces with OpenTelemetry, and"
@@ -111,7 +105,7 @@ def query(position: Position, window: Window) -> dict[str, Any]:
 
 
 def without_bodies(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in _LEFT_OUT}
+    return {name: value for name, value in row.items() if name not in IGNORED}
 
 
 def _rows_and_total(found: Any) -> tuple[list[Row] | None, int | None]:

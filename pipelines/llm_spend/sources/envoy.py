@@ -51,6 +51,18 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 """By what they tell: the names of fields, in the order in which they count."""
 
 
+# What Envoy itself can log, and the gateway's examples name.
+_IGNORED = frozenset(
+    {
+        *("method", "request.method", "protocol", ":authority", "user-agent", "x-forwarded-for", "bytes_received"),
+        *("bytes_sent", "response_flags", "response_code_details", "connection_termination_details", "route_name"),
+        *("upstream_host", "upstream_cluster", "upstream_local_address", "upstream_transport_failure_reason"),
+        *("downstream_local_address", "downstream_remote_address", "requested_server_name"),
+        *("x-envoy-upstream-service-time", "llm_request_cost"),
+    }
+)
+
+
 def _first(names: tuple[str, ...]) -> str:
     texts = ", ".join(f"nullif(nullif({field(name)}, ''), '-')" for name in names)
     return f"coalesce({texts})"
@@ -112,6 +124,7 @@ ACCESS_LOGS = requests_format(
     keep=f"{_told('model', 'asked_model', 'input', 'output', 'total')} IS NOT NULL",
     record_name="line of an Envoy access log in JSON",
     unnest=_line(),
+    ignored=_IGNORED,
 )
 
 ABOUT = About(

@@ -24,6 +24,16 @@ _PROPERTIES = f"coalesce({object_or_text(field('properties'))}, {object_or_text(
 _READ, _WRITE = field("prompt_cache_read_tokens"), field("prompt_cache_write_tokens")
 _INPUT, _OUTPUT, _REASONING = field("prompt_tokens"), field("completion_tokens"), field("reasoning_tokens")
 
+IGNORED = frozenset(
+    {
+        *("request_body", "response_body", "signed_body_url", "llmSchema", "asset_ids", "asset_urls", "assets"),
+        *("response_created_at", "helicone_user", "country_code", "cache_enabled", "storage_location", "size_bytes"),
+        *("feedback_created_at", "feedback_id", "request_referrer", "ai_gateway_body_mapping", "embedding"),
+        *("gateway_endpoint_version", "is_passthrough_billing", "node_id"),
+    }
+)
+"""Fields that are known and not read."""
+
 
 def _number(text: str) -> str:
     return f"coalesce(try_cast({text} AS HUGEINT), 0)"
@@ -117,6 +127,7 @@ def requests(*, input_includes_cache: bool = False) -> LogFormat:
                 ),
             ),
         },
+        ignored=IGNORED,
         json_fields=frozenset({"properties", "request_properties", "scores"}),
         metadata_given=f"CASE WHEN json_type({field('properties')}) <> 'NULL' THEN {field('properties')} END",
         record_name="Helicone request",

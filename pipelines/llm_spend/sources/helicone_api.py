@@ -30,14 +30,6 @@ LOOK_BACK = timedelta(hours=24)
 _PATH = "/v1/request/query-clickhouse"
 _TICK = timedelta(seconds=1)
 _NO_RESPONSE_YET = (None, 0, -2)
-_LEFT_OUT = frozenset(
-    {
-        *("request_body", "response_body", "signed_body_url", "llmSchema", "asset_ids", "asset_urls", "assets"),
-        *("response_created_at", "helicone_user", "country_code", "cache_enabled", "storage_location", "size_bytes"),
-        *("feedback_created_at", "feedback_id", "request_referrer", "ai_gateway_body_mapping", "embedding"),
-        *("gateway_endpoint_version", "is_passthrough_billing", "node_id"),
-    }
-)
 
 
 class Helicone:
@@ -105,7 +97,7 @@ def is_pending(row: Row) -> bool:
 
 
 def without_bodies(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in _LEFT_OUT}
+    return {name: value for name, value in row.items() if name not in helicone.IGNORED}
 
 
 def _created(operator: str, moment: datetime) -> dict[str, Any]:

@@ -8,7 +8,10 @@ rates in the plugin's settings, and is 0 without them.
 
 from __future__ import annotations
 
-from llm_spend.readers.records import Unnest
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llm_spend.readers.records import Inside, Unnest
 from llm_spend.readers.sql import (
     cast_text,
     epoch_timestamp,
@@ -75,6 +78,22 @@ _TRIES = f"json_array_length({field('tries')})"
 _CONSUMER_NAME = first_told(*(json_text(_CONSUMER, name) for name in ("username", "custom_id", "id")))
 _CONTENT_TYPE = json_text(_RESPONSE, "headers", "content-type")
 
+_USAGE_READ = (
+    *("prompt_tokens", "prompt_token", "input_tokens", "completion_tokens", "completion_token", "output_tokens"),
+    *("prompt_tokens_details", "completion_tokens_details", "total_tokens", "cost", "time_to_first_token"),
+)
+_IGNORED = frozenset({"upstream_uri", "upstream_status", "source", "auth_type"})
+
+
+def _usage_of_blocks(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What plugins counted in a line, by `usage.<name>`."""
+    blocks = document.get("ai")
+    for block in blocks.values() if isinstance(blocks, dict) else ():
+        usage = block.get("usage") if isinstance(block, dict) else None
+        for name, value in usage.items() if isinstance(usage, dict) else ():
+            yield f"usage.{name}", value
+
+
 LOGS = requests_format(
     "kong",
     {
@@ -140,6 +159,12 @@ LOGS = requests_format(
     ),
     record_name="Kong log",
     unnest=Unnest(_RECORDS, (_PLUGIN, _BLOCK)),
+    ignored=_IGNORED,
+    inside=Inside(
+        _usage_of_blocks,
+        frozenset(f"usage.{name}" for name in (*_USAGE_READ, "time_per_token")),
+        lambda name: json_part(field(_BLOCK), *name.split(".", 1)),
+    ),
 )
 
 ABOUT = About(

@@ -81,6 +81,15 @@ _MAKERS = {
     "perplexity": "^sonar",
 }
 
+_IGNORED = frozenset(
+    {
+        *("input", "output", "project_id", "parent_observation_id", "is_root_observation", "bookmarked", "public"),
+        *("session_id", "created_at", "internal_model_id", "model_id", "usage_pricing_tier_name"),
+        *("usage_pricing_tier_id", "input_price", "output_price", "total_price", "latency", "time_to_first_token"),
+        *("tool_calls", "tool_call_names", "tool_definitions", "provided_usage_details", "provided_cost_details"),
+    }
+)
+
 _USAGE = field("usage_details")
 _IS_CACHED = "regexp_matches(k, 'cache|ephemeral')"
 _IS_UNCACHED = (
@@ -264,6 +273,7 @@ OBSERVATIONS = requests_format(
         ),
     },
     json_fields=frozenset({"metadata", "model_parameters", "usage_details", "cost_details", "tags"}),
+    ignored=_IGNORED,
     keep=f"{field('type')} IN ({', '.join(quote(each) for each in TYPES)})",
     metadata_given=f"CASE WHEN json_type({field('metadata')}) <> 'NULL' THEN {field('metadata')} END",
     record_name="Langfuse observation",

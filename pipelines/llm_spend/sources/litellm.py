@@ -128,11 +128,23 @@ _DOCUMENTS = frozenset(
     {"metadata", "error_information", "model_parameters", "cost_breakdown", "request_tags", "status_fields"}
 )
 
+# What the proxy says of itself, and bodies.
+_IGNORED = frozenset(
+    {
+        *("messages", "response", "error_str", "hidden_params", "guardrail_information", "model_map_information"),
+        *("requester_ip_address", "user_agent", "session_id", "request_model_access_groups", "saved_cache_cost"),
+        *("standard_built_in_tools_params", "response_cost_failure_debug_info", "cost_finalized"),
+        *("zero_cost_diagnostic", "autorouter_baseline_observation", "autorouter_savings"),
+        *("autorouter_savings_estimate",),
+    }
+)
+
 PAYLOADS = LogFormat(
     source="litellm",
     table="litellm__payloads",
     record_name="LiteLLM logging payload",
     json_fields=_DOCUMENTS,
+    ignored=_IGNORED,
     columns={
         "id": Column("text", _either(_word(field("id")), _word(field("litellm_call_id"))), required=True),
         "start_time": _time("startTime").as_required(),

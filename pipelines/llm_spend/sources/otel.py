@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from llm_spend.readers import otlp
-from llm_spend.readers.sql import cast_text, field, flat_object, json_text, other_usage, quote, typed
+from llm_spend.readers.records import Inside
+from llm_spend.readers.sql import cast_text, field, flat_object, json_text, number_at, other_usage, quote, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About
 from llm_spend.sources.expressions import metadata_with, text_column, told
@@ -135,6 +136,17 @@ def _is_call(said: Callable[[str], str]) -> str:
         f" AND coalesce(upper({said('span_kind')}) IN ({kinds}), TRUE)"
         f" AND coalesce({said('framework_kind')} IN ('llm', 'unknown'), TRUE)"
     )
+
+
+_WANTED = otlp.Wanted(
+    attributes=_ATTRIBUTES,
+    resource=_RESOURCE,
+    marks=_MARKS,
+    condition=_is_call,
+    tags=_TAGS,
+    tag_prefixes=("traceloop.association.properties.",),
+    first_tokens=("First Token Stream Event", "gen_ai.content.completion.chunk"),
+)
 
 
 def _typed(name: str, kind: Kind) -> Column:
@@ -270,16 +282,12 @@ SPANS = requests_format(
         "metadata": Column("json", _METADATA),
     },
     record_name="line of OTLP/JSON",
-    unnest=otlp.spans(
-        otlp.Wanted(
-            attributes=_ATTRIBUTES,
-            resource=_RESOURCE,
-            marks=_MARKS,
-            condition=_is_call,
-            tags=_TAGS,
-            tag_prefixes=("traceloop.association.properties.",),
-            first_tokens=("First Token Stream Event", "gen_ai.content.completion.chunk"),
-        )
+    unnest=otlp.spans(_WANTED),
+    inside=Inside(
+        lambda document: otlp.numbers_in(document, _MARKS),
+        frozenset(name for names in (*_ATTRIBUTES.values(), _TAGS) for name in names),
+        lambda name: number_at(field(otlp.OTHERS), name),
+        lambda names: otlp.spans(replace(_WANTED, others=names)),
     ),
 )
 SPANS = replace(SPANS, metadata_unreadable=f"{told(field('metadata'))} IS NOT NULL AND ({_GIVEN}) IS NULL")

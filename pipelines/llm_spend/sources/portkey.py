@@ -162,6 +162,18 @@ _DOCUMENT: Mapping[str, Column] = {
     ),
 }
 
+# What the log store has besides, and what was said at each step of a call.
+_IGNORED = frozenset(
+    {
+        *("organisation_id", "organisation_name", "workspace_id", "prompt_id", "prompt_version_id", "config_id"),
+        *("config_version_id", "request_method", "is_proxy_call", "cache_type", "retry_success_count", "span_id"),
+        *("span_name", "parent_span_id", "source", "runtime", "runtime_version", "sdk_version"),
+        *("last_used_option_index", "log_store_file_path_format", "request_parsing_time", "pre_processing_time"),
+        *("cache_processing_time", "response_parsing_time", "gateway_processing_time", "upstream_response_time"),
+        *("finalUntransformedRequest", "originalResponse", "transformedRequest"),
+    }
+)
+
 _WITH_BODIES = LogFormat(
     source="portkey",
     table="portkey__logs",
@@ -169,6 +181,7 @@ _WITH_BODIES = LogFormat(
         {"metadata", "metadataKey", "metadataValue", "metadata.key", "metadata.value", "request", "response"}
     ),
     envelope="metrics",
+    ignored=_IGNORED,
     columns=_DOCUMENT,
     metadata_column="metadata",
     metadata_given=f"coalesce({_METADATA}, {_KEYS})",

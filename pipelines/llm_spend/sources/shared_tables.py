@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from llm_spend.readers.records import LogFormat, Unnest
+from llm_spend.readers.records import Inside, LogFormat, Unnest
 from llm_spend.readers.sql import field, quote, typed, unknown
 from llm_spend.schema import Column, Kind
 
@@ -169,6 +169,8 @@ def requests_format(
     metadata_given: str | None = None,
     record_name: str = "log record",
     unnest: Unnest | None = None,
+    ignored: frozenset[str] = frozenset(),
+    inside: Inside | None = None,
 ) -> LogFormat:
     """A log format into `generic__requests`; columns that are not given are NULL. `started_at` must be given."""
     return LogFormat(
@@ -181,6 +183,8 @@ def requests_format(
         metadata_given=metadata_given,
         record_name=record_name,
         unnest=unnest,
+        ignored=ignored,
+        inside=inside,
     )
 
 

@@ -7,13 +7,14 @@ the bucket of a customer is not documented, so lines are told apart by their fie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from llm_spend.readers import otlp
-from llm_spend.readers.records import LogFormat, Unnest
-from llm_spend.readers.sql import field, identifier, json_part, json_text, object_or_text, quote, typed
+from llm_spend.readers.records import Inside, LogFormat, Unnest
+from llm_spend.readers.sql import field, identifier, json_part, json_text, number_at, object_or_text, quote, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.focus_exports import Fields
@@ -47,6 +48,11 @@ ATTRIBUTES = (
     "gen_ai.response.id",
 )
 """The attributes that are read."""
+
+METRIC = "tfy.model.metric."
+UNREAD_METRIC = f"{METRIC}inter_token_latency_in_ms"
+UNREAD = ("serviceName", "spanName", "spanKind", "scopeName", "scopeVersion", "statusMessage", "events")
+"""Fields that are known and not read."""
 
 _FIELDS = (
     "spanId",
@@ -181,6 +187,10 @@ _ATTRIBUTE_LIST = (
 )
 
 
+# Of a span in OTLP, and of a page of them.
+_OF_OTLP = ("name", "kind", "links", "flags", "traceState", "resource", "scope", "resourceAttributes", "pagination")
+
+
 def _inner(name: str) -> str:
     """What a field is called in a record that was found in a line: lines have fields of the same name."""
     return f"span.{name}"
@@ -192,13 +202,13 @@ def _record(values: Mapping[str, str]) -> str:
     return f"struct_pack({', '.join(parts)})"
 
 
-def _of_line() -> str:
-    """The span that a line is, or NULL."""
+def _of_line(attributes: Sequence[str]) -> str:
+    """The span that a line is, or NULL; of a list of attributes it has the named ones."""
     values = {name: f"coalesce({', '.join(field(each) for each in names)})" for name, names in _ALIASES.items()}
     listed = field("attributes")
     pairs = (
         f"list_filter(from_json(CASE WHEN json_type({listed}) = 'ARRAY' THEN {listed} END, {quote(_ATTRIBUTE_LIST)}),"
-        f" a -> a.key IN ({', '.join(quote(name) for name in ATTRIBUTES)}))"
+        f" a -> a.key IN ({', '.join(quote(name) for name in attributes)}))"
     )
     values_of = ("stringValue", "intValue", "doubleValue", "boolValue", "arrayValue::VARCHAR")
     value = f"to_json(coalesce({', '.join(f'a.value.{name}' for name in values_of)}))"
@@ -243,25 +253,49 @@ def _nanos(start: str, end: str) -> str:
     return f"CAST(try_cast({end} AS BIGINT) - try_cast({start} AS BIGINT) AS VARCHAR)"
 
 
-def _files() -> LogFormat:
+def _numbers_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Metrics of the spans of a document."""
+    page = document.get("data")
+    for span in (document, *(page if isinstance(page, list) else ())):
+        told = span if isinstance(span, dict) else {}
+        for attributes in (told.get("spanAttributes"), told.get("attributes")):
+            if isinstance(attributes, dict):
+                yield from attributes.items()
+            elif isinstance(attributes, list):
+                yield from ((str(each.get("key")), 1) for each in attributes if isinstance(each, dict))
+    yield from otlp.numbers_in(document, ("tfy.span_type",))
+
+
+def _unnested(others: Sequence[str] = ()) -> Unnest:
+    """The spans of a line, with `others` among their attributes."""
+    attributes = (*ATTRIBUTES, *others)
     exported = otlp.spans(
         otlp.Wanted(
             attributes={"kind": ("tfy.span_type",)},
             resource={},
             marks=("tfy.span_type",),
             condition=lambda of: f"{of('kind')} = {quote(MODEL_SPAN)}",
-            tags=ATTRIBUTES,
+            tags=attributes,
         )
     )
     # The most frequent first: what comes later is not looked at.
-    found = [_of_line(), _of_page(), _of_otlp(exported.records)]
-    spans = _spans(_inner)
-    unnest = Unnest(
+    found = [_of_line(attributes), _of_page(), _of_otlp(exported.records)]
+    return Unnest(
         records=f"coalesce({', '.join(found)})",
         fields=tuple(_inner(name) for name in _FIELDS),
         types={**exported.types, **dict.fromkeys(_LINE_DOCUMENTS, "JSON")},
     )
-    return replace(spans, unnest=unnest, of_table=_of_table)
+
+
+def _files() -> LogFormat:
+    inside = Inside(
+        lambda document: (each for each in _numbers_in(document) if each[0].startswith(METRIC)),
+        frozenset({*ATTRIBUTES, UNREAD_METRIC}),
+        lambda name: number_at(field(_inner("spanAttributes")), name),
+        _unnested,
+    )
+    ignored = frozenset({*UNREAD, *_OF_OTLP})
+    return replace(_spans(_inner), unnest=_unnested(), of_table=_of_table, ignored=ignored, inside=inside)
 
 
 def _of_table(url: str, types: Mapping[str, str]) -> LogFormat:

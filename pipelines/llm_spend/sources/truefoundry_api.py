@@ -30,7 +30,7 @@ from llm_spend.readers.api.values import amount, iso, number
 from llm_spend.rules.limits import limit_rows
 from llm_spend.schema import REQUESTS
 from llm_spend.sources.shared_tables import limit_usage_format, limits_format, members_format, totals_format
-from llm_spend.sources.truefoundry import ATTRIBUTES, MODEL_SPAN, QUERIED_SPANS
+from llm_spend.sources.truefoundry import ATTRIBUTES, METRIC, MODEL_SPAN, QUERIED_SPANS, UNREAD, UNREAD_METRIC
 from llm_spend.sources.truefoundry_members import (
     period_usage_rows,
     rule_usage_rows,
@@ -50,9 +50,6 @@ MOST_COUNTERS = 500
 _HOUR = timedelta(hours=1)
 # Whether the ends of a query are part of it is not said: more is asked for, and every hour keeps its own.
 _OVERLAP = timedelta(seconds=1)
-_UNREAD = ("serviceName", "spanName", "spanKind", "scopeName", "scopeVersion", "statusMessage", "events")
-_METRIC = "tfy.model.metric."
-_UNREAD_METRIC = f"{_METRIC}inter_token_latency_in_ms"
 _TEAMS = "/api/svc/v1/teams/user"
 _RULE_CONFIGS = ("gateway-rate-limiting-config", "gateway-budget-config")
 # By dimension: what usage is grouped by, and under which names its answer holds a member.
@@ -330,11 +327,11 @@ def slim(span: Any) -> Any:
     """
     if not isinstance(span, Mapping):
         return span
-    kept = {key: value for key, value in span.items() if key not in _UNREAD}
+    kept = {key: value for key, value in span.items() if key not in UNREAD}
     if isinstance(attributes := span.get("spanAttributes"), Mapping):
         kept["spanAttributes"] = {name: attributes[name] for name in ATTRIBUTES if name in attributes}
-        unknown = attributes.keys() - {*ATTRIBUTES, _UNREAD_METRIC}
-        kept |= {name: attributes[name] for name in sorted(unknown) if name.startswith(_METRIC)}
+        unknown = attributes.keys() - {*ATTRIBUTES, UNREAD_METRIC}
+        kept |= {name: attributes[name] for name in sorted(unknown) if name.startswith(METRIC)}
     return kept
 
 
