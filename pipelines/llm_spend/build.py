@@ -20,6 +20,7 @@ from llm_spend.build_constants import (
     Constants,
     can_be_asked,
     in_environment,
+    new_loads,
     note_built,
     stale_dates,
 )
@@ -164,8 +165,8 @@ def build(
 def _in_two_runs(
     run: Callable[[Selection, Constants], list[Result]], selection: Selection, destination: Destination
 ) -> list[Result]:
-    """Find the dates to build, then build with them as constants: see build_constants.py."""
-    found = run(selection.up_to(FINDS_DATES), {})
+    """Find the dates to build in new loads, then build with them as constants: see build_constants.py."""
+    found = run(selection.up_to(FINDS_DATES), new_loads(destination))
     if any(result["status"] in ("error", "fail", "skipped") for result in found):
         left_out = f"model.llm_spend.after {FINDS_DATES}"
         return [*found, {"unique_id": left_out, "status": "error", "message": "not built, because of what failed"}]

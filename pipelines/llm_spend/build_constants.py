@@ -1,8 +1,8 @@
-"""What dbt must know before it compiles where a warehouse skips partitions for constants only: the dates to build.
+"""What dbt must know before it compiles where a warehouse prunes by constants only: new loads, and the dates to build.
 
-BigQuery prunes no partition for dates that come from a subquery: a build of one day would read all history. So dbt runs
-twice there. The first run finds the version of every date; which of them differ from those that the last build ended
-with is asked in between, of small tables, and handed to the second run.
+BigQuery prunes nothing for loads and dates that come from a subquery: a build of one day would read all history. So dbt
+runs twice there. The first run is told which loads are new, and finds the version of every date; which of them differ
+from those that the last build ended with is asked in between, and handed to the second run. All asked are small tables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FINDS_DATES = "int_usage_dates"
 """The model that ends the first run."""
 
 # A query may have a megabyte of text, and one job change some thousand partitions.
-_MOST_DATES = 1_000
+_MOST_DATES = _MOST_LOADS = 1_000
 
 Constants = Mapping[str, Sequence[str]]
 """Lists by the name that macros know them by. None of them: queries find the same, and read more."""
@@ -30,6 +30,12 @@ Constants = Mapping[str, Sequence[str]]
 def can_be_asked(destination: Destination) -> bool:
     """Whether there is anything to ask: tables by date were built before, all of them, and it was noted."""
     return {BUILT_TABLE, FINDS_DATES} <= destination.tables(destination.schemas.internal)
+
+
+def new_loads(destination: Destination) -> Constants:
+    """The loads that were not looked at yet; before the first run. What arrives meanwhile waits for the next build."""
+    loads = destination.query(_new_loads_sql(destination.schemas))
+    return {"new_loads": [load_id for (load_id,) in loads]} if len(loads) <= _MOST_LOADS else {}
 
 
 def stale_dates(destination: Destination) -> Constants:
@@ -57,6 +63,25 @@ def _stale_dates(stale: Sequence[tuple[date, bool]], moved_from: Sequence[date])
     return {name: [day.isoformat() for day in sorted(days)] for name, days in lists.items()}
 
 
+def _new_loads_sql(schemas: Schemas) -> str:
+    # int_load_contents looks at a load first, int_moved_requests last: a build may have ended in between.
+    internal = schemas.internal
+    return f"""
+        select load_id
+        from {internal}.int_loads
+        where
+            load_id not in (select load_id from {internal}.int_load_contents)
+            or load_id in (
+                select contents.load_id
+                from {internal}.int_load_contents as contents
+                left join {internal}.int_moved_requests as moved
+                    on contents.load_id = moved.load_id and contents.usage_date = moved.usage_date
+                where contents.usage_date is not null and moved.load_id is null
+            )
+        order by load_id
+    """
+
+
 def _stale_sql(schemas: Schemas) -> str:
     # A version that went and came back (other seeds, and again the old ones) has another time: what was built meanwhile
     # by dbt alone is not known.
@@ -82,8 +107,8 @@ def _moved_from(connection: Connection, schemas: Schemas, stale: Sequence[date])
         return []
     moved = f"{schemas.internal}.int_moved_requests"
     dates = ", ".join(f"date '{day.isoformat()}'" for day in stale)
-    keys = f"select request_key from {moved} where usage_date in ({dates})"
-    query = f"select usage_date from {moved} where request_key in ({keys}) group by usage_date"
+    hashes = f"select request_hash from {moved} where usage_date in ({dates})"
+    query = f"select usage_date from {moved} where request_hash in ({hashes}) group by usage_date"
     return [day for (day,) in connection.rows(query)]
 
 

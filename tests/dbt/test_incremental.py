@@ -151,8 +151,16 @@ def test_a_corrected_record_stays_corrected(tmp_path: Path, seeds: Path) -> None
         ],
         [("v", "2026-11-05 10:00:00", 40, "ads"), ("alone", "2026-11-05 09:00:00", 8, "ads")],
         [("z", "2026-11-03 12:00:00", 10, "ads")],
+        [("y", "2026-11-03 13:00:00", 5, "ads")],
+    ]
+    # What is kept of a DuckDB that made other hashes of the same texts.
+    other_hashes = [
+        f"update llm_spend_internal.{table} set request_hash = xor(request_hash, 1), place_hash = xor(place_hash, 1)"
+        for table in ("int_seen_requests", "int_moved_requests")
     ]
     for number, rows in enumerate(steps):
+        if number == 3:
+            DuckDb(database).execute(*other_hashes)
         write_log(logs, f"{number}.csv", rows)
         load_logs("generic", str(logs), DuckDb(database), mapping=MAPPING)
         assert build(DuckDb(database), seeds=seeds, select=DAYS_ONLY, test=number == len(steps) - 1).ok
@@ -160,9 +168,10 @@ def test_a_corrected_record_stays_corrected(tmp_path: Path, seeds: Path) -> None
         ("a", "2026-11-03", 10, "ads"),
         ("alone", "2026-11-05", 8, "ads"),
         ("v", "2026-11-05", 40, "ads"),
+        ("y", "2026-11-03", 5, "ads"),
         ("z", "2026-11-03", 10, "ads"),
     ]
-    days = [("2026-11-03", "ads", 2, 20), ("2026-11-05", "ads", 2, 48)]
+    days = [("2026-11-03", "ads", 3, 25), ("2026-11-05", "ads", 2, 48)]
     assert (query(database, FACTS), query(database, DAYS)) == (facts, days)
     assert build(DuckDb(database), seeds=seeds, select=DAYS_ONLY, full_refresh=True, test=False).ok
     assert (query(database, FACTS), query(database, DAYS)) == (facts, days)

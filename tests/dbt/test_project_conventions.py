@@ -199,8 +199,8 @@ def test_every_table_by_date_is_tested_by_date() -> None:
                     assert body["arguments"].get("by_date"), (path.stem, name)
 
 
-def test_requests_start_at_the_time_that_raw_tables_are_partitioned_by() -> None:
-    """BigQuery skips partitions of raw tables only when `started_at` is that column, as it is."""
+def test_times_and_loads_are_the_columns_that_raw_tables_are_laid_out_by() -> None:
+    """BigQuery skips partitions and blocks of raw tables only when these are the columns themselves, as they are."""
     others = {fmt.table for fmt in (*SHARED_FORMATS, *PROVIDER_FORMATS, focus.EXPORTS)}
     for table, fmt in raw_formats().items():
         (staging,) = (PROJECT / "models" / "staging").glob(f"**/stg_{table}.sql")
@@ -210,3 +210,4 @@ def test_requests_start_at_the_time_that_raw_tables_are_partitioned_by() -> None
         (line,) = [line for line in lines if re.search(r"\bstarted_at$", line)]
         column = fmt.event_time
         assert re.fullmatch(rf"(\w+\.)?{column}( as started_at)?", line), (table, line)
+        assert [line for line in lines if re.search(r"\bload_id$", line)] == ["_dlt_load_id as load_id"], table

@@ -34,11 +34,12 @@ MODELS, PROFILES = Path("dbt_project/models"), Path("dbt_project/profiles.yml")
 STORAGE = Path("dbt_project/macros/cross_db/storage.sql")
 LAUNCHERS = Path("tests/warehouses/emulators")
 
-FACT, MATCHES = "fct_llm_requests", "int_quota_matches"
+FACT, MATCHES, SEEN = "fct_llm_requests", "int_quota_matches", "int_seen_requests"
 # Raw tables of requests; those of lists and bills are small.
 RAW = frozenset(raw_formats()) - {fmt.table for fmt in (*SHARED_FORMATS, *PROVIDER_FORMATS, focus.EXPORTS)}
-# What finds the dates to build.
-FINDERS = ("int_load_contents", "int_moved_requests")
+# What finds the dates to build in raw tables, and what looks through all that was seen.
+FINDERS = ("int_load_contents", SEEN)
+FINDS_MOVED = "int_moved_requests"
 TIB, GIB, TB = 2**40, 2**30, 10**12
 MILLION, BILLION = 10**6, 10**9
 
@@ -220,7 +221,7 @@ def widths(database: Path) -> dict[str, Width]:
             connection.execute(
                 "select table_name, table_schema from information_schema.tables"
                 " where table_type = 'BASE TABLE' and table_name in (select unnest(?))",
-                [[*RAW, FACT, MATCHES]],
+                [[*RAW, FACT, MATCHES, SEEN]],
             ).fetchall()
         )
         return {name: _width(connection, schema, name, Path(folder)) for name, schema in schemas.items()}
@@ -325,13 +326,14 @@ def measure(database: Path) -> Measured:
         node: sum(per_request(each, columns) for each, columns in reads.items() if each in found)
         for node, reads in reads_of_build(database).items()
     }
-    groups = {"raw tables": RAW, FACT: frozenset({FACT}), MATCHES: frozenset({MATCHES})}
+    groups = {"raw tables": RAW, **{table: frozenset({table}) for table in (FACT, MATCHES, SEEN)}}
     return Measured(
         {name: stored(each) for name, each in groups.items()},
         {name: compressed(each) for name, each in groups.items()},
         {
             "raw tables, by the fact": read.pop(f"model.llm_spend.{FACT}"),
             "raw tables, to find the dates": sum(read.pop(f"model.llm_spend.{name}") for name in FINDERS),
+            "hashes of what was seen": read.pop(f"model.llm_spend.{FINDS_MOVED}"),
             "all other models": sum(size for node, size in read.items() if node.startswith("model.")),
             "tests": sum(size for node, size in read.items() if node.startswith("test.")),
             "MERGE: partitions that are replaced": stored(frozenset({FACT, MATCHES})),
@@ -364,7 +366,7 @@ def costs(history: float, new: float) -> Costs:
     seconds = figures("CPU seconds, a million requests")
     stored = table(SCALE, "bytes stored, a request")
     first = sum(size for name, size in read.items() if not name.startswith("MERGE"))
-    of_history = read["raw tables, to find the dates"]
+    of_history = read["hashes of what was seen"]
     of_dates = sum(read.values()) - of_history
     built = new * assumed["dates"]
     full, ordinary = seconds["full build with tests"], seconds["ordinary day, a million of history"]

@@ -14,6 +14,7 @@ from llm_spend.build_constants import (
     BUILT_TABLE,
     can_be_asked,
     in_environment,
+    new_loads,
     note_built,
     stale_dates,
 )
@@ -27,7 +28,8 @@ class Tables:
         self.destination = DuckDb(folder / "asked.duckdb")
         self.execute(
             "create schema llm_spend_internal",
-            "create table llm_spend_internal.int_moved_requests (load_id text, request_key text, usage_date date)",
+            "create table llm_spend_internal.int_loads (load_id text)",
+            "create table llm_spend_internal.int_moved_requests (load_id text, request_hash text, usage_date date)",
             "create table llm_spend_internal.int_usage_dates"
             " (usage_date date primary key, date_version text, quota_version text, versioned_at timestamp)",
         )
@@ -98,6 +100,27 @@ def test_dates_with_other_versions_of_requests_are_told_too(tables: Tables) -> N
     tables.move("elsewhere", 1, 3)
     tables.version(2, "other", "other", 1)
     assert tables.stale() == {"date_version": [2], "quota_version": [2], "moved_from": [1]}
+
+
+def test_loads_are_new_that_no_model_has_looked_at(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents, moved = "llm_spend_internal.int_load_contents", "llm_spend_internal.int_moved_requests"
+    tables.execute(
+        f"create table {contents} (load_id text, usage_date date)",
+        "insert into llm_spend_internal.int_loads values ('new'), ('half'), ('looked at'), ('without requests')",
+    )
+    # One of the loads that were looked at counts no more.
+    for load in ("half", "looked at", "counts no more"):
+        tables.execute(f"insert into {contents} values ('{load}', '2026-11-01'), ('{load}', '2026-11-02')")
+        tables.execute(f"insert into {moved} values ('{load}', null, '2026-11-01')")
+    tables.execute(f"insert into {contents} values ('without requests', null)")
+    tables.execute(f"insert into {moved} values ('looked at', null, '2026-11-02')")
+    assert new_loads(tables.destination) == {"new_loads": ["half", "new"]}
+    tables.execute(
+        f"insert into {moved} values ('half', null, '2026-11-02')", f"insert into {contents} values ('new', null)"
+    )
+    assert new_loads(tables.destination) == {"new_loads": []}
+    monkeypatch.setattr("llm_spend.build_constants._MOST_LOADS", -1)
+    assert new_loads(tables.destination) == {}, "of too many no list is made"
 
 
 def test_of_too_many_dates_no_list_is_made(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:

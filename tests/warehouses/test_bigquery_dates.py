@@ -115,7 +115,7 @@ def test_dates_are_replaced_and_emptied(installation: Installation) -> None:
 
     # What a build of one day asks of the warehouse.
     day = ["2026-11-03"]
-    constants = {"date_version": day, "quota_version": day, "moved_from": []}
+    constants = {"date_version": day, "quota_version": day, "moved_from": [], "new_loads": []}
     assert read_all(destination, {}) != {}, "without constants history is read"
     assert read_all(destination, constants) == {}
 
@@ -128,12 +128,12 @@ LARGE = {
     "int_quota_sums": {"usage_date"},
     "llm_quota_usage": {"usage_date"},
 }
-# What finds the dates reads some columns of all raw rows: the one thing that grows with history (docs/scale.md).
+# What finds the dates reads new loads.
 # Feedback of today can be about a request of any date.
 # Windows that are longer than a day are added up from all their dates; a row a load, subject and date.
 ELSE: dict[str, dict[str, set[str]]] = {
-    "int_load_contents": {},
-    "int_moved_requests": {},
+    "int_load_contents": {"int_requests_unioned": {"load_id"}},
+    "int_seen_requests": {"int_requests_unioned": {"load_id"}},
     "llm_feedback": {},
     "int_quota_breach_ledger": {"int_quota_matches": {"usage_date"}},
 }

@@ -20,6 +20,7 @@ from tests.warehouses.compare import differences
 from tests.warehouses.conftest import History
 from tests.warehouses.servers import VENVS
 from tests.warehouses.static import check_googlesql, check_sqlglot
+from tests.warehouses.static.constants import unpruned
 from tests.warehouses.static.project import compiled_nodes
 from tests.warehouses.test_matrix import ARRIVAL
 
@@ -59,6 +60,24 @@ def test_so_is_the_sql_without_constants(route: str, in_bigquery: History) -> No
     has_constants = {step: "in (date '" in compiled_nodes(manifests[step])[fact]["compiled_code"] for step in manifests}
     assert [step for step, has in has_constants.items() if has] == ["second"]
     assert check(manifests[FIRST["in_bigquery"]], manifests[WITHOUT_CONSTANTS]) == []
+
+
+def test_a_day_looks_for_its_dates_in_new_loads(in_bigquery: History) -> None:
+    """test_bigquery_dates looks at what is then built of the dates."""
+    first, second = (compiled_nodes(in_bigquery.manifests[step]) for step in ("first", "second"))
+    reads_all = {
+        name: [
+            bool(unpruned(nodes[f"model.llm_spend.{name}"]["compiled_code"], {"int_requests_unioned": {"load_id"}}))
+            for nodes in (first, second)
+        ]
+        for name in ("int_load_contents", "int_seen_requests", "int_moved_requests", "int_usage_dates")
+    }
+    assert reads_all == {
+        "int_load_contents": [True, False],
+        "int_seen_requests": [True, False],
+        "int_moved_requests": [False, False],
+        "int_usage_dates": [False, False],
+    }
 
 
 @long

@@ -15,20 +15,30 @@ facts as (
     where {{ recently_built() }}
 ),
 
+-- Told by a hash: no other request is taken for one of these where keys are compared.
 moved as (
     select
-        request_key,
+        request_hash,
         usage_date
     from {{ ref('int_moved_requests') }}
-    where request_key in (select request_key from loaded)
+    where request_hash is not null
+),
+
+moved_loaded as (
+    select request_key
+    from loaded
+    where {{ short_hash('request_key') }} in (select request_hash from moved)
 ),
 
 moved_facts as (
     select request_key
     from {{ ref('fct_llm_requests') }}
     where
-        usage_date in (select usage_date from moved)
-        and request_key in (select request_key from moved)
+        usage_date in (
+            select usage_date from moved
+            where request_hash in (select {{ short_hash('request_key') }} from moved_loaded)
+        )
+        and request_key in (select request_key from moved_loaded)
         and {{ on_constant_dates(['date_version', 'quota_version', 'moved_from']) }}
 ),
 
@@ -36,13 +46,18 @@ moved_facts as (
 counted as (
     select
         'requests of one date' as kind,
-        (select count(*) from loaded where request_key not in (select request_key from moved)) as loaded_keys,
-        (select count(distinct request_key) from facts where request_key not in (select request_key from moved)) as fact_keys,
-        (select count(*) from facts where request_key not in (select request_key from moved)) as fact_rows
+        (select count(*) from loaded where {{ short_hash('request_key') }} not in (select request_hash from moved))
+            as loaded_keys,
+        (
+            select count(distinct request_key) from facts
+            where {{ short_hash('request_key') }} not in (select request_hash from moved)
+        ) as fact_keys,
+        (select count(*) from facts where {{ short_hash('request_key') }} not in (select request_hash from moved))
+            as fact_rows
     union all
     select
         'requests with versions on several dates' as kind,
-        (select count(distinct request_key) from moved) as loaded_keys,
+        (select count(*) from moved_loaded) as loaded_keys,
         (select count(distinct request_key) from moved_facts) as fact_keys,
         (select count(*) from moved_facts) as fact_rows
 ),

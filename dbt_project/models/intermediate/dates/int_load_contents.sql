@@ -4,17 +4,15 @@ with loads as (
     select * from {{ ref('int_loads') }}
 ),
 
-requests as (
-    select * from {{ ref('int_requests_unioned') }}
-),
-
 -- By id, not by time: a load that was imported from elsewhere keeps the time that it has there.
 new_loads as (
     select load_id
     from loads
-    {% if is_incremental() %}
-    where load_id not in (select load_id from {{ this }})
-    {% endif %}
+    where
+        {{ llm_spend.is_new_load() }}
+        {% if is_incremental() %}
+        and load_id not in (select load_id from {{ this }})
+        {% endif %}
 ),
 
 arrived as (
@@ -28,8 +26,10 @@ arrived as (
         count(*) as rows_loaded,
         min(started_at) as first_event_at,
         max(started_at) as last_event_at
-    from requests
-    where load_id in (select load_id from new_loads)
+    from {{ ref('int_requests_unioned') }}
+    where
+        load_id in (select load_id from new_loads)
+        and {{ llm_spend.is_new_load() }}
     group by load_id, source_system, source_instance, usage_date, raw_provider, raw_model
 ),
 

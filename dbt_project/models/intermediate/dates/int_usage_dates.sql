@@ -54,7 +54,7 @@ touched as (
         moved.usage_date,
         others.load_id
     from moved
-    inner join moved as others on moved.request_key = others.request_key
+    inner join moved as others on moved.request_hash = others.request_hash
 ),
 
 -- Loads that count no more are left out: a date that had only such rows is built again, and is empty then.
