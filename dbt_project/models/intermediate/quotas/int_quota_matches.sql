@@ -9,7 +9,7 @@
     'metadata', 'is_gateway_cache_hit', 'input_tokens', 'output_tokens', 'total_tokens', 'cost_usd'
 ] + llm_spend.quota_attributes().values() | list -%}
 {%- set rule_columns = [
-    'rule_key', 'rule_set', 'rule_order', 'evaluation', 'listed_models', 'metadata_key', 'metadata_value', 'conditions',
+    'rule_key', 'rule_number', 'contest', 'listed_models', 'metadata_key', 'metadata_value', 'conditions',
     'counter_subject_type', 'counter_subject', 'counter_1', 'counter_2', 'counted_measure', 'window_unit', 'window_days',
     'time_zone', 'is_by_load', 'valid_from', 'valid_to'
 ] -%}
@@ -27,9 +27,6 @@ requests as (
 rules as (
     select
         rule_key,
-        rule_set,
-        rule_order,
-        evaluation,
         subject_type,
         subject,
         case when models is not null then {{ llm_spend.quota_listed('models') }} end as listed_models,
@@ -51,7 +48,10 @@ rules as (
         case evaluation
             when 'first_match' then count(*) over (partition by rule_set)
             else count(*) over (partition by rule_key)
-        end > 1 as is_contested
+        end > 1 as is_contested,
+        -- In which order rules take a request, and among which only one does: numbers, as texts are slow to group by.
+        row_number() over (order by rule_set, rule_order, rule_key, subject_type, subject) as rule_number,
+        dense_rank() over (order by rule_set, case when evaluation = 'all_match' then rule_key else '' end) as contest
     from {{ ref('llm_quota_rules') }}
 ),
 
@@ -100,9 +100,8 @@ rules as (
         pairs.started_at,
         pairs.loaded_at,
         pairs.rule_key,
-        pairs.rule_set,
-        pairs.rule_order,
-        pairs.evaluation,
+        pairs.rule_number,
+        pairs.contest,
         pairs.counter_subject_type,
         case
             when pairs.counter_1 is null then pairs.counter_subject
@@ -158,24 +157,20 @@ rules as (
 {% endfor -%}
 
 -- One row per request and rule even if two subjects of the rule match; in first_match rule sets one row per request.
-numbered as (
+firsts as (
     select
-        *,
-        row_number() over (
-            partition by request_key, rule_set, case when evaluation = 'all_match' then rule_key end
-            order by rule_order, rule_key
-        ) as match_number
+        request_key,
+        min(rule_number) as rule_number
     from contested
+    group by request_key, contest
 ),
 
 counted as (
-    select
-        *,
-        1 as match_number
-    from alone
+    select * from alone
     union all
-    select * from numbered
-    where match_number = 1
+    select contested.*
+    from contested
+    inner join firsts on contested.request_key = firsts.request_key and contested.rule_number = firsts.rule_number
 ),
 
 final as (

@@ -48,6 +48,25 @@ many_values as (
     where values_of_key > {{ most_tag_values() }} or tag_value = {{ too_many_values() }}
 ),
 
+-- Each value is looked at once, however many days it was sent on.
+values_sent as (
+    select distinct
+        tag_key,
+        tag_value
+    from many_values
+    where tag_value <> {{ too_many_values() }}
+),
+
+bad_values as (
+    select values_sent.*
+    from values_sent
+    inner join registry on values_sent.tag_key = registry.tag_key
+    where
+        (registry.allowed_values is not null or registry.pattern is not null)
+        and not coalesce({{ is_listed('values_sent.tag_value', 'registry.allowed_values') }}, false)
+        and not coalesce({{ regex_found('values_sent.tag_value', 'registry.pattern') }}, false)
+),
+
 kept_keys as (
     select distinct
         usage_date,
@@ -232,12 +251,7 @@ found as (
         {% endfor -%}
         many_values.cost_usd
     from many_values
-    inner join registry on many_values.tag_key = registry.tag_key
-    where
-        many_values.tag_value <> {{ too_many_values() }}
-        and (registry.allowed_values is not null or registry.pattern is not null)
-        and not coalesce({{ is_listed('many_values.tag_value', 'registry.allowed_values') }}, false)
-        and not coalesce({{ regex_found('many_values.tag_value', 'registry.pattern') }}, false)
+    inner join bad_values on many_values.tag_key = bad_values.tag_key and many_values.tag_value = bad_values.tag_value
     union all
     select
         'high_cardinality' as finding,
