@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from tests.dbt.compiled import compiled_sql, seed_table
+from tests.dbt.compiled import compiled_sql, known_sources, seed_table
 
 NOBODY = "(unallocated)"
 EVENTS = "event_date,event_type,feature_id,customer_id,quantity,currency,usd_per_unit,covers\n"
@@ -103,10 +103,11 @@ class Business:
             create table used (
                 day date, feature_id varchar, customer_id varchar, tokens bigint, cost decimal(38, 12),
                 team_id varchar default 'team'
-            );
-            create view int_requests_daily as
-            select day as usage_date, day + interval 1 day as last_loaded_at from used
+            )
             """
+        )
+        self.connection.execute(
+            known_sources("select day as usage_date, day + interval 1 day as last_loaded_at from used")
         )
         if lines := list(usage):
             self.connection.executemany("insert into used values (?, ?, ?, ?, ?, default)", lines)

@@ -31,3 +31,23 @@ def seed_table(connection: duckdb.DuckDBPyConnection, name: str, text: str) -> N
     if rows:
         values = [[cell or None for cell in row] for row in rows]
         connection.executemany(f"insert into {name} values ({', '.join('?' * len(header))})", values)
+
+
+def known_sources(days: str, slow_to: str | None = None) -> str:
+    """A statement that makes the int_known_sources of a source, from `days`: a SELECT of usage_date, last_loaded_at.
+
+    `slow_to`: up to when the usage of another source is known, which is waited for; none without it.
+    """
+    statement = f"""
+        create or replace view int_known_sources as
+        with days as ({days}), newest as (select max(last_loaded_at) as loaded_at from days)
+        select
+            'portkey' as source_system, 'ws' as source_instance,
+            max(case when usage_date <= newest.loaded_at::date then usage_date end) as last_usage_date,
+            max(newest.loaded_at) as last_loaded_at, max(newest.loaded_at) as known_to, true as is_waited_for
+        from days cross join newest
+    """
+    if slow_to:
+        at = f"timestamp '{slow_to}'"
+        statement += f"union all select 'litellm', 'proxy', cast({at} - interval 1 day as date), {at}, {at}, true"
+    return statement

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from tests.dbt.compiled import compiled_sql
+from tests.dbt.compiled import compiled_sql, known_sources
 
 DAYS = ("int_member_days_crossed", "int_member_days")
 FORECAST = (*DAYS, "int_forecast_bases", "int_forecast_errors", "llm_spend_forecast")
@@ -46,11 +46,17 @@ def sql_of(target: Path) -> dict[str, str]:
 class Days:
     """Some of the models (FORECAST or ANOMALIES) over some use.
 
-    `known_to`: until when usage is known; the end of the last day if not given.
+    `known_to`: until when usage is known; the end of the last day if not given. `slow_to`: until when that of a source
+    is that is late.
     """
 
     def __init__(
-        self, sql: dict[str, str], models: tuple[str, ...], uses: Iterable[Use], known_to: str | None = None
+        self,
+        sql: dict[str, str],
+        models: tuple[str, ...],
+        uses: Iterable[Use],
+        known_to: str | None = None,
+        slow_to: str | None = None,
     ) -> None:
         self.check = sql[CHECKS[models]]
         self.connection = duckdb.connect()
@@ -68,10 +74,8 @@ class Days:
             """
         )
         loaded = f"timestamp '{known_to}'" if known_to else "max(usage_date) over () + interval 1 day"
-        self.connection.execute(
-            "create view int_requests_daily as"
-            f" select distinct usage_date, {loaded} as last_loaded_at from int_usage_dates"
-        )
+        days = f"select usage_date, {loaded} as last_loaded_at from int_usage_dates"
+        self.connection.execute(known_sources(days, slow_to))
         for name in models:
             # A table by date, once it is built, asks itself for the versions that it has.
             self.connection.execute(

@@ -14,7 +14,7 @@ import duckdb
 
 from llm_spend.destinations import DuckDb
 from tests.dbt.business import Business, business_sql
-from tests.dbt.compiled import compiled_sql
+from tests.dbt.compiled import compiled_sql, known_sources
 
 SWITCH_SAVINGS, CANDIDATES = "llm_model_switch_savings", "llm_optimization_candidates"
 SEED_CHECK = "assert_model_switches_make_sense"
@@ -108,15 +108,17 @@ class Groups:
         run("create view int_current_price_book as from int_price_book")
         known_to = f"max(timestamp '{self.known_to}')" if self.known_to else "max(usage_date) + interval 1 day"
         run(
-            f"""
+            """
             create view int_usage_dates as
             select distinct
                 usage_date, date_version, date_version as quota_version, timestamp '2026-01-01' as versioned_at
-            from fct_llm_requests;
-            create view int_requests_daily as
-            select usage_date, (select {known_to} from fct_llm_requests) as last_loaded_at
-            from int_usage_dates
+            from fct_llm_requests
             """
+        )
+        run(
+            known_sources(
+                f"select usage_date, (select {known_to} from fct_llm_requests) as last_loaded_at from int_usage_dates"
+            )
         )
         header, *rows = csv.reader(StringIO(SWITCHES + self.switches))
         run(f"create table model_switches ({', '.join(f'{column} varchar' for column in header)})")

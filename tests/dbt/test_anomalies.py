@@ -188,6 +188,20 @@ def test_a_day_that_is_not_wholly_known_is_not_judged(sql: dict[str, str]) -> No
     assert Days(sql, ANOMALIES, uses).rows(FOUND) != []
 
 
+def test_of_days_that_a_source_is_late_with_only_what_it_can_not_take_back_is_told(sql: dict[str, str]) -> None:
+    """Of the last nine days the gateway of growth is not loaded; one of search spends twice as much on the last."""
+    late = LAST - timedelta(days=8)
+    uses = [replace(use, cost=1) if use.user == "dan" and use.day == LAST else use for use in even()]
+    there = [use for use in uses if use.team != "growth" or use.day < late]
+    kinds = "select distinct kind from llm_usage_anomalies order by 1"
+    assert Days(sql, ANOMALIES, there).rows(kinds) == [("blended_price",), ("cost_drop",), ("cost_spike",)]
+    found = Days(sql, ANOMALIES, there, slow_to=f"{late} 03:00")
+    assert found.rows(kinds) == [("cost_spike",)]
+    # All but the weekday before, which is not wholly known.
+    assert found.rows("select distinct usage_date, baseline_days from llm_usage_anomalies") == [(LAST, 7)]
+    assert found.problems() == []
+
+
 def test_a_model_that_fails_is_told(sql: dict[str, str]) -> None:
     """The model of search fails 30 of its 60 calls; one failure a day is usual."""
     seen: dict[date, int] = {}

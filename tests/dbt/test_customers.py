@@ -21,7 +21,7 @@ from llm_spend.demo.ledger import COLUMNS
 from llm_spend.demo.truth import FORMAT, CustomerMonth
 from llm_spend.destinations import DuckDb
 from tests.conftest import Demo, query
-from tests.dbt.compiled import compiled_sql, seed_table
+from tests.dbt.compiled import compiled_sql, known_sources, seed_table
 
 pytestmark = pytest.mark.slow
 
@@ -107,9 +107,7 @@ class Books:
         self.connection.execute(f"create view llm_usage_by_customer_daily as {DAYS}")
         self.connection.execute(f"create view int_customer_models_daily as {MODEL_DAYS}")
         # Loaded at the end of the last day that is used, unless said otherwise.
-        self.connection.execute(
-            f"create view int_requests_daily as select day as usage_date, {loaded} as last_loaded_at from used"
-        )
+        self.connection.execute(known_sources(f"select day as usage_date, {loaded} as last_loaded_at from used"))
         for model in MODELS:
             self.connection.execute(f"create view {model} as {sql[model]}")
 

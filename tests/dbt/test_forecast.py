@@ -139,6 +139,19 @@ def test_a_day_that_is_not_wholly_known_is_estimated_and_not_averaged(sql: dict[
     assert whole.rows(f"select {columns} {TOTAL}")[0] == (date(2026, 3, 1), 150, 310, 310, 310)
 
 
+def test_days_that_a_source_is_late_with_are_estimated_and_not_nothing(sql: dict[str, str]) -> None:
+    """Of the last five days only one of two gateways is loaded."""
+    late = MONDAY + timedelta(days=65)
+    uses = [Use(day, 10, team=team) for day in days(MONDAY, 70) for team in ("one", "other")]
+    columns = "* exclude (as_of, known_to) from llm_spend_forecast order by all"
+    found = Days(sql, FORECAST, [use for use in uses if use.team == "one" or use.day < late], slow_to=f"{late} 07:00")
+    before = Days(sql, FORECAST, [use for use in uses if use.day < late])
+    assert found.rows(f"select {columns}") == before.rows(f"select {columns}") != []
+    assert found.rows("select distinct as_of, known_to::varchar from llm_spend_forecast") == [
+        (date(2026, 3, 15), "2026-03-11 00:00:00")
+    ]
+
+
 # --- refused --------------------------------------------------------------------------------------
 
 

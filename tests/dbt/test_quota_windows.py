@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from llm_spend.destinations.duckdb import DuckDb
 from tests.conftest import Demo
-from tests.dbt.compiled import compiled_sql
+from tests.dbt.compiled import compiled_sql, known_sources
 from tests.dbt.quota_oracle import Request, Rule, Window, forecast, known, period, windows
 
 pytestmark = pytest.mark.slow
@@ -53,6 +53,8 @@ FACT = {
     "is_gateway_cache_hit": "boolean", "model_id": "varchar", "metadata": "json", "input_tokens": "bigint",
     "output_tokens": "bigint", "total_tokens": "bigint", "cost_usd": "decimal(38, 12)",
 } | dict.fromkeys(COLUMN_OF.values(), "varchar")  # fmt: skip
+
+LOADED = "select usage_date, loaded_at as last_loaded_at from fct_llm_requests"
 
 MEMBERS = {
     "user": ("ann@acme.com", "bob@x.org", "auth0|7", "50%"),
@@ -218,10 +220,7 @@ class Quotas:
             group by usage_date, rules
             """
         )
-        self.database.execute(
-            "create view int_requests_daily as"
-            " select usage_date, max(loaded_at) as last_loaded_at from fct_llm_requests group by usage_date"
-        )
+        self.database.execute(known_sources(LOADED))
 
     def fill(self, rules: Sequence[Rule], requests: Sequence[Request]) -> None:
         self._insert("quota_rules", RULE_COLUMNS, rules)
@@ -402,6 +401,31 @@ def test_a_forecast_knows_no_more_than_was_loaded(
     )
     assert found == [(date.fromisoformat(as_of), datetime.fromisoformat(known_to), Decimal(forecast), True)]
     assert quotas.rows("count(*)", "llm_budget_status where is_current") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("slow_to", "usd", "known_to", "forecast"),
+    [
+        # $100 in ten days; what comes after them is spent, and tells no rate.
+        ("2026-03-11 07:00", 90, "2026-03-11 00:00", "310.00"),
+        ("2026-03-11 07:00", 400, "2026-03-11 00:00", "500.00"),
+        ("2026-02-27 07:00", 90, "2026-02-27 00:00", None),
+    ],
+)
+def test_a_forecast_is_that_of_the_days_before_a_source_is_late(
+    quotas: Quotas, slow_to: str, usd: int, known_to: str, forecast: str | None
+) -> None:
+    loaded = "2026-03-16 00:00"
+    quotas.fill(
+        [rule("m", "cost_per_month", "999")],
+        costs(("2026-03-01 09:00", loaded, "100"), ("2026-03-15 09:00", loaded, str(usd))),
+    )
+    quotas.database.execute(known_sources(LOADED, slow_to))
+    quotas.build()
+    quotas.database.execute(known_sources(LOADED))
+    assert quotas.rows("known_to, forecast_usd, spent_usd, is_current", "llm_budget_status") == [
+        (datetime.fromisoformat(known_to), forecast and Decimal(forecast), 100 + usd, True)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from llm_spend.destinations import DuckDb
 from tests.conftest import Demo
-from tests.dbt.compiled import compiled_sql, seed_table
+from tests.dbt.compiled import compiled_sql, known_sources, seed_table
 
 pytestmark = pytest.mark.slow
 
@@ -95,13 +95,14 @@ class Audit:
                 cast(null as decimal(18, 6)) as feedback_score, cast(usage_date as timestamp) as started_at
             from calls;
             create table int_usage_dates as select distinct usage_date, 'v' as date_version from calls;
-            create table int_requests_daily as
-            select max(usage_date) as usage_date, max(usage_date) + interval 1 day as last_loaded_at from calls;
             create view llm_usage_by_team_daily as select
                 usage_date, count(*) filter (is_final_attempt) as requests, sum(cost_usd) as cost_usd,
                 count(*) - count(cost_usd) as unpriced_requests
             from fct_llm_requests group by all
             """
+        )
+        self.connection.execute(
+            known_sources("select usage_date, usage_date + interval 1 day as last_loaded_at from calls")
         )
         self._make(MODELS[1:])
 

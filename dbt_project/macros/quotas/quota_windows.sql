@@ -38,7 +38,7 @@
                 'cast(limited.used * 1000000000 as ' ~ dbt.type_bigint() ~ ')',
                 'cast(limited.limit_to * 1000000000 as ' ~ dbt.type_bigint() ~ ')'
             ) }}
-            else {{ llm_spend.whole_ratio('limited.quantity', 'cast(limited.limit_to as ' ~ dbt.type_bigint() ~ ')') }}
+            else {{ llm_spend.whole_ratio('limited.quantity', 'limited.whole_limit') }}
         end as used_ratio,
         case
             when limited.used > limited.limit_to then 'breached'
@@ -75,6 +75,10 @@
                 when found.overrides is null then found.rule_limit
                 else coalesce({{ llm_spend.quota_override('found') }}, found.rule_limit)
             end as limit_to,
+            case
+                when found.overrides is null then found.whole_rule_limit
+                else {{ llm_spend.quota_whole('coalesce(' ~ llm_spend.quota_override('found') ~ ', found.rule_limit)') }}
+            end as whole_limit,
             case
                 {%- for unit in ['minute', 'hour'] %}
                 when found.window_unit = '{{ unit }}'
@@ -117,6 +121,11 @@ cast(
 )
 {%- endmacro %}
 
+{# A limit as a whole number, NULL for what 64 bits can't hold: once a rule, since DuckDB is slow at it. #}
+{% macro quota_whole(limit_to) -%}
+case when {{ limit_to }} < 9000000000000000000 then cast({{ limit_to }} as {{ dbt.type_bigint() }}) end
+{%- endmacro %}
+
 {# What a window needs to know of its rule: a row for each version of a rule. #}
 {% macro quota_rule_versions() -%}
     select distinct
@@ -129,6 +138,7 @@ cast(
         window_days,
         time_zone,
         limit_to as rule_limit,
+        {{ llm_spend.quota_whole('limit_to') }} as whole_rule_limit,
         overrides,
         applies_per,
         enforcement,
@@ -150,16 +160,17 @@ cast(
 {{ llm_spend.try_cast("nullif(" ~ dbt.split_part(rest, "'|'", 1) ~ ", '')", llm_spend.type_money()) }}
 {%- endmacro %}
 
-{# Windows that are kept in parts, by date and load, added up. #}
-{% macro added_up_quota_windows(sums) -%}
+{# Windows that are kept in parts, by date and load, added up. others: amounts beside those of a window. #}
+{% macro added_up_quota_windows(sums, others=[]) -%}
+    {%- set amounts = ['cost_usd'] + others -%}
     select
         rule_key,
         counter_subject_type,
         counter_subject,
         window_start,
         cast(window_start as date) as usage_date,
-        {%- for measure in ['quantity', 'cost_usd', 'observed_blocks', 'unmeasured_requests', 'unpriced_requests', 'unpriced_tokens'] %}
-        {%- set type = llm_spend.type_money() if measure == 'cost_usd' else dbt.type_bigint() %}
+        {%- for measure in ['quantity', 'cost_usd', 'observed_blocks', 'unmeasured_requests', 'unpriced_requests', 'unpriced_tokens'] + others %}
+        {%- set type = llm_spend.type_money() if measure in amounts else dbt.type_bigint() %}
         cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ sums }}

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 from llm_spend.answers.formats import UNKNOWN, age, count, day, moment, month_name, percent, ratio, usd
 from llm_spend.answers.insight_words import interval_words
-from llm_spend.answers.known import forecast, known_days
+from llm_spend.answers.known import forecast, is_over, known_days
 from llm_spend.answers.marts import UNALLOCATED
 from llm_spend.months import back, last_day, next_month
 from llm_spend.report import insight_tables
@@ -110,6 +110,8 @@ def _forecast(found: Found, sums: Sums) -> Card:
     days = known_days(found.month, found.known)
     if sums.cost_usd is None:
         return Card("Forecast", UNKNOWN, "Nothing has a price")
+    if found.known.late and not is_over(found.month, found.known):
+        return Card("Forecast", UNKNOWN, found.known.late_words)
     if days is None:
         return Card("Forecast", UNKNOWN, "Less than a day of the month is known")
     daily = usd(_EXACT.divide(sums.cost_usd, days))
@@ -190,7 +192,9 @@ def _fresh(found: Found) -> Card:
     note = f"{age(found.made_at - last)} before this page was made"
     if waiting:
         note += f"; {waiting:,} loads are not built yet"
-    return Card("Latest request", moment(last), note, "warn" if waiting else "")
+    if late := found.known.late_words:
+        note += f"; {late}"
+    return Card("Latest request", moment(last), note, "warn" if waiting or late else "")
 
 
 def spent(found: Found) -> Sums:

@@ -61,18 +61,21 @@ with measured as (
         count(*) filter (team_id = '(unallocated)') as attempts_without_team,
         min(started_at) as first_event_at,
         max(started_at) as last_event_at,
-        max(loaded_at) as last_loaded_at
+        max(loaded_at) as last_loaded_at,
+        max(max(usage_date)) over () - max(usage_date) as days_without_usage
     from llm_spend.fct_llm_requests
     group by source_system, source_instance
 ),
 
 arrived as (
     select
-        coalesce(workspace_slug, _source_instance) as source_instance,
-        count(*) as rows_loaded
-    from source.llm_spend_raw.portkey__logs
-    where _problem is null and _dlt_load_id in (select load_id from loads)
-    group by coalesce(workspace_slug, _source_instance)
+        coalesce(rows.workspace_slug, rows._source_instance) as source_instance,
+        count(*) as rows_loaded,
+        max(loads.loaded_at) as known_to
+    from source.llm_spend_raw.portkey__logs as rows
+    inner join loads on rows._dlt_load_id = loads.load_id
+    where rows._problem is null
+    group by coalesce(rows.workspace_slug, rows._source_instance)
 ),
 
 quarantined as (
@@ -99,7 +102,9 @@ select
     measured.first_event_at,
     measured.last_event_at,
     measured.last_loaded_at,
-    cast(null as timestamp) as last_listed_at
+    cast(null as timestamp) as last_listed_at,
+    arrived.known_to,
+    measured.days_without_usage < 14 as is_waited_for
 from measured
 inner join arrived using (source_instance)
 left join quarantined using (source_instance);

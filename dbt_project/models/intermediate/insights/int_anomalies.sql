@@ -23,7 +23,7 @@ days as (
     select member_days.*
     from {{ ref('int_member_days') }} as member_days
     cross join known
-    where member_days.usage_date < cast(known.known_to as date)
+    where member_days.usage_date < cast(known.newest_to as date)
 ),
 
 members as (
@@ -50,6 +50,7 @@ judged as (
     select
         usual.usage_date,
         usual.usual_usd,
+        usual.usage_date < cast(known.known_to as date) as is_known,
         greatest(
             round(usual.usual_usd * {{ exact(shares['low']) }}, 12), {{ exact(var('llm_spend_anomaly_smallest_usd')) }}
         ) as smallest_usd
@@ -57,7 +58,7 @@ judged as (
     cross join known
     inner join members on members.member_type = 'total'
     where
-        usual.usage_date < cast(known.known_to as date)
+        usual.usage_date < cast(known.newest_to as date)
         and usual.usage_date >= cast({{ dbt.dateadd('day', days_before, 'members.first_usage_date') }} as date)
         and usual.usual_usd > 0
 ),
@@ -127,8 +128,9 @@ rate_candidates as (
 ),
 
 -- Costs are compared with the same weekdays, on which a day without usage is one of 0 since the member was first seen;
--- a day whose cost is not known, or of whose tokens too many have no price, is left out: it would look cheap. Rates are
--- compared with all days that have enough requests, prices with those of them whose tokens nearly all have one.
+-- a day whose cost is not known, of whose tokens too many have no price, or with which a source is late is left out: it
+-- would look cheap. Rates are compared with all days that have enough requests, prices with those of them whose tokens
+-- nearly all have one.
 weekdays as (
     select
         cost_candidates.kind,
@@ -149,6 +151,8 @@ compared as (
         weekdays.member_id,
         case when days.usage_date is null then 0 else days.cost_usd end as other_value
     from weekdays
+    inner join known
+        on weekdays.other_date < cast(known.known_to as date)
     inner join members
         on
             weekdays.member_type = members.member_type
@@ -231,6 +235,7 @@ measured as (
         least_values.least_value,
         judged.usual_usd,
         judged.smallest_usd,
+        judged.is_known,
         coalesce(days.attempts, 0) as attempts,
         coalesce(days.failed_attempts, 0) as failed_attempts,
         coalesce(days.priced_tokens, 0) as priced_tokens,
@@ -335,6 +340,8 @@ outside as (
     from valued
     where
         (observed > upper_bound or observed < lower_bound)
+        -- What a late source still brings can only make a spike higher.
+        and (is_known or (kind = 'cost' and observed > expected))
         and case kind
             when 'cost' then observed > expected or can_drop
             when 'error_rate' then observed > expected and failed_more_than_by_chance

@@ -22,7 +22,7 @@ crossed as (
         '(all)' as everybody
     from {{ ref('int_member_days_crossed') }} as int_member_days_crossed
     cross join known
-    where int_member_days_crossed.usage_date < cast(known.known_to as date)
+    where int_member_days_crossed.usage_date < cast(known.newest_to as date)
 ),
 
 first_days as (

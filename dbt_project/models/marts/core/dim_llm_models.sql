@@ -22,9 +22,9 @@ known as (
     {{ known_usage() }}
 ),
 
--- Prices up to which usage is known; the last ones when there is none.
+-- Prices up to which there is usage, whatever source is late; the last ones when there is none.
 moments as (
-    select coalesce(max(known_to), {{ open_end }}) as price_to from known
+    select coalesce(max(newest_to), {{ open_end }}) as price_to from known
 ),
 
 names as (

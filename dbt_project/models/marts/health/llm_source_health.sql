@@ -36,6 +36,10 @@ listed as (
     group by files.source, files.source_instance
 ),
 
+known as (
+    select * from {{ ref('int_known_sources') }}
+),
+
 sources as (
     select source_system, source_instance from arrived
     {{ llm_spend.union_distinct() }}
@@ -81,7 +85,9 @@ final as (
         measured.first_event_at,
         measured.last_event_at,
         measured.last_loaded_at,
-        listed.last_listed_at
+        listed.last_listed_at,
+        known.known_to,
+        coalesce(known.is_waited_for, false) as is_waited_for
     from sources
     left join measured
         on sources.source_system = measured.source_system and sources.source_instance = measured.source_instance
@@ -91,6 +97,8 @@ final as (
         on
             sources.source_system = quarantined.source_system
             and sources.source_instance = quarantined.source_instance
+    left join known
+        on sources.source_system = known.source_system and sources.source_instance = known.source_instance
     left join listed
         on sources.source_system = listed.source_system and sources.source_instance = listed.source_instance
 )
