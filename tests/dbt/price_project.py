@@ -69,6 +69,15 @@ BESIDE_TOKENS = (
     "text_messages",
 )
 UNITS = (*BUCKETS, *MEMOS, *BESIDE_TOKENS)
+CLASSES = {
+    "input_tokens": "uncached_input",
+    "cache_read_tokens": "cache_read",
+    "cache_write_5m_tokens": "cache_write",
+    "cache_write_1h_tokens": "cache_write",
+    "output_tokens": "output",
+}
+"""Which part of a cost is that of a bucket."""
+PARTS = (*dict.fromkeys(CLASSES.values()), "other")
 
 # What int_requests_unioned says of requests, and the macro that prices them for the fact.
 REQUESTS = """
@@ -106,7 +115,15 @@ priced as (
 ),
 
 final as (
-    select request_key, channel, model_id, price_status, list_cost_usd, contract_cost_usd from priced
+    select
+        request_key,
+        channel,
+        model_id,
+        price_status,
+        list_cost_usd,
+        contract_cost_usd,
+        {parts}
+    from priced
 )
 
 select * from final
@@ -144,6 +161,8 @@ class Priced:
     status: str
     cost: Decimal | None
     contract_cost: Decimal | None
+    parts: Mapping[str, Decimal | None]
+    """Of the contract cost."""
 
 
 class PriceProject:
@@ -217,13 +236,15 @@ class PriceProject:
             if unit != "reasoning_tokens"
         ]
         separator = ",\n        "
-        model = REQUESTS.format(file=file, buckets=separator.join(buckets), others=separator.join(others))
+        parts = [f"{part}_cost_usd" for part in PARTS]
+        columns = {"buckets": buckets, "others": others, "parts": parts}
+        model = REQUESTS.format(file=file, **{name: separator.join(each) for name, each in columns.items()})
         (self.folder / "models/intermediate/priced_requests.sql").write_text(model)
 
     def priced(self) -> dict[int, Priced]:
         """The requests after the build, by number. Fails when one of them found more than one price."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
             rows = connection.sql("select * from llm_spend_internal.priced_requests").fetchall()
-        found = {row[0]: Priced(*row[1:]) for row in rows}
+        found = {row[0]: Priced(*row[1:6], dict(zip(PARTS, row[6:], strict=True))) for row in rows}
         assert len(found) == len(rows), "a request has more than one price"
         return found

@@ -22,6 +22,7 @@ from llm_spend.destinations import DuckDb
 from llm_spend.load import load_logs
 from llm_spend.schema import OTHER_USAGE
 from llm_spend.sources.generic import COLUMNS, Mapping
+from tests.dbt.price_project import PARTS
 
 pytestmark = pytest.mark.slow
 
@@ -250,6 +251,26 @@ def test_cost(warehouse: Warehouse, each: Case) -> None:
     known = {"cache_hit": "cache_hit", "not_billed": "not_billed", "unpriced": "unknown"}
     basis = "contract" if each.contract else known.get(each.status, "list")
     assert warehouse.fact(each.name, "cost_basis") == (basis,)
+
+
+# Uncached input, cache read, cache write, output, other.
+@pytest.mark.parametrize(
+    ("name", "costs"),
+    [
+        ("A9 audio both ways", "0.01012 0 0 0.01024 0"),
+        ("A10 images out", "0.000652 0 0 0.248124 0"),
+        ("B19 flex without resources", "0 0 0 0 0"),
+        ("B21 searches", "0.028644 0 0 0.008865 0.02"),
+        ("G76 discount on tokens", "0 0 0 827.2 60"),
+        ("G76 of a cached answer", "0 0 0 0 0"),
+        ("seconds", "0 0 0 0 0.001888541667"),
+        ("B21 no price of a search", None),
+    ],
+)
+def test_cost_by_class_of_tokens(warehouse: Warehouse, name: str, costs: str | None) -> None:
+    columns = [f"{part}_cost_usd" for part in PARTS]
+    expected = tuple(map(Decimal, costs.split())) if costs else (None,) * len(PARTS)
+    assert warehouse.fact(name, *columns) == expected
 
 
 def test_a8_the_output_is_what_the_total_leaves(warehouse: Warehouse) -> None:

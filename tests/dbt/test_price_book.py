@@ -12,7 +12,7 @@ import pytest
 
 from llm_spend.prices.units import UNITS
 from tests.conftest import long
-from tests.dbt.price_project import PROJECT, Priced, PriceProject, Request
+from tests.dbt.price_project import PARTS, PROJECT, Priced, PriceProject, Request
 
 pytestmark = pytest.mark.slow
 
@@ -272,6 +272,17 @@ CASES = [
         others={"web_searches": 6000},
     ),
     Case("discounts in turn", "openai", "acme-contract", NOV, "20", contract="6.000003", uncached=M, output=M),
+    # 0.000003 0000015 each: the digits that round are the output's.
+    Case(
+        "a cost of more digits",
+        "openai",
+        "acme-contract",
+        NOV,
+        "0.00003",
+        contract="0.000009000005",
+        uncached=1,
+        output=2,
+    ),
     Case("fixed price", "openai", "acme-fixed", NOV, "20", contract="7.5", uncached=M, output=M),
     Case("G79 euros", "openai", "acme-euro", NOV, "1085", uncached=M),
     Case("G79 before the first rate", "openai", "acme-euro", "2026-02-28 23:59:59", None, uncached=M),
@@ -430,6 +441,30 @@ def test_cost(priced: dict[int, Priced], number: int) -> None:
     assert found.cost == expected
     assert found.contract_cost == (expected if case.contract is None else Decimal(case.contract))
     assert (found.status == "unpriced") == (case.cost is None)
+
+
+# Uncached input, cache read, cache write, output, other.
+COSTS_BY_CLASS = {
+    "A1 cached input": "0.000215 0.0024 0 0.003 0",
+    "A3 both cache writes": "0.03 0 0.4725 0 0",
+    "G76": "827.2 0 0 0 60",
+    "fixed price": "3 0 0 4.5 0",
+    "a cost of more digits": "0.000003000002 0 0 0.000006000003 0",
+    "D40 free": "0 0 0 0 0",
+}
+
+
+def test_the_parts_of_a_cost(priced: dict[int, Priced]) -> None:
+    for number, case in enumerate(CASES):
+        parts, cost = priced[number].parts, priced[number].contract_cost
+        if cost is None:
+            assert set(parts.values()) == {None}, case
+        else:
+            assert sum(part or 0 for part in parts.values()) == cost, case
+            assert (parts["other"] == 0) == (not case.others), case
+    found = {case.case: priced[number].parts for number, case in enumerate(CASES)}
+    for name, costs in COSTS_BY_CLASS.items():
+        assert found[name] == dict(zip(PARTS, map(Decimal, costs.split()), strict=True)), name
 
 
 @pytest.mark.parametrize("name", RESOLUTIONS, ids=lambda n: "|".join(n))

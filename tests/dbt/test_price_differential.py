@@ -17,7 +17,17 @@ from typing import Any
 import pytest
 
 from tests.dbt.price_oracle import Oracle, UnitPrice, to_12_digits
-from tests.dbt.price_project import BESIDE_TOKENS, BUCKETS, MEMOS, PROJECT, Priced, PriceProject, Request
+from tests.dbt.price_project import (
+    BESIDE_TOKENS,
+    BUCKETS,
+    CLASSES,
+    MEMOS,
+    PARTS,
+    PROJECT,
+    Priced,
+    PriceProject,
+    Request,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -222,10 +232,12 @@ def upstream_cost(case: Case, provider: Any, model: Any) -> Decimal:
         return to_12_digits(price.total_price)
 
 
-def oracle_cost(case: Case, prices: dict[str, UnitPrice]) -> Decimal | None:
-    """USD by the seeds; None when a unit that was used has no price."""
+def oracle_parts(case: Case, prices: dict[str, UnitPrice]) -> dict[str, Decimal] | None:
+    """USD by the seeds, by class of tokens; None when a unit that was used has no price."""
     with localcontext(Context(prec=60, rounding=ROUND_HALF_UP)):
-        total = prices["requests"].price if "requests" in prices else Decimal(0)
+        parts = dict.fromkeys(PARTS, Decimal(0))
+        if "requests" in prices:
+            parts["other"] = prices["requests"].price
         for unit, quantity in case.usage.items():
             if not quantity:
                 continue
@@ -233,8 +245,9 @@ def oracle_cost(case: Case, prices: dict[str, UnitPrice]) -> Decimal | None:
             if unit not in prices or (bucket and bucket not in prices):
                 return None
             price = prices[unit].price - (prices[bucket].price if bucket else 0)
-            total += quantity * price / (3600 if unit == "audio_seconds" else 1)
-        return to_12_digits(total)
+            cost = quantity * price / (3600 if unit == "audio_seconds" else 1)
+            parts[CLASSES.get(bucket or unit, "other")] += cost
+        return {part: to_12_digits(cost) for part, cost in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -289,11 +302,15 @@ def test_every_case_finds_its_model(world: World) -> None:
 def test_costs_are_what_the_seeds_say(world: World) -> None:
     wrong = []
     for case in world.cases:
-        priced, expected = world.priced[case.number], oracle_cost(case, prices_of(world, case))
+        priced, expected = world.priced[case.number], oracle_parts(case, prices_of(world, case))
         if expected is None or not any(case.usage.values()):
-            agrees = priced.status in ("unpriced", "not_billed")
+            agrees = priced.status in ("unpriced", "not_billed") and not any(priced.parts.values())
         else:
-            agrees = priced.status not in ("unpriced", "not_billed") and priced.cost == expected
+            agrees = (
+                priced.status not in ("unpriced", "not_billed")
+                and priced.cost == sum(expected.values())
+                and priced.parts == expected
+            )
         if not agrees:
             wrong.append(described(case, priced, expected))
     assert wrong == [], f"{len(wrong)} with LLM_SPEND_RANDOM_SEED={RANDOM_SEED}"

@@ -49,6 +49,7 @@ def every_query(dialect: str) -> list[Query]:
         insights.anomalies(OCTOBER.first, OCTOBER.end, 20),
         insights.anomalies(OCTOBER.first, OCTOBER.end, 20, only_widest=True),
         insights.anomaly_counts(OCTOBER.first, OCTOBER.end),
+        insights.model_costs(OCTOBER.first, OCTOBER.end),
         insights.candidate_kinds(OCTOBER.first),
         insights.candidates(OCTOBER.first, 20),
         insights.switches(OCTOBER.first, 20),

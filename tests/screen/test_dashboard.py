@@ -294,9 +294,9 @@ def test_pages_of_what_to_do_show_the_tables(served: Path, marts: Marts) -> None
 
     kinds = [CandidateKind(*row) for row in ask(marts, insights.candidate_kinds(first))]
     savings = page_of("savings")
-    assert savings.dataframe[0].value["Candidates"].tolist() == [row.candidates for row in kinds]
-    assert savings.dataframe[0].value["Unpriced requests"].tolist() == [row.unpriced_requests for row in kinds]
-    assert len(savings.dataframe) == 3
+    assert savings.dataframe[1].value["Candidates"].tolist() == [row.candidates for row in kinds]
+    assert savings.dataframe[1].value["Unpriced requests"].tolist() == [row.unpriced_requests for row in kinds]
+    assert len(savings.dataframe) == 4
 
     kpis = {row.kpi_name: row for row in map(Kpi._make, ask(marts, insights.kpis(first, "total", 1)))}
     value = page_of("value")
@@ -378,6 +378,24 @@ def test_latency_follows_a_filter_by_a_model_without_a_price(served: Path, marts
             assert sum(day[5] for day in days) == attempts
     page = page_of("performance", model=name)
     assert page.dataframe and "(unresolved)" in page.caption[0].value
+
+
+def test_a_source_that_is_late_is_named_and_no_part_is_forecast(
+    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = tmp_path / "late.duckdb"
+    shutil.copy(served, late)
+    DuckDb(late).execute(
+        "update llm_spend.llm_source_health set known_to = '2026-10-27 03:10:00' where source_system = 'litellm'"
+    )
+    monkeypatch.setenv("LLM_SPEND_DATABASE", str(late))
+    page = page_of("overview", team="search")
+    (value,) = (metric.value for metric in page.metric if metric.label == "Forecast for October 2026")
+    assert value == "unknown"
+    for each in (page, page_of("forecast")):
+        assert any(
+            "litellm (proxy) is late" in caption.value and "2026-10-26" in caption.value for caption in each.caption
+        )
 
 
 def test_days_after_the_last_known_one_have_no_average(

@@ -227,6 +227,14 @@ def test_what_to_do_is_what_the_tables_say(demo: Demo, desk: Opened) -> None:
         assert designs[name][-1] == ""
     expect(page.locator("#value")).to_contain_text("margins at most what stands here")
 
+    parts = ("cost", "uncached_input_cost", "cache_read_cost", "cache_write_cost", "output_cost", "other_cost")
+    paid = query(
+        demo.database,
+        f"select {', '.join(f'sum({part}_usd)' for part in parts)} from llm_spend.fct_llm_requests"
+        f" where is_of_record and {MONTH}",
+    )[0]
+    assert _cells(page, "table-model-costs")[-1] == ["Total", *(usd(amount) if amount else "" for amount in paid)]
+
     kinds = query(
         demo.database,
         f"select count(distinct kind), sum(spend_usd) from llm_spend.llm_optimization_candidates {of_month}",

@@ -64,7 +64,7 @@ _TABLES = {
         source_system text, source_instance text, attempts bigint, attempts_without_usage bigint,
         attempts_with_unreadable_metadata bigint, unpriced_attempts bigint, attempts_without_team bigint,
         duplicate_rows bigint, lines_quarantined bigint, first_event_at timestamp, last_event_at timestamp,
-        last_loaded_at timestamp
+        last_loaded_at timestamp, known_to timestamp, is_waited_for boolean
     """,
     "llm_load_history": """
         load_id text, source text, source_instance text, loaded_at timestamp, files bigint, size_bytes bigint
@@ -232,8 +232,8 @@ def database(empty: Path) -> Path:
             connection,
             "llm_source_health",
             [
-                ("portkey", "ws", 200, 3, 1, 7, 50, 4, 2, seen[0], seen[1], "2026-11-01 00:00:00"),
-                ("litellm", "proxy", 0, 0, 0, 0, 0, 0, 9, None, None, None),
+                ("portkey", "ws", 200, 3, 1, 7, 50, 4, 2, seen[0], seen[1], *["2026-11-01 00:00:00"] * 2, True),
+                ("litellm", "proxy", 0, 0, 0, 0, 0, 0, 9, None, None, None, None, False),
             ],
         )
         _insert(

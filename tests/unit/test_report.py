@@ -20,7 +20,7 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_spend.answers.insights import Kpi
+from llm_spend.answers.insights import Kpi, ModelCost, with_total
 from llm_spend.answers.known import Known, forecast, known_usage
 from llm_spend.answers.marts import open_marts
 from llm_spend.answers.quota_words import subject_words, unit_words
@@ -215,8 +215,8 @@ def test_the_page_says_which_days_stand_together(joint: Detail, single: Detail |
     assert list(limits(found)) == said
 
 
-def known(loaded_at: datetime, last: date = date(2026, 10, 3)) -> Known:
-    found = known_usage((MONTH, last, last, loaded_at))
+def known(loaded_at: datetime, last: date = date(2026, 10, 3), slowest: date | None = None) -> Known:
+    found = known_usage((MONTH, last, last, loaded_at, slowest or loaded_at.date(), "litellm (proxy)"))
     assert found
     return found
 
@@ -229,6 +229,8 @@ def test_without_a_table_the_forecast_is_that_of_budgets() -> None:
     # The last day is known until noon; of the first one less than a day.
     assert forecast(Decimal("10"), MONTH, known(datetime(2026, 10, 3, 12))) == Decimal("124.00")
     assert forecast(Decimal("10"), MONTH, known(datetime(2026, 10, 1, 12), MONTH)) is None
+    # Of what is spent, days are part that a source is late with.
+    assert forecast(Decimal("10"), MONTH, known(later, slowest=date(2026, 10, 3))) is None
 
 
 def test_the_page_forecasts_as_the_table_does_and_without_it_by_the_known_days() -> None:
@@ -249,6 +251,11 @@ def test_the_page_forecasts_as_the_table_does_and_without_it_by_the_known_days()
     for rows in ((), (row("refused"),), (row("forecast", date(2026, 9, 1)),)):
         assert headline.month_end(found(*rows), sums) == Decimal("103.33")
         assert headline._forecast(found(*rows), sums).value == "$103.33"
+    late = found()
+    late.known = known(datetime(2026, 10, 4), slowest=date(2026, 10, 3))
+    card = headline._forecast(late, sums)
+    assert (card.value, headline.month_end(late, sums)) == ("-", None)
+    assert card.note == "litellm (proxy) is late: 2026-10-02 is the last day of which its usage is known"
     # When the month is over, what the next will cost.
     over = found(row("forecast", date(2026, 11, 1)), to=datetime(2026, 11, 1))
     over.known = known(datetime(2026, 11, 1), date(2026, 10, 31))
@@ -369,3 +376,12 @@ def test_what_makes_kpis_wrong_is_said(coverage: str | None, unpriced: int, is_w
     notes = insight_tables.kpi_notes(SimpleNamespace(kpis=(row,)))  # type: ignore[arg-type]
     assert len(notes) == len(wanted)
     assert all(note.startswith(words) for note, words in zip(notes, wanted, strict=True))
+
+
+def test_models_beyond_the_dearest_are_one_row_and_in_the_total() -> None:
+    costs = [ModelCost(name, *map(Decimal, (usd, 1, 0, 0, usd - 1, 0))) for name, usd in (("a", 9), ("b", 5), ("c", 2))]
+    assert [(row.model, row.cost_usd, row.output_cost_usd) for row in with_total(costs, 1)] == [
+        ("a", 9, 8), ("2 more models", 7, 5), ("Total", 16, 13),
+    ]  # fmt: skip
+    assert [row.model for row in with_total(costs, 3)] == ["a", "b", "c", "Total"]
+    assert with_total([], 3) == []

@@ -3,9 +3,9 @@
 
     relation: requests with owners. metered: those of them that have usage beside tokens, all of each date, read once
     more for the free allowances. Adds provider, channel, model_id, model_matched_by, pricing_basis, the costs in USD
-    (NULL = unknown, never 0 for it) and price_status. A whole request is priced at the threshold its input reaches. A
-    service tier that the book does not know is priced as standard and marked so; a region that it does not know has
-    the price of all regions.
+    (NULL = unknown, never 0 for it), the parts of the contract cost by class of tokens, and price_status. A whole
+    request is priced at the threshold its input reaches. A service tier that the book does not know is priced as
+    standard and marked so; a region that it does not know has the price of all regions.
 
     Every request takes the few prices that nearly all need. Requests with other usage or contract prices fetch the
     rest of their row by its key: fetching all columns for all requests would cost more than pricing them.
@@ -19,6 +19,8 @@
     relation, metered, book=none, is_named=false, threshold='input_tokens', calls=none, models='resolution'
 ) %}
     {%- set names = 'requests' if is_named else 'resolution' %}
+    {%- set costs = {'list_cost_usd': 'computed_usd', 'contract_cost_usd': 'computed_contract_usd'} %}
+    {%- for part in cost_parts() %}{% do costs.update({part ~ '_cost_usd': 'contract_' ~ part ~ '_usd'}) %}{% endfor %}
     with resolution as (
         select * from {{ ref('int_model_resolution') }}
     ),
@@ -160,7 +162,11 @@
                 and not resolved.is_other_usage_known
             )
                 as takes_parent_price,
-            cast({{ bucket_cost('resolved.', 'list_prices.', calls) | indent(12) }} as {{ type_money() }}) as buckets_usd,
+            {% for class in token_classes() -%}
+            cast({{ bucket_cost(class, 'resolved.', 'list_prices.') }} as {{ type_money() }})
+                as bucket_{{ class.name }}_usd,
+            {% endfor -%}
+            cast({{ calls_cost('resolved.', 'list_prices.', calls) }} as {{ type_money() }}) as calls_usd,
             resolved.is_special_tier and resolved.priced_tier = 'standard' as is_tier_assumed,
             case
                 when
@@ -204,14 +210,19 @@
     extended as (
         select
             *,
+            {% for class in token_classes() -%}
+            {%- set bucket_usd = 'bucket_' ~ class.name ~ '_usd' -%}
             case
                 when other_price_key is not null
-                    then cast(
-                        coalesce(buckets_usd, request_price, 0)
-                        + {{ other_cost() | indent(24) }} as {{ type_money() }}
-                    )
-                else buckets_usd
-            end as computed_usd,
+                    then cast({{ class_cost(class, bucket_usd) | indent(24) }} as {{ type_money() }})
+                else {{ bucket_usd }}
+            end as list_{{ class.name }}_usd,
+            {% endfor -%}
+            case
+                when other_price_key is not null
+                    then cast(calls_usd + {{ beside_cost() | indent(24) }} as {{ type_money() }})
+                else calls_usd
+            end as list_other_usd,
             case
                 when has_other_usage
                     then
@@ -230,16 +241,44 @@
     contracted as (
         select
             *,
+            {% for class in token_classes() -%}
             case
                 when has_contract_prices
-                    then cast(round(
-                        coalesce({{ bucket_cost('', 'contract_', calls) | indent(24) }}, contract_request_price, 0)
-                        + {{ other_cost('contract_') | indent(24) }},
-                        12
-                    ) as {{ type_money() }})
-                else computed_usd
-            end as computed_contract_usd
+                    then {{ class_cost(class, bucket_cost(class, '', 'contract_'), 'contract_') | indent(24) }}
+            end as exact_{{ class.name }}_usd,
+            {% endfor -%}
+            case
+                when has_contract_prices
+                    then {{ calls_cost('', 'contract_', calls) }} + {{ beside_cost('contract_') | indent(24) }}
+            end as exact_other_usd,
+            cast(list_{{ cost_parts() | join('_usd + list_') }}_usd as {{ type_money() }}) as computed_usd
         from extended
+    ),
+
+    -- Contract prices have more digits than money. Each part is what it adds to the rounded sum of those before it: so
+    -- the parts add up to the rounded cost, and a part that is nothing stays 0.
+    rounded as (
+        select
+            *,
+            {%- for part in cost_parts() %}
+            {%- set sum = 'exact_' ~ cost_parts()[:loop.index] | join('_usd + exact_') ~ '_usd' %}
+            case when has_contract_prices then cast(round({{ sum }}, 12) as {{ type_money() }}) end
+                as up_to_{{ part }}_usd{{ ',' if not loop.last }}
+            {%- endfor %}
+        from contracted
+    ),
+
+    divided as (
+        select
+            *,
+            {% for part in cost_parts() -%}
+            {%- set before = ' - up_to_' ~ cost_parts()[loop.index0 - 1] ~ '_usd' if not loop.first else '' -%}
+            case when has_contract_prices then up_to_{{ part }}_usd{{ before }} else list_{{ part }}_usd end
+                as contract_{{ part }}_usd,
+            {% endfor -%}
+            case when has_contract_prices then up_to_{{ cost_parts() | last }}_usd else computed_usd end
+                as computed_contract_usd
+        from rounded
     ),
 
     judged as (
@@ -263,23 +302,30 @@
                 when takes_parent_price or takes_bucket_price then 'parent_unit'
                 else 'priced'
             end as price_status
-        from contracted
+        from divided
+    ),
+
+    -- True: it costs what was computed. False: it is known to cost nothing. NULL: nobody knows.
+    charged as (
+        select
+            *,
+            case
+                when price_status in ('priced', 'free', 'assumed_standard', 'parent_unit') then true
+                when price_status in ('cache_hit', 'not_billed') then false
+            end as is_charged
+        from judged
     ),
 
     final as (
         select
             *,
-            case
-                when price_status in ('cache_hit', 'not_billed') then cast(0 as {{ type_money() }})
-                when price_status in ('priced', 'free', 'assumed_standard', 'parent_unit') then computed_usd
-            end as list_cost_usd,
-            case
-                when price_status in ('cache_hit', 'not_billed') then cast(0 as {{ type_money() }})
-                when price_status in ('priced', 'free', 'assumed_standard', 'parent_unit') then computed_contract_usd
-            end as contract_cost_usd,
+            {% for cost, computed in costs.items() -%}
+            case when is_charged then {{ computed }} when not is_charged then cast(0 as {{ type_money() }}) end
+                as {{ cost }},
+            {% endfor -%}
             case when price_status = 'cache_hit' and has_price and not lacks_unit_price then computed_usd end
                 as cost_saved_usd
-        from judged
+        from charged
     )
 
     select * from final

@@ -54,23 +54,66 @@
 {% endmacro %}
 
 {#
-    What the tokens cost at the prices of their buckets, and the request itself. NULL without token counts.
-    calls: the column with the number of requests, of rows that stand for many.
+    What costs are told apart by: a class is one or two buckets of tokens, with all that is part of them. The rest of a
+    cost (`other`: searches, seconds, pages, and the request itself) has no tokens.
 #}
-{% macro bucket_cost(usage, prices, calls=none) %}
-    {%- for bucket in token_buckets() -%}
-    {{ usage }}{{ bucket.quantity }} * coalesce({{ prices }}{{ bucket.price }}, 0)
-    + {% endfor %}{% if calls %}{{ usage }}{{ calls }} * {% endif %}coalesce({{ prices }}request_price, 0)
+{% macro token_classes() %}
+    {% set names = {
+        'input': 'uncached_input',
+        'cache_read': 'cache_read',
+        'cache_write_5m': 'cache_write',
+        'cache_write_1h': 'cache_write',
+        'output': 'output'
+    } %}
+    {% set classes = {} %}
+    {% for bucket in token_buckets() %}
+        {% do classes.setdefault(names[bucket.name], []).append(bucket) %}
+    {% endfor %}
+    {% set found = [] %}
+    {% for name, buckets in classes.items() %}
+        {% do found.append({'name': name, 'cost': name ~ '_cost_usd', 'buckets': buckets}) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# What a cost is the sum of, in the order in which the parts are rounded. #}
+{% macro cost_parts() %}
+    {{ return((token_classes() | map(attribute='name') | list) + ['other']) }}
+{% endmacro %}
+
+{# The parts of cost_usd as columns. #}
+{% macro cost_columns() %}
+    {% set columns = [] %}
+    {% for part in cost_parts() %}{% do columns.append(part ~ '_cost_usd') %}{% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+{# What the tokens of a class cost at the prices of their buckets. NULL without token counts. #}
+{% macro bucket_cost(class, usage, prices) %}
+    {%- for bucket in class.buckets -%}
+    {{ ' + ' if not loop.first }}{{ usage }}{{ bucket.quantity }} * coalesce({{ prices }}{{ bucket.price }}, 0)
+    {%- endfor %}
 {%- endmacro %}
 
-{# What other units cost: those inside a bucket beyond its price, those beside tokens as far as they are not free. #}
-{% macro other_cost(prices='') %}
-    {%- set parts = [] %}
-    {%- for bucket in token_buckets() %}{% for inside in units_inside(bucket.name) %}
+{# What the request itself costs. calls: the column with the number of requests, of rows that stand for many. #}
+{% macro calls_cost(usage, prices, calls=none) -%}
+    {{ usage ~ calls ~ ' * ' if calls }}coalesce({{ prices }}request_price, 0)
+{%- endmacro %}
+
+{# What a class of tokens costs: its buckets, and what is inside of them beyond the price of the bucket. #}
+{% macro class_cost(class, buckets_cost, prices='') %}
+    {%- set parts = ['coalesce(' ~ buckets_cost ~ ', 0)'] %}
+    {%- for bucket in class.buckets %}{% for inside in units_inside(bucket.name) %}
     {%- do parts.append(
         'coalesce(' ~ inside.quantity ~ ', 0) * (coalesce(' ~ prices ~ inside.price ~ ', 0) - coalesce(' ~ prices ~ bucket.price ~ ', 0))'
     ) %}
     {%- endfor %}{% endfor %}
+    {{- parts | join('\n+ ') }}
+{%- endmacro %}
+
+{# What is counted beside tokens costs, as far as it is not free. #}
+{% macro beside_cost(prices='') %}
+    {%- set parts = [] %}
     {%- for beside in units_beside_tokens() %}
     {%- set quantity, price = 'coalesce(paid_' ~ beside.quantity ~ ', 0)', 'coalesce(' ~ prices ~ beside.price ~ ', 0)' %}
     {%- do parts.append(cost_by_hour(quantity, price) if beside.unit == 'audio_seconds' else quantity ~ ' * ' ~ price) %}

@@ -53,9 +53,9 @@
 {#
     A usage mart: one row per usage date and member. keys: the fact's columns that name the member; unknown: for a key
     that can be NULL, the text that stands for it, so that BI tools get no empty member; parts: measures that are shown
-    beside the averages made of them.
+    beside the averages made of them; costs: columns of the fact in USD that are added up beside cost_usd.
 #}
-{% macro usage_by(keys, unknown={}, parts=[]) %}
+{% macro usage_by(keys, unknown={}, parts=[], costs=[]) %}
 with dates_to_build as (
     {{ dates_to_build() }}
 ),
@@ -76,6 +76,9 @@ measured as (
         {%- for key in keys %}
         member_{{ loop.index }} as {{ key }},
         {%- endfor %}
+        {%- for cost in costs %}
+        cast(sum({{ cost }}) as {{ type_money() }}) as {{ cost }},
+        {%- endfor %}
 {{ usage_measures() }}
     from requests
     group by usage_date{% for key in keys %}, member_{{ loop.index }}{% endfor %}
@@ -86,7 +89,7 @@ final as (
         measured.usage_date,
         {{ keys | join(',\n        ') }},
 {{ usage_columns() }},
-        {%- for part in parts %}
+        {%- for part in costs + parts %}
         {{ part }},
         {%- endfor %}
         dates_to_build.date_version

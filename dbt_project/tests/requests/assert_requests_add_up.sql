@@ -1,4 +1,5 @@
--- Row by row: the token buckets add up to what was reported, and the cost is known exactly when price_status says so.
+-- Row by row: the token buckets add up to what was reported, the cost is known exactly when price_status says so, and
+-- its parts add up to it.
 -- The two cases in which tokens can't add up have their own token_quality.
 {{ config(severity='error') }}
 
@@ -39,6 +40,32 @@ with judged as (
             when not is_of_record and (cost_usd <> 0 or cost_basis <> 'counted_elsewhere') then 'counted here and elsewhere'
             when is_of_record and cost_basis = 'counted_elsewhere' then 'counted nowhere'
             when cost_usd < 0 or list_cost_usd < 0 then 'negative cost'
+            when
+                coalesce(
+                    uncached_input_cost_usd + cache_read_cost_usd + cache_write_cost_usd + output_cost_usd
+                    + other_cost_usd,
+                    -1
+                ) <> coalesce(cost_usd, -1)
+                or (
+                    cost_usd is null
+                    and coalesce(
+                        uncached_input_cost_usd, cache_read_cost_usd, cache_write_cost_usd, output_cost_usd,
+                        other_cost_usd
+                    ) is not null
+                )
+                then 'the parts of the cost do not add up to it'
+            when
+                least(
+                    coalesce(uncached_input_cost_usd, 0), coalesce(cache_read_cost_usd, 0),
+                    coalesce(cache_write_cost_usd, 0), coalesce(output_cost_usd, 0), coalesce(other_cost_usd, 0)
+                ) < 0
+                then 'a negative part of the cost'
+            when
+                (uncached_input_cost_usd > 0 and coalesce(uncached_input_tokens, 0) = 0)
+                or (cache_read_cost_usd > 0 and coalesce(cache_read_tokens, 0) = 0)
+                or (cache_write_cost_usd > 0 and coalesce(cache_write_5m_tokens + cache_write_1h_tokens, 0) = 0)
+                or (output_cost_usd > 0 and coalesce(output_tokens, 0) = 0)
+                then 'a cost of tokens that are not there'
             when price_status is null then 'no price_status'
             when
                 price_status in ('unpriced', 'no_usage', 'unmeasured', 'usage_conflict')

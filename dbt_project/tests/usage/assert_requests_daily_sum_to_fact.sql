@@ -1,10 +1,13 @@
 -- Per day and provider, what statements and health are made of adds up to the fact, to the last digit.
 {{ config(severity='error') }}
 
+{% set costs = [
+    'cost_usd', 'uncached_input_cost_usd', 'cache_read_cost_usd', 'cache_write_cost_usd', 'output_cost_usd'
+] %}
 {% set measures = [
     'attempts', 'total_tokens', 'uncached_input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'output_tokens',
-    'list_cost_usd', 'cost_usd', 'unpriced_requests', 'unpriced_tokens'
-] %}
+    'list_cost_usd', 'unpriced_requests', 'unpriced_tokens'
+] + costs %}
 
 with facts as (
     select
@@ -18,7 +21,9 @@ with facts as (
         coalesce(sum(case when is_gateway_cache_hit then 0 else cache_write_5m_tokens end), 0)
         + coalesce(sum(case when is_gateway_cache_hit then 0 else cache_write_1h_tokens end), 0) as cache_write_tokens,
         coalesce(sum(list_cost_usd), 0) as list_cost_usd,
-        coalesce(sum(cost_usd), 0) as cost_usd,
+        {% for cost in costs -%}
+        coalesce(sum({{ cost }}), 0) as {{ cost }},
+        {% endfor -%}
         count(*) - count(cost_usd) as unpriced_requests,
         coalesce(sum(case when cost_usd is null then total_tokens end), 0) as unpriced_tokens
     from {{ ref('fct_llm_requests') }}

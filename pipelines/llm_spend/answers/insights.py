@@ -6,13 +6,15 @@ dearest come first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from llm_spend.answers.marts import MARTS, UNALLOCATED, Query
+from llm_spend.answers.marts import MARTS, MODEL_NAME, UNALLOCATED, Query
 
 FORECAST, ANOMALIES = "llm_spend_forecast", "llm_usage_anomalies"
+MODELS = "llm_usage_by_model_daily"
 CANDIDATES, SWITCHES = "llm_optimization_candidates", "llm_model_switch_savings"
 ECONOMICS, DESIGNS, DESIGN_CUSTOMERS = "llm_unit_economics", "llm_plan_designs", "llm_plan_design_customers"
 PLANS = "llm_customer_plan_usage"
@@ -69,6 +71,18 @@ class Anomaly(NamedTuple):
     part_of_member_type: str | None
     part_of_member_id: str | None
     members: int
+
+
+class ModelCost(NamedTuple):
+    """What the requests of a model cost in a month, and what for; unpriced ones are in no amount."""
+
+    model: str
+    cost_usd: Decimal
+    uncached_input_cost_usd: Decimal
+    cache_read_cost_usd: Decimal
+    cache_write_cost_usd: Decimal
+    output_cost_usd: Decimal
+    other_cost_usd: Decimal
 
 
 class CandidateKind(NamedTuple):
@@ -300,6 +314,42 @@ def anomaly_counts(first: date, end: date) -> Query:
         (first, end),
         frozenset({ANOMALIES}),
     )
+
+
+def model_costs(first: date, end: date) -> Query:
+    """What each model cost in these days, and what for, the dearest first."""
+    _, *amounts = ModelCost._fields
+    sums = ", ".join(f"sum({amount}) as {amount}" for amount in amounts)
+    name = f"provider || ' / ' || {MODEL_NAME}"
+    return Query(
+        f"""
+        with costs as (
+            select {name} as model, {sums}
+            from {MARTS}.{MODELS}
+            where usage_date >= ? and usage_date < ?
+            group by {name}
+        )
+
+        select {_columns(ModelCost)}
+        from costs
+        where cost_usd > 0
+        order by cost_usd desc, model
+        """,
+        (first, end),
+        frozenset({MODELS}),
+    )
+
+
+def with_total(costs: Sequence[ModelCost], most: int) -> list[ModelCost]:
+    """So many of the models, all others in one row, and the sum of all; nothing of none."""
+    others = costs[most:]
+    shown = [*costs[:most], *([_together(f"{len(others):,} more models", others)] if others else [])]
+    return [*shown, _together("Total", costs)] if costs else []
+
+
+def _together(name: str, costs: Sequence[ModelCost]) -> ModelCost:
+    _, *amounts = zip(*costs, strict=True)
+    return ModelCost(name, *(sum(of_each, Decimal(0)) for of_each in amounts))
 
 
 def candidate_kinds(month: date) -> Query:

@@ -583,7 +583,8 @@ def sources() -> Query:
         """
         select
             source_system, source_instance, attempts, last_event_at, last_loaded_at, lines_quarantined, duplicate_rows,
-            unpriced_attempts, attempts_without_team, attempts_without_usage
+            unpriced_attempts, attempts_without_team, attempts_without_usage, known_to,
+            case when is_waited_for then 'yes' else 'no' end
         from llm_spend.llm_source_health
         order by source_system, source_instance
         """,

@@ -109,6 +109,20 @@ def _who(row: Anomaly) -> str:
     return who if row.members == 1 else f"{who} and {count(row.members - 1)} more"
 
 
+def model_costs(found: Insights) -> Table:
+    """What models were paid for, and their sum."""
+    titles = ("Cost", "Uncached input", "Cache reads", "Cache writes", "Output", "Other")
+    return Table(
+        "What is paid for",
+        (Column("Model"), *(Column(title, True) for title in titles)),
+        tuple(
+            Row((text(model), *(amount(cost, blank_zero=True) for cost in costs)), "total" if model == "Total" else "")
+            for model, *costs in found.model_costs
+        ),
+        "No cost of the month is known.",
+    )
+
+
 def candidate_kinds(found: Insights) -> Table:
     """Where money could be saved, kind by kind."""
     return Table(

@@ -17,6 +17,7 @@ from llm_spend.answers.insights import (
     Finding,
     Forecast,
     Kpi,
+    ModelCost,
     Switch,
 )
 from llm_spend.answers.marts import Marts
@@ -27,6 +28,7 @@ TABLES = frozenset(
     {
         asked.FORECAST,
         asked.ANOMALIES,
+        asked.MODELS,
         asked.CANDIDATES,
         asked.SWITCHES,
         asked.ECONOMICS,
@@ -38,7 +40,7 @@ TABLES = frozenset(
 )
 """What it reads."""
 
-_FORECASTS, _ANOMALIES, _CANDIDATES, _SWITCHES, _FINDINGS = 5, 15, 15, 12, 15
+_FORECASTS, _ANOMALIES, _MODELS, _CANDIDATES, _SWITCHES, _FINDINGS = 5, 15, 15, 15, 12, 15
 _FEATURES, _CUSTOMERS = 12, 8
 _WORDS = 100
 
@@ -53,6 +55,7 @@ class Insights:
     forecasts: tuple[Forecast, ...]
     anomalies: tuple[Anomaly, ...]
     anomalies_in_all: int
+    model_costs: tuple[ModelCost, ...]
     candidate_kinds: tuple[CandidateKind, ...]
     candidates: tuple[Candidate, ...]
     switches: tuple[Switch, ...]
@@ -68,11 +71,13 @@ class Insights:
 def read_insights(marts: Marts, month: date, seeds: Path | None) -> Insights:
     """Those of the month that begins on this day; what words mean is read from a folder of seeds."""
     end = next_month(month)
+    models = [ModelCost(*row) for row in marts.ask(asked.model_costs(month, end))]
     members = (("total", 1), ("feature", _FEATURES), ("customer", _CUSTOMERS))
     return Insights(
         forecasts=tuple(Forecast(*row) for row in marts.ask(asked.forecasts(_FORECASTS))),
         anomalies=tuple(Anomaly(*row) for row in marts.ask(asked.anomalies(month, end, _ANOMALIES, only_widest=True))),
         anomalies_in_all=sum(number for _, number in marts.ask(asked.anomaly_counts(month, end))),
+        model_costs=tuple(asked.with_total(models, _MODELS)),
         candidate_kinds=tuple(CandidateKind(*row) for row in marts.ask(asked.candidate_kinds(month))),
         candidates=tuple(Candidate(*row) for row in marts.ask(asked.candidates(month, _CANDIDATES))),
         switches=tuple(Switch(*row) for row in marts.ask(asked.switches(month, _SWITCHES))),

@@ -80,6 +80,7 @@ def _content(found: Found) -> dict[str, Any]:
         "forecast": insight_tables.forecast(found.insights),
         "anomalies": insight_tables.anomalies(found.insights),
         "anomalies_in_all": count(found.insights.anomalies_in_all),
+        "model_costs": insight_tables.model_costs(found.insights),
         "candidate_kinds": insight_tables.candidate_kinds(found.insights),
         "candidates": insight_tables.candidates(found.insights),
         "switches": insight_tables.switches(found.insights),

@@ -264,12 +264,11 @@ priced as (
         and not coalesce(with_team.uncached_input_tokens > 0 and prices.input_price is null, false)
         and not coalesce(with_team.cache_read_tokens > 0 and prices.cache_read_price is null, false)
         and not coalesce(with_team.output_tokens > 0 and prices.output_price is null, false) as has_price,
-        cast(
-            with_team.uncached_input_tokens * coalesce(prices.input_price, 0)
-            + with_team.cache_read_tokens * coalesce(prices.cache_read_price, 0)
-            + with_team.output_tokens * coalesce(prices.output_price, 0)
-            + coalesce(prices.request_price, 0) as decimal(38, 12)
-        ) as computed_usd
+        cast(with_team.uncached_input_tokens * coalesce(prices.input_price, 0) as decimal(38, 12)) as uncached_input_usd,
+        cast(with_team.cache_read_tokens * coalesce(prices.cache_read_price, 0) as decimal(38, 12)) as cache_read_usd,
+        cast(with_team.output_tokens * coalesce(prices.output_price, 0) as decimal(38, 12)) as output_usd,
+        cast(coalesce(prices.request_price, 0) as decimal(38, 12)) as request_usd,
+        uncached_input_usd + cache_read_usd + output_usd + request_usd as computed_usd
     from with_team
     left join teams
         on
@@ -313,7 +312,8 @@ judged as (
         case
             when price_status in ('cache_hit', 'not_billed') then cast(0 as decimal(38, 12))
             when price_status in ('priced', 'parent_unit', 'free') then computed_usd
-        end as usd
+        end as usd,
+        price_status in ('priced', 'parent_unit', 'free') as is_charged
     from priced
 )
 
@@ -394,6 +394,12 @@ select
     judged.usd as list_cost_usd,
     judged.usd as contract_cost_usd,
     judged.usd as cost_usd,
+    case when judged.is_charged then judged.uncached_input_usd else judged.usd end as uncached_input_cost_usd,
+    case when judged.is_charged then judged.cache_read_usd else judged.usd end as cache_read_cost_usd,
+    -- Portkey's exports tell no cache writes.
+    case when judged.usd is not null then cast(0 as decimal(38, 12)) end as cache_write_cost_usd,
+    case when judged.is_charged then judged.output_usd else judged.usd end as output_cost_usd,
+    case when judged.is_charged then judged.request_usd else judged.usd end as other_cost_usd,
     case
         when judged.usd is null then 'unknown'
         when judged.price_status in ('cache_hit', 'not_billed') then judged.price_status

@@ -86,8 +86,24 @@ from usage
 where marts = 29;
 
 create table llm_spend.llm_usage_by_model_daily as
+with costs as (
+    select
+        usage_date,
+        coalesce(provider, '(unknown)') as provider,
+        coalesce(model_id, '(unresolved)') as model_id,
+        coalesce(resolved_model, '(unknown)') as resolved_model,
+        sum(uncached_input_cost_usd) as uncached_input_cost_usd,
+        sum(cache_read_cost_usd) as cache_read_cost_usd,
+        sum(cache_write_cost_usd) as cache_write_cost_usd,
+        sum(output_cost_usd) as output_cost_usd,
+        sum(other_cost_usd) as other_cost_usd
+    from llm_spend.fct_llm_requests
+    group by all
+)
+
 select * exclude (marts, environment, user_id, team_id, cost_center_id, feature_id, customer_id)
 from usage
+inner join costs using (usage_date, provider, model_id, resolved_model)
 where marts = 30;
 
 create table llm_spend.llm_usage_by_tag_daily as

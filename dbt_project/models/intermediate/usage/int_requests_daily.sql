@@ -5,6 +5,7 @@
     'price_status', 'is_of_record'
 ] %}
 {% set meters = ['uncached_input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'output_tokens'] %}
+{% set class_costs = llm_spend.token_classes() | map(attribute='cost') | list %}
 
 with dates_to_build as (
     {{ dates_to_build() }}
@@ -41,6 +42,9 @@ measured as (
         {% endfor -%}
         sum(list_cost_usd) as list_cost_usd,
         sum(cost_usd) as cost_usd,
+        {% for cost in class_costs -%}
+        sum({{ cost }}) as {{ cost }},
+        {% endfor -%}
         sum(total_tokens) as logged_tokens,
         sum(gateway_reported_usd) as gateway_reported_usd,
         min(paid_basis) as first_cost_basis,
@@ -75,6 +79,9 @@ final as (
         {% endfor -%}
         cast(list_cost_usd as {{ type_money() }}) as list_cost_usd,
         cast(cost_usd as {{ type_money() }}) as cost_usd,
+        {% for cost in class_costs -%}
+        cast({{ cost }} as {{ type_money() }}) as {{ cost }},
+        {% endfor -%}
         cast(logged_tokens as {{ dbt.type_bigint() }}) as logged_tokens,
         cast(gateway_reported_usd as {{ type_money() }}) as gateway_reported_usd,
         first_cost_basis,

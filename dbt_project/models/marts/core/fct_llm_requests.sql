@@ -24,16 +24,16 @@ loads as (
     group by load_id
 ),
 
--- Requests with versions on several dates, when one of these is to build.
+-- Requests with versions on several dates, when one of these is to build. By hash, as all with several versions are.
 moved_versions as (
     select
-        request_key,
+        request_hash as key_hash,
         usage_date,
         load_id
     from {{ ref('int_moved_requests') }}
     where
-        request_key in (
-            select here.request_key
+        request_hash in (
+            select here.request_hash
             from {{ ref('int_moved_requests') }} as here
             where here.usage_date in (select usage_date from dates_to_build)
         )
@@ -41,10 +41,10 @@ moved_versions as (
 
 moved as (
     select
-        request_key,
+        key_hash,
         usage_date
     from moved_versions
-    group by request_key, usage_date
+    group by key_hash, usage_date
 ),
 
 repeated_keys as (
@@ -54,7 +54,7 @@ repeated_keys as (
     group by {{ key_hash }}
     having count(*) > 1
     {{ llm_spend.union_distinct() }}
-    select {{ llm_spend.short_hash('request_key') }} as key_hash
+    select key_hash
     from moved
 ),
 
@@ -68,7 +68,7 @@ versions as (
     select requests.*
     from {{ requests }} as requests
     inner join moved
-        on requests.request_key = moved.request_key and requests.usage_date = moved.usage_date
+        on {{ key_hash }} = moved.key_hash and requests.usage_date = moved.usage_date
     where
         requests.usage_date in (select usage_date from moved_versions)
         and requests.usage_date not in (select usage_date from dates_to_build)
@@ -272,6 +272,10 @@ final as (
             when counted_elsewhere.usage_date is null then priced.contract_cost_usd
             else cast(0 as {{ type_money() }})
         end as cost_usd,
+        {% for cost in llm_spend.cost_columns() -%}
+        case when counted_elsewhere.usage_date is null then priced.{{ cost }} else cast(0 as {{ type_money() }}) end
+            as {{ cost }},
+        {% endfor -%}
         case
             when counted_elsewhere.usage_date is not null then 'counted_elsewhere'
             when priced.contract_cost_usd is null then 'unknown'

@@ -104,6 +104,8 @@ def freshness(view: View) -> None:
             "Unpriced attempts": "count",
             "Of no team": "count",
             "Without token counts": "count",
+            "Usage known until": "moment",
+            "Forecasts wait for it": "text",
         },
         empty="No source is loaded.",
     )

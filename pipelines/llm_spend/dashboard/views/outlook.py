@@ -34,6 +34,7 @@ def forecast(view: View) -> None:
         return
     st.caption(
         plain(f"From usage until {moment(total[0].known_to)} UTC. ")
+        + plain(f"{view.known.late_words}. " if view.known.late else "")
         + "The filters don't apply. Each team, feature, customer and model is forecast from its own days, so that parts"
         " need not add up to everything."
     )

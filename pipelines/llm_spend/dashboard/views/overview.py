@@ -104,12 +104,8 @@ def _headline(
         f"{count(without_team.requests)} requests",
     )
     if not are_over:
-        st.caption(
-            plain(
-                f"These days are not over: there is usage until {view.known.as_of}."
-                f" The time before them cost {money(before.cost_usd)}."
-            )
-        )
+        why = view.known.late_words or f"These days are not over: there is usage until {view.known.as_of}"
+        st.caption(plain(f"{why}. The time before them cost {money(before.cost_usd)}."))
 
 
 def _count(place: DeltaGenerator, label: str, value: str, note: str, about: str | None = None) -> None:
@@ -131,6 +127,8 @@ def _forecast(place: DeltaGenerator, view: View, total: Usage, forecasts: list[F
     if days == Days(month, next_month(month)) and not is_over(month, view.known):
         end, known = forecast(total.cost_usd, month, view.known), known_days(month, view.known)
         rate = f"at {money(ratio(total.cost_usd, known))} a day" if known else "less than a day is known"
+        if view.known.late:
+            rate = f"{view.known.late} is late"
         _count(place, f"Forecast for {month_name(month)}", money(end), rate)
         return
     number = (min(days.last, view.known.as_of) - max(days.first, view.extent.first)).days + 1

@@ -7,11 +7,12 @@ import streamlit as st
 from llm_spend.answers import insights
 from llm_spend.answers.formats import percent
 from llm_spend.answers.insight_words import CANDIDATE_KINDS, saving_words
-from llm_spend.answers.insights import ALL, Candidate, CandidateKind, Switch
-from llm_spend.dashboard.show import money, plain, table
+from llm_spend.answers.insights import ALL, Candidate, CandidateKind, ModelCost, Switch
+from llm_spend.dashboard.show import Kind, money, plain, table
 from llm_spend.dashboard.view import View
 from llm_spend.dashboard.views.month import chosen_month
 from llm_spend.export.words import in_words
+from llm_spend.months import next_month
 
 _MOST = 500
 
@@ -20,10 +21,19 @@ def savings(view: View) -> None:
     """Usage that could cost less, and what it would have cost on other models."""
     st.title("Savings")
     month = chosen_month(view)
-    kinds, found, switched = view.ask(
-        insights.candidate_kinds(month), insights.candidates(month, _MOST), insights.switches(month, _MOST)
+    models, kinds, found, switched = view.ask(
+        insights.model_costs(month, next_month(month)),
+        insights.candidate_kinds(month),
+        insights.candidates(month, _MOST),
+        insights.switches(month, _MOST),
     )
     st.caption("Of whole months and all usage: the filters don't apply.")
+    st.subheader("What is paid for")
+    st.caption(
+        "Tokens by how they are priced, at your prices. Other is what has no tokens: searches, seconds, pages, a"
+        " request as such. Unpriced requests are in no amount."
+    )
+    _model_costs([ModelCost(*row) for row in models])
     st.subheader("Where to look")
     st.caption(
         "The same request can be in several of these, so that they must not be added up. What is not exact is estimated"
@@ -56,6 +66,12 @@ def savings(view: View) -> None:
         " on each day. Nobody knows from prices whether its answers are as good."
     )
     _switches([Switch(*row) for row in switched], key=f"switches {month}")
+
+
+def _model_costs(rows: list[ModelCost]) -> None:
+    titles = ("Cost", "Uncached input", "Cache reads", "Cache writes", "Output", "Other")
+    columns: dict[str, Kind] = {"Model": "text", **dict.fromkeys(titles, "usd")}
+    table(insights.with_total(rows, _MOST), columns, empty="No cost of the month is known.")
 
 
 def _candidates(rows: list[Candidate], *, key: str) -> None:
