@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,56 @@ def test_whoever_owns_a_key_pays_for_what_no_gateway_saw(demo: Demo) -> None:
         (month, provider, teams[provider]): bill.causes["outside_gateway"]
         for (month, provider), bill in demo.truth.bills().items()
     }
+
+
+TOKEN_CLASSES = {
+    "uncached_input_tokens": "uncached_input",
+    "cache_read_input_tokens": "cache_read",
+    "cache_creation.ephemeral_5m_input_tokens": "cache_write",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_write",
+    "output_tokens": "output",
+}
+
+
+def test_whoever_used_a_class_of_tokens_pays_what_is_billed_for_it(demo: Demo) -> None:
+    costs = query(
+        demo.database,
+        f"""
+        unpivot (
+            select
+                usage_date, source_system, source_instance, model_id, team_id,
+                {", ".join(f"sum({name}_cost_usd) as {name}" for name in dict.fromkeys(TOKEN_CLASSES.values()))}
+            from llm_spend.fct_llm_requests where channel = 'anthropic' and is_of_record group by all
+        )
+        on {", ".join(dict.fromkeys(TOKEN_CLASSES.values()))}
+        """,
+    )
+    usage: dict[tuple[Any, ...], dict[str, Fraction]] = defaultdict(dict)
+    for day, *gateway, model, team, name, usd in costs:
+        if usd:
+            usage[(day, *gateway, model, name)][team] = Fraction(usd)
+    gateways = {key.api_key_id: key.gateway for key in KEYS if key.gateway}
+    expected: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for day, key, model, token_type, usd in query(
+        demo.database,
+        """
+        select cost_date, api_key_id, model_id, token_type, billed_usd from llm_spend.fct_llm_provider_costs
+        where is_of_record and provider = 'anthropic' and token_type is not null
+        """,
+    ):
+        teams = usage.get((day, *gateways.get(key, ()), model, TOKEN_CLASSES[token_type]), {})
+        for team, cost in teams.items():
+            expected[f"{day:%Y-%m}", team] += Fraction(usd) * cost / sum(teams.values())
+    rows = query(
+        demo.database,
+        """
+        select strftime(billing_period, '%Y-%m'), team_id, sum(billed_usd) from llm_spend_internal.int_true_up_lines
+        where allocation_method = 'bill_by_day_model_and_class' group by all
+        """,
+    )
+    assert {(month, team) for month, team, _ in rows} == set(expected)
+    # By the model's cost alone some would have more than a cent too much. Weights are whole millionths of a USD.
+    assert max(abs(Fraction(usd) - expected[month, team]) for month, team, usd in rows) < Fraction(1, 10_000)
 
 
 # --- bills ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import product
@@ -56,9 +56,11 @@ BILLING = (
     "int_bill_allocations",
     "int_true_up_lines",
 )
+CLASSES = ("uncached_input", "cache_read", "cache_write", "output")
 SHARED = ("stg_rules__shared_costs", "stg_rules__shared_cost_weights")
 
-# One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC. What follows an @ is the gateway.
+# One line is `copies` requests, a second apart; cost_usd is of each. Times are UTC. What follows an @ is the gateway,
+# what follows a colon the class of the tokens; else they are input that no cache had.
 CASES = """\
 name,copies,started_at,loaded_at,provider,model_id,status,user_id,team_id,cc,account,metadata,tokens,cost_usd
 day14,5000,2026-03-14 08:00:00,2026-03-14 23:00:00,openai,gpt-4o,success,bob@x.io,frontend,cc-1,,,0,0.0000045
@@ -113,9 +115,24 @@ c77-thirds-b,1,2027-06-04 08:00:00,2027-06-05 00:00:00,mistral,m,success,s,b,cc,
 c77-thirds-c,1,2027-06-04 08:00:00,2027-06-05 00:00:00,mistral,m,success,s,c,cc,,,1,1
 c77-idle-a,1,2027-07-04 08:00:00,2027-07-05 00:00:00,mistral,m,success,s,a,cc,,,1,1
 c77-idle-b,1,2027-07-04 08:00:00,2027-07-05 00:00:00,mistral,m,success,s,b,cc,,,1,3
+cached:cache_read,1,2027-08-01 08:00:00,2027-08-02 00:00:00,mistral,m,success,s,a,cc,,,1,10
+short:output,1,2027-08-01 08:00:00,2027-08-02 00:00:00,mistral,m,success,s,a,cc,,,1,10
+long:output,1,2027-08-01 08:00:00,2027-08-02 00:00:00,mistral,m,success,s,b,cc,,,1,40
+joint,1,2027-08-02 08:00:00,2027-08-03 00:00:00,mistral,m,success,s,a,cc,,,1,4
+joint-cached:cache_read,1,2027-08-02 08:00:00,2027-08-03 00:00:00,mistral,m,success,s,a,cc,,,1,6
+joint-b,1,2027-08-02 08:00:00,2027-08-03 00:00:00,mistral,m,success,s,b,cc,,,1,6
+coarse-a:output,1,2027-08-03 08:00:00,2027-08-04 00:00:00,mistral,m,success,s,a,cc,,,1,3
+coarse-b:output,1,2027-08-03 08:00:00,2027-08-04 00:00:00,mistral,m,success,s,b,cc,,,1,1
+unknown-a:output,1,2027-08-04 08:00:00,2027-08-05 00:00:00,mistral,,success,s,a,cc,,,3,
+unknown-b:output,1,2027-08-04 08:00:00,2027-08-05 00:00:00,mistral,,success,s,b,cc,,,1,
+unknown-c,1,2027-08-04 08:00:00,2027-08-05 00:00:00,mistral,,success,s,b,cc,,,6,
+monthly-a:output,1,2027-09-02 08:00:00,2027-09-03 00:00:00,mistral,m,success,s,a,cc,,,1,10
+monthly-b:output,1,2027-09-20 08:00:00,2027-09-21 00:00:00,mistral,m,success,s,b,cc,,,1,30
+monthly-c,1,2027-09-20 08:00:00,2027-09-21 00:00:00,mistral,m,success,s,b,cc,,,1,5
 """
 
 # One line is a line of a provider's bill, asked for on the date of `asked`; its key is of the gateways by ACCOUNTS.
+# What follows a colon is its token_type.
 BILLS = """\
 name,provider,account,from,to,asked,origin,category,cash,model,key,user,team,usd
 m,openai,org,2026-06-01,2026-06-02,2026-06-02,api,Usage,true,m,,,,111.5
@@ -158,6 +175,16 @@ invoice,anthropic,,2026-09-30,2026-10-01,,invoice_difference,Usage,true,,,,,2
 month,anthropic,six,2026-10-01,2026-11-01,2026-11-03,file,Usage,true,m,,,,30
 day,anthropic,seven,2026-10-01,2026-10-02,2026-10-03,api,Usage,true,m,k7,,,5
 third,openai,org,2026-08-01,2026-09-01,2026-09-03,file,Usage,true,,,,,0.01
+cached:cache_read_input_tokens,mistral,org,2027-08-01,2027-08-02,2027-08-03,api,Usage,true,m,,,,20
+long:output_tokens,mistral,org,2027-08-01,2027-08-02,2027-08-03,api,Usage,true,m,,,,50
+joint:input,mistral,org,2027-08-02,2027-08-03,2027-08-04,api,Usage,true,m,,,,32
+coarse:output,mistral,org,2027-08-03,2027-08-04,2027-08-05,api,Usage,true,m,,,,4
+unused:cache_creation.ephemeral_5m_input_tokens,mistral,org,2027-08-03,2027-08-04,2027-08-05,api,Usage,true,m,,,,4
+unheard:tokens of thought,mistral,org,2027-08-03,2027-08-04,2027-08-05,api,Usage,true,m,,,,4
+unknown:Output_Tokens,mistral,org,2027-08-04,2027-08-05,2027-08-06,api,Usage,true,GPT-7,,,,4
+unknown:uncached_input_tokens,mistral,org,2027-08-04,2027-08-05,2027-08-06,api,Usage,true,GPT-7,,,,6
+monthly:output,mistral,org,2027-09-01,2027-10-01,2027-10-03,file,Usage,true,m,,,,40
+monthly:uncached_input,mistral,org,2027-09-01,2027-10-01,2027-10-03,file,Usage,true,m,,,,10
 """
 
 COSTS = """
@@ -172,7 +199,8 @@ select
     case when length(model) = 1 then model end as model_id, model as resolved_model, team as team_id,
     null::varchar as cost_center_id, usd::decimal(38, 12) as billed_usd,
     case when name like 'c77%commitment' then 'Commitment' when name like 'c77%unused' then 'unused_commitment' end
-        as cost_type
+        as cost_type,
+    nullif(split_part(name, ':', 2), '') as token_type
 from {{ ref('bills') }}
 """
 
@@ -252,11 +280,15 @@ select
     false as is_gateway_cache_hit,
     true as is_of_record,
     cast(tokens as bigint) as input_tokens,
-    cast(tokens as bigint) * 0 as output_tokens,
+    if(class = 'output', cast(tokens as bigint), 0) as output_tokens,
     cast(tokens as bigint) as total_tokens,
-    cast(tokens as bigint) as uncached_input_tokens,
-    cast(0 as bigint) as cache_read_tokens,
-    cast(0 as bigint) as cache_write_5m_tokens,
+    {%- for class in ['uncached_input', 'cache_read', 'cache_write', 'output'] %}
+    case when cost_usd is not null then if(class = '{{ class }}', cast(cost_usd as decimal(38, 12)), 0) end
+        as {{ class }}_cost_usd,
+    {%- endfor %}
+    if(class = 'uncached_input', cast(tokens as bigint), 0) as uncached_input_tokens,
+    if(class = 'cache_read', cast(tokens as bigint), 0) as cache_read_tokens,
+    if(class = 'cache_write', cast(tokens as bigint), 0) as cache_write_5m_tokens,
     cast(0 as bigint) as cache_write_1h_tokens,
     cast(cost_usd as decimal(38, 12)) as list_cost_usd,
     cast(cost_usd as decimal(38, 12)) as cost_usd,
@@ -265,7 +297,13 @@ select
     false as is_metadata_unreadable,
     'list' as cost_basis,
     case when cost_usd is null then 'unpriced' else 'priced' end as price_status
-from (select *, unnest(range(1, cast(copies as bigint) + 1)) as n from {{ ref('cases') }})
+from (
+    select
+        *,
+        coalesce(nullif(split_part(split_part(name, '@', 1), ':', 2), ''), 'uncached_input') as class,
+        unnest(range(1, cast(copies as bigint) + 1)) as n
+    from {{ ref('cases') }}
+)
 """
 
 DATES = """
@@ -316,10 +354,23 @@ select
 where false
 """
 
+KNOWN_SOURCES = """
+select
+    source_system,
+    source_instance,
+    max(usage_date) as last_usage_date,
+    max(last_loaded_at) as last_loaded_at,
+    max(last_loaded_at) as known_to,
+    true as is_waited_for
+from {{ ref('int_requests_daily') }}
+group by source_system, source_instance
+"""
+
 STAND_INS = {
     "marts/core/fct_llm_requests.sql": STAND_IN,
     "intermediate/dates/int_usage_dates.sql": DATES,
     "intermediate/dates/int_month_starts.sql": MONTH_STARTS,
+    "intermediate/usage/int_known_sources.sql": KNOWN_SOURCES,
     "intermediate/pricing/int_closed_periods.sql": CLOSED,
     "intermediate/chargeback/int_restated_daily.sql": RESTATED,
     "marts/core/fct_llm_provider_costs.sql": COSTS,
@@ -675,6 +726,67 @@ def test_g77_what_is_left_of_a_commitment_is_shared_as_it_is_and_adds_up(warehou
     assert rows(warehouse, f"select sum(unused_commitment_usd), sum(total_usd) {statements}") == [(98, 131)]
 
 
+def test_a_bill_of_token_classes_is_paid_by_who_used_the_class(warehouse: duckdb.DuckDBPyConnection) -> None:
+    by_class = "bill_by_day_model_and_class"
+    # $20 for what the cache gave to a, and $50 for output: a pays $30, b $40. By what the model cost them, $20 and $40,
+    # b would have paid for a's cache. On the 2nd there is one line of input, cached or not: by $10 and $6. On the 3rd
+    # $8 are for a class that nobody used, and one that nobody knows. On the 4th nobody knows a price: by tokens.
+    assert bill_lines(warehouse, "2027-08-01") == {
+        ("mistral", "a", "m", by_class): (30 - 20) + (20 - 10) + (3 - 3),
+        ("mistral", "b", "m", by_class): (40 - 40) + (12 - 6) + (1 - 1),
+        ("mistral", "a", "m", "bill_by_day_and_model"): 6,
+        ("mistral", "b", "m", "bill_by_day_and_model"): 2,
+        ("mistral", "a", "(unresolved)", by_class): 3,
+        ("mistral", "b", "(unresolved)", by_class): 1 + 6,
+    }
+    # A bill of a month.
+    assert bill_lines(warehouse, "2027-09-01") == {
+        ("mistral", "a", "m", "bill_by_month_model_and_class"): 10 - 10,
+        ("mistral", "b", "m", "bill_by_month_model_and_class"): (30 - 30) + (10 - 5),
+    }
+    totals = (
+        "select month(billing_period), sum(amount_usd) from llm_spend.llm_chargeback_lines where provider = 'mistral'"
+    )
+    assert rows(
+        warehouse, f"{totals} and billing_period between '2027-08-01' and '2027-09-01' group by 1 order by 1"
+    ) == [
+        (8, 20 + 50 + 32 + 12 + 10),
+        (9, 40 + 10),
+    ]
+
+
+def test_every_word_for_tokens_has_its_class(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # Anthropic's words, and those of FOCUS meters.
+    words = {
+        "uncached_input_tokens": "uncached_input",
+        "cache_read_input_tokens": "cache_read",
+        "cache_creation.ephemeral_5m_input_tokens": "cache_write",
+        "cache_creation.ephemeral_1h_input_tokens": "cache_write",
+        "output_tokens": "output",
+        "input": "uncached_input",
+        "output": "output",
+        "cache_read": "cache_read",
+        "cache_write": "cache_write",
+        "web_search": None,
+    }
+    (target,) = tmp_path_factory.getbasetemp().glob("quotas_chargeback*[0-9]/target")
+    (compiled,) = target.glob("compiled/llm_spend/models/intermediate/billing/int_bill_charges.sql")
+    with duckdb.connect() as books:
+        books.execute("attach ':memory:' as warehouse")
+        books.execute("create schema warehouse.llm_spend")
+        books.register("known", warehouse.sql("from llm_spend.fct_llm_provider_costs limit 1").to_arrow_table())
+        values = ", ".join(f"('{word}')" for word in words)
+        books.execute(
+            "create table warehouse.llm_spend.fct_llm_provider_costs as"
+            " select * replace (words.word as cost_key, words.word as token_type)"
+            f" from known cross join (values {values}) as words (word)"
+        )
+        found = dict(books.execute(f"select cost_key, token_class from ({compiled.read_text()})").fetchall())
+    assert found == words
+
+
 def test_what_no_gateway_saw_is_its_owners_and_half_a_bill_waits(warehouse: duckdb.DuckDBPyConnection) -> None:
     assert bill_lines(warehouse, "2026-07-01") == {
         ("anthropic", "a", "m", "bill_by_day_and_model"): 2,
@@ -805,7 +917,7 @@ def test_whatever_bills_gateways_and_keys_there_are_every_cent_is_charged_once(
             schema = "llm_spend" if name.startswith("fct") else "llm_spend_internal"
             books.register("known", warehouse.sql(f"from {schema}.{name} limit 0").to_arrow_table())
             books.execute(f"create table warehouse.{schema}.{name} as from known")
-        warned = Decimal(0)
+        warned, methods = Decimal(0), set[str]()
         for seed in range(15):
             _fill(books, random.Random(seed))
             for name in BILLING:
@@ -820,7 +932,11 @@ def test_whatever_bills_gateways_and_keys_there_are_every_cent_is_charged_once(
             )
             assert _sum(books, f"from ({compiled['warn_bills_across_months']})") == of_two_months, seed
             warned += of_two_months
+            methods |= {
+                method for (method,) in books.execute("select allocation_method from int_true_up_lines").fetchall()
+            }
         assert warned
+        assert methods >= {"bill_by_day_model_and_class", "bill_by_month_model_and_class", "bill_by_month_and_model"}
 
 
 def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
@@ -831,13 +947,15 @@ def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
         date_of = f"date '2026-09-29' + {day}"
         for gateway, team, model in product(gateways, "abc", "xyz"):
             if chance.random() < 0.3:
-                cost = chance.choice(["null", "0", str(Decimal(chance.randrange(10**13)).scaleb(-12))])
+                cost = chance.choice([None, Decimal(0), Decimal(chance.randrange(10**13)).scaleb(-12)])
+                parts = {name: cost and cost / chance.choice([4, 5, 10**6]) for name in CLASSES}
                 usage.append(
                     f"""
                     select {date_of} as usage_date, 'generic' as source_system, '{gateway}' as source_instance,
                         'openai' as provider, 'openai' as channel, '{model}' as model_id, '{model}' as resolved_model,
-                        'cc' as cost_center_id, '{team}' as team_id, true as is_of_record, {cost} as cost_usd,
-                        {chance.choice([0, 7, 1000])} as total_tokens, {int(cost == "null")} as unpriced_requests
+                        'cc' as cost_center_id, '{team}' as team_id, true as is_of_record,
+                        {_columns("cost_usd", parts | {"": cost})}, {int(cost is None)} as unpriced_requests,
+                        {_columns("tokens", {name: chance.choice([0, 7, 1000]) for name in (*CLASSES, "total")})}
                     """
                 )
         for account, number in product(accounts, range(3)):
@@ -856,6 +974,8 @@ def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
                         {cost_type} as cost_type,
                         '{chance.choice(["", "api_key_id"])}' as grouping, {chance.choice(keys)} as api_key_id,
                         {chance.choice(["'x'", "'y'", "'w'", "null"])} as model_id,
+                        {chance.choice(["'input'", "'output'", "'cache_read'", "'cache_write'", "'?'", "null"])}
+                            as token_type,
                         {chance.choice([usd, usd, usd, usd, usd, "null"])} as billed_usd
                     """
                 )
@@ -878,6 +998,13 @@ def _fill(books: duckdb.DuckDBPyConnection, chance: random.Random) -> None:
         books.execute(f"delete from warehouse.{table}")
         if rows_of:
             books.execute(f"insert into warehouse.{table} by name {' union all '.join(rows_of)}")
+
+
+def _columns(measure: str, values: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{'null' if value is None else value} as {f'{name}_{measure}' if name else measure}"
+        for name, value in values.items()
+    )
 
 
 def _check(books: duckdb.DuckDBPyConnection, seed: int) -> None:

@@ -17,8 +17,10 @@ LINE_TYPES: Mapping[str, str] = {
 
 ALLOCATION_METHODS: Mapping[str, str] = {
     "own_usage": "own usage",
+    "bill_by_day_model_and_class": "part of the bill, by day, model and kind of tokens",
     "bill_by_day_and_model": "part of the bill, by day and model",
     "bill_by_day": "part of the bill, by day",
+    "bill_by_month_model_and_class": "part of the bill, by model and kind of tokens",
     "bill_by_month_and_model": "part of the bill, by model",
     "bill_by_month": "part of the bill, by month",
     "owner_of_key": "billed outside the gateways, owner of the key",

@@ -1,22 +1,17 @@
+{% set slices = llm_spend.bill_slices() %}
+
 with charges as (
     select * from {{ ref('int_bill_charges') }}
     where is_charged and billed_usd is not null
 ),
 
--- A gateway that did not call with the key yet, or no longer, has no part in what the key is billed then.
 pools as (
     select distinct
         charges.cost_key,
         bill_pools.pool_of_caller as pool
     from charges
     inner join {{ ref('int_bill_pools') }} as bill_pools
-        on
-            charges.billing_period = bill_pools.billing_period
-            and charges.provider = bill_pools.provider
-            and charges.account = bill_pools.account
-            and charges.caller = bill_pools.caller
-            and charges.covers_to > bill_pools.valid_from
-            and charges.covers_from < bill_pools.valid_to
+        on {{ llm_spend.is_called_by('charges', 'bill_pools') | indent(12) }}
     where charges.origin <> 'seat'
 ),
 
@@ -29,13 +24,7 @@ billed_days as (
 ),
 
 slices as (
-    select distinct
-        allocation_method,
-        billing_period,
-        billed_by,
-        pool,
-        slice_date,
-        slice_model
+    select distinct {{ llm_spend.bill_slice_columns() | join(', ') }}
     from {{ ref('int_bill_slices') }}
     where slice_weight > 0
 ),
@@ -93,10 +82,13 @@ placed as (
             else charges.cost_center_id
         end as owner_cost_center_id,
         case
-            when not charges.is_of_one_day and of_month_and_model.pool is not null then 'bill_by_month_and_model'
-            when charges.is_of_one_day and of_day_and_model.pool is not null then 'bill_by_day_and_model'
-            when charges.is_of_one_day and of_day.pool is not null then 'bill_by_day'
-            when of_month.pool is not null then 'bill_by_month'
+            {%- for method, slice in slices.items() %}
+            when
+                {{ method }}.pool is not null
+                {{ 'and charges.is_of_one_day' if slice.span == 'day' }}
+                {{ 'and not charges.is_of_one_day' if slice.span == 'month' and slice.has_model }}
+                then '{{ method }}'
+            {%- endfor %}
         end as slice_method
     from charges
     left join pools on charges.cost_key = pools.cost_key
@@ -107,20 +99,16 @@ placed as (
             and charges.cost_date = billed_days.usage_date
     left join ranked_owners
         on charges.cost_key = ranked_owners.cost_key and ranked_owners.choice = 1
-    {%- for method, slice_date, slice_model in [
-        ('day_and_model', 'charges.cost_date', 'charges.model'),
-        ('day', 'charges.cost_date', "''"),
-        ('month_and_model', 'charges.billing_period', 'charges.model'),
-        ('month', 'charges.billing_period', "''")
-    ] %}
-    left join slices as of_{{ method }}
+    {%- for method, slice in slices.items() %}
+    left join slices as {{ method }}
         on
-            of_{{ method }}.allocation_method = 'bill_by_{{ method }}'
-            and of_{{ method }}.billing_period = charges.billing_period
-            and of_{{ method }}.billed_by = charges.provider
-            and of_{{ method }}.pool = pools.pool
-            and of_{{ method }}.slice_date = {{ slice_date }}
-            and of_{{ method }}.slice_model = {{ slice_model }}
+            {{ method }}.allocation_method = '{{ method }}'
+            and {{ method }}.billing_period = charges.billing_period
+            and {{ method }}.billed_by = charges.provider
+            and {{ method }}.pool = pools.pool
+            and {{ method }}.slice_date = {{ 'charges.cost_date' if slice.span == 'day' else 'charges.billing_period' }}
+            and {{ method }}.slice_model = {{ 'charges.model' if slice.has_model else "''" }}
+            and {{ method }}.slice_class = {{ 'charges.token_class' if slice.has_class else "''" }}
     {%- endfor %}
 ),
 
@@ -151,14 +139,17 @@ final as (
         judged.allocation_method,
         judged.model_id,
         judged.pool,
-        case
-            when judged.allocation_method in ('bill_by_day_and_model', 'bill_by_day') then judged.cost_date
-            when judged.allocation_method in ('bill_by_month_and_model', 'bill_by_month') then judged.billing_period
-        end as slice_date,
-        case
-            when judged.allocation_method in ('bill_by_day_and_model', 'bill_by_month_and_model') then judged.model
-            when judged.allocation_method in ('bill_by_day', 'bill_by_month') then ''
-        end as slice_model,
+        {% for part in ['date', 'model', 'class'] -%}
+        case judged.allocation_method
+            {%- for method, slice in slices.items() %}
+            when '{{ method }}' then {{ {
+                'date': 'judged.cost_date' if slice.span == 'day' else 'judged.billing_period',
+                'model': 'judged.model' if slice.has_model else "''",
+                'class': 'judged.token_class' if slice.has_class else "''"
+            }[part] }}
+            {%- endfor %}
+        end as slice_{{ part }},
+        {% endfor -%}
         case when judged.allocation_method like 'owner_%' then judged.owner_team_id end as team_id,
         case
             when judged.allocation_method like 'owner_%'

@@ -61,6 +61,7 @@ final as (
         covers_to,
         is_of_one_day,
         coalesce(model_id, lower(resolved_model)) as model,
+        {{ llm_spend.token_class('token_type') | indent(8) }} as token_class,
         case
             when resolved_model is null and model_id is null then '(none)' else coalesce(model_id, '(unresolved)')
         end as model_id,

@@ -1,5 +1,6 @@
-{% set slice = ['allocation_method', 'billing_period', 'billed_by', 'pool', 'slice_date', 'slice_model'] %}
-{% set owner = ['provider', 'cost_center_id', 'team_id', 'model_id'] %}
+{% set slice = llm_spend.bill_slice_columns() %}
+{% set owner = llm_spend.bill_slice_owner() %}
+{% set methods = llm_spend.bill_slices() %}
 
 with allocations as (
     select * from {{ ref('int_bill_allocations') }}
@@ -41,6 +42,7 @@ shared as (
             and bills.pool = slices.pool
             and bills.slice_date = slices.slice_date
             and bills.slice_model = slices.slice_model
+            and bills.slice_class = slices.slice_class
             and slices.weight > 0
 ),
 
@@ -57,19 +59,21 @@ shares as (
 ),
 
 billed_slices as (
-    select distinct {{ slice | join(', ') }}
+    select distinct {{ slice | reject('equalto', 'slice_class') | join(', ') }}
     from bills
     where line_type = 'true_up'
 ),
 
+-- By class of tokens, where the bill has both: that name is the later one.
 models_of_whole_accounts as (
-    select distinct
+    select
         billing_period,
         billed_by,
         slice_model,
-        allocation_method
+        max(allocation_method) as allocation_method
     from billed_slices
-    where pool like 'whole|%' and allocation_method = 'bill_by_month_and_model'
+    where pool like 'whole|%' and slice_model <> ''
+    group by billing_period, billed_by, slice_model
 ),
 
 whole_accounts as (
@@ -87,14 +91,14 @@ priced as (
     where allocation_method = 'bill_by_day_and_model' and cost_usd <> 0
 ),
 
--- What the usage costs by the price book gives way to the bill, by the method that the bill takes there.
+-- What the usage costs by the price book gives way to the bill, by the finest method that the bill takes there: all
+-- classes of a model by the same.
 usage_costs as (
     select
         coalesce(
-            of_day_and_model.allocation_method,
-            of_day.allocation_method,
-            of_month_and_model.allocation_method,
-            of_month.allocation_method,
+            {% for method in methods -%}
+            {{ method }}.allocation_method,
+            {% endfor -%}
             models_of_whole_accounts.allocation_method,
             whole_accounts.allocation_method,
             priced.allocation_method
@@ -111,20 +115,15 @@ usage_costs as (
             and priced.slice_model = models_of_whole_accounts.slice_model
     left join whole_accounts
         on priced.billing_period = whole_accounts.billing_period and priced.billed_by = whole_accounts.billed_by
-    {% for method, slice_date, slice_model in [
-        ('day_and_model', 'priced.slice_date', 'priced.slice_model'),
-        ('day', 'priced.slice_date', "''"),
-        ('month_and_model', 'priced.billing_period', 'priced.slice_model'),
-        ('month', 'priced.billing_period', "''")
-    ] -%}
-    left join billed_slices as of_{{ method }}
+    {% for method, parts in methods.items() -%}
+    left join billed_slices as {{ method }}
         on
-            of_{{ method }}.allocation_method = 'bill_by_{{ method }}'
-            and of_{{ method }}.billing_period = priced.billing_period
-            and of_{{ method }}.billed_by = priced.billed_by
-            and of_{{ method }}.pool = priced.pool
-            and of_{{ method }}.slice_date = {{ slice_date }}
-            and of_{{ method }}.slice_model = {{ slice_model }}
+            {{ method }}.allocation_method = '{{ method }}'
+            and {{ method }}.billing_period = priced.billing_period
+            and {{ method }}.billed_by = priced.billed_by
+            and {{ method }}.pool = priced.pool
+            and {{ method }}.slice_date = {{ 'priced.slice_date' if parts.span == 'day' else 'priced.billing_period' }}
+            and {{ method }}.slice_model = {{ 'priced.slice_model' if parts.has_model else "''" }}
     {% endfor -%}
 ),
 
