@@ -15,8 +15,14 @@ UNITS = [
     for name, inside, parents in (("input", None, []), ("input_audio", "input", ["input"]))
 ]
 
+CLASS = {"name": "output", "cost": "output_cost_usd", "buckets": UNITS}
+
 LINE = ["billing_period", "line_id", "attempts", "original_period"]
 COST_LINE = ["row_key", "provider", "billed_amount"]
+BILL_SLICES = {
+    "bill_by_day_model_and_class": {"span": "day", "has_model": True, "has_class": True},
+    "bill_by_month": {"span": "month", "has_model": False, "has_class": False},
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +38,10 @@ def __getattr__(name: str) -> Any:
         return lambda *arguments, **others: {}
     if name in ("is_to_build", "on_constant_dates"):
         return lambda *arguments, **others: "usage_date is not null"
+    if name == "is_new_load":
+        return lambda load_id="load_id": f"{load_id} is not null"
+    if name == "place_hash":
+        return lambda: "hash(load_id)"
     if name == "dates_to_build":
         return lambda *arguments: "select usage_date, date_version from int_usage_dates"
     if name == "build_started_at":
@@ -52,14 +62,26 @@ def __getattr__(name: str) -> Any:
         return lambda: LINE
     if name == "provider_cost_columns":
         return lambda: COST_LINE
+    if name == "token_classes":
+        return lambda: [CLASS]
+    if name == "cost_columns":
+        return lambda: [CLASS["cost"], "other_cost_usd"]
     if name == "other_quantities":
         return lambda: ["web_searches"]
     if name == "other_usage_quantities":
         return lambda buckets: {"inside": {count: ["web_searches"] for count in buckets}, "all": ["web_searches"]}
+    if name == "bill_slices":
+        return lambda: BILL_SLICES
+    if name == "bill_slice_columns":
+        return lambda: ["allocation_method", "slice_class"]
+    if name == "bill_slice_owner":
+        return lambda: ["team_id", "model_id"]
+    if name == "is_called_by":
+        return lambda charges, pools: f"{charges}.caller = {pools}.caller"
     if name == "shared_cost_methods":
         return lambda: {"even": "1", "headcount": "headcounts.people"}
     if name == "known_usage":
-        return lambda: "select as_of, known_to from int_requests_daily"
+        return lambda: "select as_of, newest_to, known_to from int_known_sources"
     if name == "billing_time_zone":
         return lambda: "UTC"
     if name == "numbers":
