@@ -11,12 +11,14 @@ with judged as (
         price_status,
         cost_usd,
         case
-            when token_quality not in ('ok', 'missing_usage', 'usage_conflict', 'cache_beside_input', 'total_mismatch')
+            when
+                token_quality
+                not in ('ok', 'missing_usage', 'usage_conflict', 'cache_beside_input', 'total_mismatch', 'estimated')
                 then 'unknown token_quality'
             when (token_quality = 'missing_usage') <> (total_tokens is null) then 'total_tokens contradicts token_quality'
             when coalesce(input_tokens + output_tokens <> total_tokens, false) then 'input + output <> total tokens'
             when
-                token_quality in ('ok', 'cache_beside_input', 'total_mismatch')
+                token_quality in ('ok', 'cache_beside_input', 'total_mismatch', 'estimated')
                 and coalesce(
                     uncached_input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, -1
                 ) <> input_tokens

@@ -119,6 +119,7 @@ select
     case
         when not has_usage then 'missing_usage'
         when total_units > 0 and total_units <> asked + cached + answered then 'total_mismatch'
+        when stream_mode and status in ('error', 'cancelled') and answered > 0 then 'estimated'
         else 'ok'
     end as token_quality,
     prompt_slug as prompt_id,

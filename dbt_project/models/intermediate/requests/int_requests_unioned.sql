@@ -167,6 +167,8 @@ final as (
                 and reported_total_tokens
                 <> known_uncached_input_tokens + cache_read_tokens + cache_write_tokens + known_output_tokens
                 then 'total_mismatch'
+            -- Providers tell usage at the end of a stream. Of one that broke off, the gateway counted what it had seen.
+            when is_stream and status in ('error', 'cancelled') and known_output_tokens > 0 then 'estimated'
             else 'ok'
         end as token_quality,
         service_tier,
