@@ -216,8 +216,8 @@ def in_bigquery(organisation: Organisation, tmp_path_factory: pytest.TempPathFac
         client = bigquery.Client(server.project)
         history = History(BigQuery(folder=folder), lambda table: read_bigquery(client, f"llm_spend.{table}"))
         for name, step in steps(organisation).items():
-            # By dbt alone it reads everything, on the slowest of the emulators.
-            if name == "rerun" and not LONG_TESTS:
+            # It is the slowest of the emulators.
+            if name in ("rerun", "refreshed") and not LONG_TESTS:
                 continue
             if name == "rerun":
                 build_by_dbt_alone(history.destination)
