@@ -149,8 +149,8 @@ def _serve(requests: socket.socket, folder: Path) -> None:
     import_module("dbt.adapters.duckdb")
     _make_only_what_is_read()
     _keep_templates(folder)
-    # What the forks share is no garbage, and what they make has few cycles.
-    gc.set_threshold(200_000, 20, 100)
+    dbt_process._look_for_few_cycles()
+    # What the forks share is no garbage.
     gc.freeze()
     while True:
         command, descriptors, _, _ = socket.recv_fds(requests, _LONGEST_COMMAND, 2)

@@ -111,9 +111,13 @@ def _parsed(line: str) -> Any:
         return None
 
 
-def _main() -> None:
+def _look_for_few_cycles() -> None:
     # dbt makes many objects and few cycles: looking for those would take a tenth of its time.
     gc.set_threshold(200_000, 20, 100)
+
+
+def _main() -> None:
+    _look_for_few_cycles()
     from dbt.cli.main import dbtRunner
     from dbt_common.exceptions import env_secrets, scrub_secrets
 

@@ -316,6 +316,10 @@ def anomaly_counts(first: date, end: date) -> Query:
     )
 
 
+COST_TITLES = ("Cost", "Uncached input", "Cache reads", "Cache writes", "Output", "Other")
+"""Of the amounts of a ModelCost."""
+
+
 def model_costs(first: date, end: date) -> Query:
     """What each model cost in these days, and what for, the dearest first."""
     _, *amounts = ModelCost._fields

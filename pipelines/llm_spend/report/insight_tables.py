@@ -23,7 +23,7 @@ from llm_spend.answers.insight_words import (
     unpriced_plans,
     value_words,
 )
-from llm_spend.answers.insights import ALL, Anomaly, Candidate, Design, Finding, Forecast, Kpi
+from llm_spend.answers.insights import ALL, COST_TITLES, Anomaly, Candidate, Design, Finding, Forecast, Kpi
 from llm_spend.export.words import in_words
 from llm_spend.report.blocks import Cell, Column, Row, Table, Tone, amount, bar, text
 from llm_spend.report.insights import Insights
@@ -111,10 +111,9 @@ def _who(row: Anomaly) -> str:
 
 def model_costs(found: Insights) -> Table:
     """What models were paid for, and their sum."""
-    titles = ("Cost", "Uncached input", "Cache reads", "Cache writes", "Output", "Other")
     return Table(
         "What is paid for",
-        (Column("Model"), *(Column(title, True) for title in titles)),
+        (Column("Model"), *(Column(title, True) for title in COST_TITLES)),
         tuple(
             Row((text(model), *(amount(cost, blank_zero=True) for cost in costs)), "total" if model == "Total" else "")
             for model, *costs in found.model_costs

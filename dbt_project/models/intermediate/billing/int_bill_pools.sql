@@ -22,7 +22,7 @@ months as (
         billing_period,
         provider,
         account,
-        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as date) as next_period
+        {{ llm_spend.month_after('billing_period') }} as next_period
     from callers
 ),
 

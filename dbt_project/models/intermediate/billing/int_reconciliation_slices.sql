@@ -118,7 +118,7 @@ mapped_accounts as (
             and accounts.source_instance in (
                 '', coalesce(provider_accounts.provider_instance, accounts.source_instance)
             )
-            and cast({{ dbt.dateadd('month', 1, 'accounts.billing_period') }} as date) > provider_accounts.valid_from
+            and {{ llm_spend.month_after('accounts.billing_period') }} > provider_accounts.valid_from
             and accounts.billing_period < provider_accounts.valid_to
     group by accounts.provider, accounts.source_instance, accounts.billing_period
 ),

@@ -80,7 +80,7 @@ placed as (
         on
             based.member_type = days.member_type
             and based.member_id = days.member_id
-            and days.usage_date < cast({{ dbt.dateadd('month', 1, 'based.billing_period') }} as date)
+            and days.usage_date < {{ llm_spend.month_after('based.billing_period') }}
             and days.usage_date >= cast({{ dbt.dateadd('day', -56, 'based.first_day') }} as date)
     cross join known
     where days.usage_date < cast(known.known_to as date)

@@ -35,7 +35,7 @@ teams as (
 months as (
     select
         billing_period,
-        cast({{ dbt.dateadd('month', 1, 'billing_period') }} as date) as next_period
+        {{ llm_spend.month_after('billing_period') }} as next_period
     from teams
     group by billing_period
 ),

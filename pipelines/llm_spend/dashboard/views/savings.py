@@ -69,8 +69,7 @@ def savings(view: View) -> None:
 
 
 def _model_costs(rows: list[ModelCost]) -> None:
-    titles = ("Cost", "Uncached input", "Cache reads", "Cache writes", "Output", "Other")
-    columns: dict[str, Kind] = {"Model": "text", **dict.fromkeys(titles, "usd")}
+    columns: dict[str, Kind] = {"Model": "text", **dict.fromkeys(insights.COST_TITLES, "usd")}
     table(insights.with_total(rows, _MOST), columns, empty="No cost of the month is known.")
 
 
