@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,24 +12,13 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from shutil import copyfile, disk_usage
-from types import ModuleType
 
 import duckdb
 
 from llm_spend.errors import UserError, first_line
-from llm_spend.readers.files import LogFile, format_of, layout_of, start_of
+from llm_spend.readers.files import UNPACKING_ERRORS, LogFile, format_of, layout_of, start_of
 from llm_spend.readers.lines import OddLines, mend
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, csv_sql, parquet_sql, read_sql
-
-_gzip: ModuleType
-_zlib: ModuleType
-try:
-    from isal import igzip as _gzip
-    from isal import isal_zlib as _zlib
-except ImportError:  # what it does takes three times as long without it
-    _gzip, _zlib = gzip, zlib
-
-_UNPACKING_ERRORS: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, _zlib.error)
 
 _LAYOUT_NAMES: dict[Layout, str] = {
     "newline_delimited": "JSON lines",
@@ -87,9 +74,9 @@ def _copies(fmt: LogFormat, files: list[LogFile], folder: Path) -> dict[str, Pat
 
     Nowhere when there may be too little room.
     """
-    lines = [file for file in files if layout_of(file) == "newline_delimited" and not _is_zstandard(file)]
+    lines = [file for file in files if layout_of(file) == "newline_delimited" and not file.is_zstandard]
     # Logs shrink to a tenth or so.
-    if sum(file.size_bytes * (12 if _is_gzip(file) else 1) for file in lines) > disk_usage(folder).free:
+    if sum(file.size_bytes * (12 if file.is_gzip else 1) for file in lines) > disk_usage(folder).free:
         return {}
     return {file.url: Path(f"{folder}{Path(file.local_path).absolute()}{UNPACKED}") for file in lines}
 
@@ -103,25 +90,17 @@ def _has_prefix(fmt: LogFormat, file: LogFile) -> bool:
     return bool(fmt.line_prefix and re.match(fmt.line_prefix.encode(), start_of(file)))
 
 
-def _is_gzip(file: LogFile) -> bool:
-    return file.local_path.lower().endswith(".gz")
-
-
-def _is_zstandard(file: LogFile) -> bool:
-    return file.local_path.lower().endswith(".zst")
-
-
 def _unreadable_file(fmt: LogFormat, file: LogFile, copy: Path | None) -> str | None:
     """Why no row of a file can be loaded, None when some can; '' when there is nothing in it."""
     layout = layout_of(file)
     try:
-        if _is_gzip(file) or layout == "csv" or copy:
+        if file.is_gzip or layout == "csv" or copy:
             reason = _undecodable(file, layout, copy, fmt.line_prefix if copy and _has_prefix(fmt, file) else "")
             if reason is not None:
                 return reason
         if fmt.by_fields or fmt.of_table:
             fmt = format_of(fmt, file)
-        if layout in ("array", "unstructured", "parquet") or _is_zstandard(file):
+        if layout in ("array", "unstructured", "parquet") or file.is_zstandard:
             table = parquet_sql([file.local_path]) if layout == "parquet" else read_sql(fmt, layout, [file.local_path])
             with duckdb.connect() as connection:
                 connection.execute(f"SELECT count(*) FROM {table}").fetchall()
@@ -138,16 +117,15 @@ def _undecodable(file: LogFile, layout: Layout, copy: Path | None, prefix: str =
 
     What is unpacked is written to `copy`, each line without a `prefix`; so are lines that DuckDB must not see.
     """
-    if _is_gzip(file) and not file.size_bytes:
+    if file.is_gzip and not file.size_bytes:
         return "not a whole gzip file: it has 0 bytes"
     decoder = codecs.getincrementaldecoder("utf-8")()
-    opener = _gzip.open if _is_gzip(file) else open
-    written = copy if copy and (_is_gzip(file) or prefix) else None
+    written = copy if copy and (file.is_gzip or prefix) else None
     if copy:
         copy.parent.mkdir(parents=True, exist_ok=True)
     size, odd = 0, OddLines()
     try:
-        with opener(file.local_path, "rb") as stream, open(written or os.devnull, "wb") as unpacked:  # noqa: PTH123
+        with file.open() as stream, open(written or os.devnull, "wb") as unpacked:  # noqa: PTH123
             blocks = iter(partial(stream.read, 1 << 20), b"")
             for chunk in _without(prefix, blocks) if prefix else blocks:
                 size += len(chunk)
@@ -158,7 +136,7 @@ def _undecodable(file: LogFile, layout: Layout, copy: Path | None, prefix: str =
                     decoder.decode(chunk)
     except EOFError:
         return "not a whole gzip file: it ends too early"
-    except _UNPACKING_ERRORS as error:
+    except UNPACKING_ERRORS as error:
         return f"not a whole gzip file: {error}"
     except UnicodeDecodeError:
         return "not UTF-8: export it again as UTF-8"

@@ -246,12 +246,16 @@ def _read_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
         # JSON inside a table is text or a structure: either becomes a document, and text that is not JSON becomes NULL.
         documents = ", ".join(f"try_cast({identifier(name)} AS JSON) AS {identifier(name)}" for name in fmt.json_fields)
         return f"(SELECT * REPLACE ({documents}) FROM {table}) AS r" if documents else f"{table} AS r"
+    return unwrapped_sql(fmt, f"{json_sql(fmt, layout, paths)} AS r")
+
+
+def json_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
+    """The table function that reads the fields of JSON documents; a line that is none is a row without values."""
     columns = ", ".join(f"{identifier(name)}: {quote(kind)}" for name, kind in document_fields(fmt).items())
     tolerant = ", ignore_errors=true" if layout == "newline_delimited" else ""
-    return unwrapped_sql(
-        fmt,
+    return (
         f"read_json({_list(paths)}, format='{layout}', filename=true, maximum_object_size={_MAX_OBJECT_BYTES},"
-        f" columns={{{columns}}}{tolerant}) AS r",
+        f" columns={{{columns}}}{tolerant})"
     )
 
 
