@@ -26,7 +26,7 @@ from llm_spend.readers.api.source import Listing, NotAllowedError, Stream, listi
 from llm_spend.readers.api.spool import Spool
 from llm_spend.readers.files import LogFile, below_scheme
 from llm_spend.readers.records import LogFormat
-from llm_spend.readers.unknown import UnknownFields, keeping, said_of, unknown_names
+from llm_spend.readers.unknown import UnknownFields, keeping, new_fields, said_of, unknown_names
 from llm_spend.schema import FILES_TABLE, REQUESTS
 from llm_spend.sources import api_source
 from llm_spend.sources.shared_tables import observed
@@ -137,7 +137,7 @@ class _ApiLoad:
                 )
                 continue
             file = LogFile(url, str(spool.path), spool.size, self.now, window)
-            self._load(self._keeping(stream.format_of(window), spool), file, stream.name)
+            self._load(self._keeping(stream.format_of(window), spool, file), file, stream.name)
 
     def listing(self, listing: Listing) -> None:
         self.observe(f"{self._name(listing.name)}: asking")
@@ -152,7 +152,7 @@ class _ApiLoad:
         elif last != url:
             path = spool.path.rename(spool.path.with_name(Path(url).name))
             file = LogFile(url, str(path), path.stat().st_size, self.now)
-            self._load(self._keeping(observed(listing.format, self.now), spool), file, listing.name)
+            self._load(self._keeping(observed(listing.format, self.now), spool, file), file, listing.name)
 
     def report(self, seconds: float) -> LoadReport:
         if self.unknown:
@@ -177,8 +177,10 @@ class _ApiLoad:
         self.warnings += spool.warnings
         return spool
 
-    def _keeping(self, fmt: LogFormat, spool: Spool) -> LogFormat:
-        return keeping(fmt, spool.names, self.unknown_fields)
+    def _keeping(self, fmt: LogFormat, spool: Spool, file: LogFile) -> LogFormat:
+        inside = new_fields(fmt, [file]).inside if fmt.inside else {}
+        self.unknown.update(inside)
+        return keeping(fmt, spool.names, self.unknown_fields, inside)
 
     def _load(self, fmt: LogFormat, file: LogFile, entity: str) -> None:
         """Load the rows of a file, and delete it."""

@@ -105,6 +105,8 @@ PAYLOADS = [
     payload("e51-2", "claude-sonnet-4-5", 100, 10, trace_id="e51", model_group="gpt-4o", at=MAY + timedelta(seconds=3)),
     payload("e52", "gpt-4o", 100, 1, seconds=1, stream=True),
     payload("e52", "gpt-4o", 100, 511, seconds=4, stream=True, **failed(500, "MidStreamFallbackError")),
+    # LiteLLM calls it a success when the client leaves.
+    payload("e52-left", "gpt-4o", 100, 40, stream=True, **failed(499, "ClientDisconnected") | {"status": "success"}),
     payload("e53", "gpt-4o", 2722, 2500, cache_hit=True, response_cost=0, saved_cache_cost=0.031807),
     payload("e54-batch", "gpt-4o", 1000, 100, call_type="acreate_batch"),
     *(
@@ -329,6 +331,8 @@ def test_e52_an_aborted_stream_keeps_the_recovered_tokens(warehouse: duckdb.Duck
 
 def test_e52_recovered_tokens_are_marked_as_estimated(warehouse: duckdb.DuckDBPyConnection) -> None:
     assert fact(warehouse, "e52", "token_quality") == ("estimated",)
+    columns = ("token_quality", "status", "output_tokens", "price_status")
+    assert fact(warehouse, "e52-left", *columns) == ("estimated", "cancelled", 40, "priced")
 
 
 def test_e53_a_gateway_cache_hit_costs_nothing(warehouse: duckdb.DuckDBPyConnection) -> None:

@@ -28,11 +28,12 @@ FOOT = """\
 A field that no column is for may be a new kind of token. It is named in a warning of the load, and its numbers go into
 `_extra` of the raw table, without any text ([how](api-sources.md#what-is-checked)). Files are looked into where they
 begin and where they end, 20 lines at each end: what is new stays. Looked at are the fields of a record, and beside
-them what Kong counts in `usage`, Bedrock in `input` and `output`, TrueFoundry in `tfy.model.metric.…`, and every
+them what Kong counts in `usage`, Bedrock in `input` and `output`, Langfuse in `usage_details`, LiteLLM in
+`usage_object`, Portkey's answers in `usage` and `usageMetadata`, TrueFoundry in `tfy.model.metric.…`, and every
 attribute of an OpenTelemetry span that is a number. Fields that are known and not read (bodies, addresses, times of
 the gateway's own) are passed over, and so are columns of CSV and Parquet files. With `unknown_fields = "all"` text of
-fields is kept, too, but for bodies and keys; text of attributes never is. What was loaded before stays as it is: to
-have a field of older files, load them under another instance, or into a new database.
+fields is kept, too, but for bodies and keys; text of attributes and of counts never is. What was loaded before stays
+as it is: to have a field of older files, load them under another instance, or into a new database.
 
 ## Lines that can't be read
 

@@ -169,13 +169,15 @@ def test_a_day_is_loaded_with_its_scores_and_totals_and_loaded_again(stage: Stag
         stage.scene.warehouse.assert_nowhere(secret)
 
     stage.scene.source = replace(stage.scene.source, streams=(GENERATIONS,))
-    stage.langfuse.observations = [observation("full"), observation("failed", totalCost=4)]
-    stage.scene.load(MIDNIGHT, instance="shop", again=True)
+    usage = {"input": 10, "output": 5, "new_tokens": 6}
+    stage.langfuse.observations = [observation("full"), observation("failed", totalCost=4, usageDetails=usage)]
+    (warning,) = stage.scene.load(MIDNIGHT, instance="shop", again=True).warnings
+    assert warning.startswith("Fields that are not known: usage_details.new_tokens. ")
     last = "where _dlt_load_id = (select max(_dlt_load_id) from raw.generic__requests) order by 1"
     again = stage.scene.warehouse.rows(
-        f"select source_record_id, gateway_reported_usd from raw.generic__requests {last}"
+        f"select source_record_id, gateway_reported_usd, _extra from raw.generic__requests {last}"
     )
-    assert again == [("failed", 4), ("full", cent)]
+    assert again == [("failed", 4, '{"usage_details.new_tokens":6}'), ("full", cent, None)]
     stage.langfuse.observations = []
     (warning,) = stage.scene.load(MIDNIGHT, instance="shop", again=True).warnings
     assert "there were rows, and now there are none" in warning

@@ -53,6 +53,10 @@ OF_NUMBERS = {
     "list": [1, None, {"said": None, "n": 2}],
     'odd " name\\': 3,
 }
+NEW_USAGE: dict[str, Any] = {
+    "new_tokens": 4,
+    "prompt_tokens_details": {"cached_tokens": 1, "new_tokens": 5, "none": None},
+}
 NEW_METRIC: dict[str, Any] = {"tfy.model.metric.new_tokens": 7}
 OF_SPAN = test_otel.request(
     test_otel.span("a", {**test_otel.GPT, "gen_ai.usage.new_tokens": 3, "ratio": 0.25, "is_new": True, "said": SECRET})
@@ -133,11 +137,31 @@ def test_files_are_looked_into_where_they_begin_and_where_they_end(tmp_path: Pat
 
 IN_FILES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "portkey": (log("a", **NEW), OF_NUMBERS),
-    "portkey: log store": ({"_id": "a", "metrics": log("a", new=1, runtime="x")}, {"new": 1}),
-    "litellm": (test_litellm.payload("a", new=1, saved_cache_cost=2, said=SECRET), {"new": 1}),
+    "portkey: log store": (
+        {
+            "_id": "a",
+            "metrics": log("a", new=1, runtime="x"),
+            "response": {"body": {"usage": {"prompt_tokens": 5, "said": SECRET, **NEW_USAGE}}, "headers": {"n": 5}},
+        },
+        {"new": 1, "usage.new_tokens": 4, "usage.prompt_tokens_details.new_tokens": 5},
+    ),
+    "portkey: export with bodies": (
+        log("a", response={"usageMetadata": {"promptTokenCount": 9, "toolUsePromptTokenCount": 3, "said": SECRET}}),
+        {"usageMetadata.toolUsePromptTokenCount": 3},
+    ),
+    "litellm": (
+        test_litellm.payload("a", new=1, saved_cache_cost=2, said=SECRET, metadata={"usage_object": NEW_USAGE}),
+        {"new": 1, "usage_object.new_tokens": 4, "usage_object.prompt_tokens_details.new_tokens": 5},
+    ),
     "langfuse": (
-        {"id": "a", "start_time": "2026-03-01", "type": "GENERATION", "new": {"n": 1, "said": SECRET}},
-        {"new": {"n": 1}},
+        {
+            "id": "a",
+            "start_time": "2026-03-01",
+            "type": "GENERATION",
+            "new": {"n": 1, "said": SECRET},
+            "usage_details": {"input": 1, "input_new": 2, "cache_new": "6", "total": 15, "new_tokens": 6, "new.too": 0},
+        },
+        {"new": {"n": 1}, "usage_details.cache_new": 6, "usage_details.new_tokens": 6, "usage_details.new.too": 0},
     ),
     "helicone": (test_helicone.request("a", new=1, country_code="x"), {"new": 1}),
     "cloudflare": (test_cloudflare.log("a", new=True, request_size=3), {"new": True}),
@@ -181,11 +205,14 @@ def test_files_keep_numbers_unless_all_is_wanted(make_warehouse: Callable[[str],
     warehouse = make_warehouse("unknown-fields")
     path = warehouse.write("a.jsonl.gz", [log("a", seconds=5, said="hello")])
     warehouse.write("b.jsonl", [log("b")])
+    warehouse.write("c.jsonl", [log("c", response={"usage": {"new_tokens": 7, "said": SECRET}})])
     numbers = warehouse.load("portkey", path.parent / "?.jsonl*", instance="numbers")
     everything = warehouse.load("portkey", path.parent / "?.jsonl*", instance="all", unknown_fields="all")
     for report in (numbers, everything):
-        assert (report.rows, report.quarantined) == (2, 0)
-        assert report.warnings[0].startswith("Fields that are not known: said, seconds. ")
+        assert (report.rows, report.quarantined) == (3, 0)
+        assert report.warnings[0].startswith("Fields that are not known: said, seconds, usage.new_tokens. ")
     query = "select _source_instance, id, _extra from raw.portkey__logs where id is not null order by 1, 2"
-    kept = [("all", "a", '{"said":"hello","seconds":5}'), ("all", "b", None)]
-    assert warehouse.rows(query) == [*kept, ("numbers", "a", '{"seconds":5}'), ("numbers", "b", None)]
+    of_usage = ("c", '{"usage.new_tokens":7}')
+    of_all = [("all", "a", '{"said":"hello","seconds":5}'), ("all", "b", None), ("all", *of_usage)]
+    of_numbers = [("numbers", "a", '{"seconds":5}'), ("numbers", "b", None), ("numbers", *of_usage)]
+    assert warehouse.rows(query) == [*of_all, *of_numbers]

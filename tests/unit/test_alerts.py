@@ -725,7 +725,9 @@ SOURCES = """
 create table llm_spend.llm_source_health as select 'portkey' as source_system, 'prod' as source_instance,
     10::bigint as attempts, 0::bigint as duplicate_rows, 2::bigint as lines_quarantined, 1::bigint as unpriced_attempts,
     0::bigint as attempts_without_team, 0::bigint as attempts_without_usage, timestamp '2026-11-21' as first_event_at,
-    timestamp '2026-11-22 11:00:00' as last_event_at, timestamp '2026-11-22 11:30:00' as last_loaded_at;
+    timestamp '2026-11-22 11:00:00' as last_event_at, timestamp '2026-11-22 11:30:00' as last_loaded_at,
+    timestamp '2026-11-22 11:30:00' as known_to, true as is_waited_for;
+create table llm_spend.llm_usage_by_team_daily as select date '2026-11-22' as usage_date;
 create table llm_spend.llm_load_history as select 'portkey' as source, 'prod' as source_instance, 1::bigint as files,
     9::bigint as size_bytes, timestamp '2026-11-22 11:30:00' as loaded_at, '1' as load_id;
 create table llm_spend_internal.llm_spend__last_build as select '2026-11-22 11:45:00' as built_at;

@@ -515,6 +515,7 @@ def test_status_per_source(database: Path) -> None:
 def test_status_screen(database: Path) -> None:
     screen = _screen(render_status(status(DuckDb(database), now=datetime(2026, 11, 3, 9))))
     assert max(len(line) for line in screen.splitlines()) <= 100
+    assert "late" not in screen
     row = next(line for line in screen.splitlines() if line.startswith("portkey / ws"))
     assert row.split()[3:] == [
         "4",
@@ -530,6 +531,28 @@ def test_status_screen(database: Path) -> None:
         "3.5%",
         "25.0%",
     ]
+
+
+def test_status_names_sources_that_are_late(database: Path) -> None:
+    """By a day or more, when they are waited for; a row that a wrong clock dates ahead makes nobody late."""
+    of_others = ("kong", "langfuse", "otel", "own")
+    known = ("2026-10-30 23:59:59", "2026-10-31 00:00:01", "2026-10-29 00:00:00", None)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            "update llm_spend.llm_source_health set known_to = timestamp '2026-10-31 03:00:00',"
+            " last_loaded_at = timestamp '2026-10-31 03:00:00' where source_system = 'portkey'"
+        )
+        for source, known_to in zip(of_others, known, strict=True):
+            numbers = [0] * 7
+            row = (source, "one", *numbers, None, None, "2026-10-31 01:00:00", known_to, source != "otel")
+            _insert(connection, "llm_source_health", [row])
+        _insert(connection, "llm_usage_by_team_daily", [("2027-01-01", "alpha", None, 1, 1, 10, "0.5", 0, 0)])
+    found = status(DuckDb(database), now=datetime(2026, 11, 3, 9))
+    assert [source.source for source in found.sources if source.is_late] == ["kong"]
+    assert to_json(found)["sources"][0]["known_to"] == "2026-10-30T23:59:59"
+    screen = _screen(render_status(found))
+    assert "kong / one is late: its usage is known up to 2026-10-30 23:59." in screen
+    assert screen.count("is late") == 1 and screen.count("Forecasts and whole months end there") == 1
 
 
 def test_status_says_what_is_not_built_yet(database: Path, empty: Path) -> None:

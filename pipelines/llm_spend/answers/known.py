@@ -56,13 +56,14 @@ _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 
 @dataclass(frozen=True)
 class Known:
-    """First and last UTC date with usage, the last of them that was loaded after it began (`as_of`), and the UTC time
-    up to which usage is known by every source that is waited for, exclusive. As in llm_budget_status. `late`: a source
-    that is not known as far as the newest is."""
+    """First and last UTC date with usage, the last of them that was loaded after it began (`as_of`), and the UTC times,
+    exclusive, up to which usage is known by the newest source (`newest_to`) and by every source that is waited for
+    (`to`). As in llm_budget_status. `late`: a source that is not known as far as the newest is."""
 
     first: date
     as_of: date
     last: date
+    newest_to: datetime
     to: datetime
     late: str | None = None
 
@@ -71,6 +72,10 @@ class Known:
         """Which source is late, and since when; nothing when none is."""
         last_day = (self.to - timedelta(days=1)).date()
         return f"{self.late} is late: {last_day} is the last day of which its usage is known" if self.late else ""
+
+    def is_late(self, known_to: datetime) -> bool:
+        """Whether a source that is waited for is late: by a day, since not all are loaded in the same minute."""
+        return known_to.date() < self.newest_to.date()
 
 
 def known_usage(row: Row) -> Known | None:
@@ -82,8 +87,8 @@ def known_usage(row: Row) -> Known | None:
     day_after = datetime.combine(as_of + timedelta(days=1), time())
     newest_to = min(day_after, loaded_at) if loaded_at else day_after
     if slowest_date and slowest_date < newest_to.date():
-        return Known(first, as_of, last, _start(slowest_date), slowest)
-    return Known(first, as_of, last, newest_to)
+        return Known(first, as_of, last, newest_to, _start(slowest_date), slowest)
+    return Known(first, as_of, last, newest_to, newest_to)
 
 
 def is_over(month: date, known: Known) -> bool:

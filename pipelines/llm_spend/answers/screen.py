@@ -137,6 +137,17 @@ def render_status(found: Status) -> RenderableType:
         ),
         Text("Unread lines, with the reason: llm_spend_raw.llm_spend__quarantine", style="dim"),
     ]
+    late = [source for source in found.sources if source.is_late]
+    notes += [
+        Text(
+            f"{printable(source.source)} / {printable(source.source_instance)} is late:"
+            f" its usage is known up to {moment(source.known_to)}.",
+            style="bold",
+        )
+        for source in late
+    ]
+    if late:
+        notes.append(Text("Forecasts and whole months end there until it is loaded, or has been silent for long."))
     if found.loads_not_built:
         loads = "load is" if found.loads_not_built == 1 else "loads are"
         notes.append(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from llm_spend.answers.formats import ratio
+from llm_spend.answers.known import KNOWN_SQL, KNOWN_TABLES, known_usage
 from llm_spend.answers.marts import MARTS, RAW, Marts, nothing_loaded, open_marts
 from llm_spend.destinations.base import Destination
 from llm_spend.errors import UserError
@@ -17,7 +18,10 @@ _HEALTH, _HISTORY = "llm_source_health", "llm_load_history"
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """One source instance. Times are UTC; shares are of its attempts and None when it has none."""
+    """One source instance. Times are UTC; shares are of its attempts and None when it has none.
+
+    `known_to`: up to when its usage is known, exclusive. `is_late`: forecasts wait for it, others are known for longer.
+    """
 
     source: str
     source_instance: str
@@ -36,6 +40,8 @@ class SourceStatus:
     last_event_at: datetime | None
     last_loaded_at: datetime | None
     event_age: timedelta | None
+    known_to: datetime | None
+    is_late: bool
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def status(destination: Destination, *, now: datetime | None = None) -> Status:
     Raises UserError when nothing was loaded, or the tables were not built since.
     """
     as_of = now or datetime.now(UTC).replace(tzinfo=None)
-    with open_marts(destination, frozenset({_HEALTH, _HISTORY})) as marts:
+    with open_marts(destination, KNOWN_TABLES | {_HEALTH, _HISTORY}) as marts:
         sources = tuple(_sources(marts, as_of))
         not_built = _loads_not_built(marts)
     if not sources:
@@ -66,6 +72,7 @@ def status(destination: Destination, *, now: datetime | None = None) -> Status:
 
 
 def _sources(marts: Marts, as_of: datetime) -> list[SourceStatus]:
+    known = known_usage(marts.rows(KNOWN_SQL)[0])
     rows = marts.rows(
         f"""
         with loads as (
@@ -94,7 +101,9 @@ def _sources(marts: Marts, as_of: datetime) -> list[SourceStatus]:
             health.attempts_without_usage,
             health.first_event_at,
             health.last_event_at,
-            coalesce(loads.last_loaded_at, health.last_loaded_at)
+            coalesce(loads.last_loaded_at, health.last_loaded_at),
+            health.known_to,
+            health.is_waited_for
         from {MARTS}.{_HEALTH} as health
         full outer join loads
             on health.source_system = loads.source and health.source_instance = loads.source_instance
@@ -120,10 +129,12 @@ def _sources(marts: Marts, as_of: datetime) -> list[SourceStatus]:
             last_event_at=last,
             last_loaded_at=loaded,
             event_age=None if last is None else as_of - last,
+            known_to=known_to,
+            is_late=bool(waited_for and known_to and known and known.is_late(known_to)),
         )
         for (
             source, instance, files, size_bytes, loads, attempts, duplicates, quarantined, unpriced, teamless,
-            usageless, first, last, loaded,
+            usageless, first, last, loaded, known_to, waited_for,
         ) in rows
     ]  # fmt: skip
 

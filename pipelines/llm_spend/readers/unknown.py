@@ -8,7 +8,7 @@ begin and where they end: a field that is new stays, and to look at every line w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any, Literal
@@ -92,15 +92,30 @@ def new_fields(fmt: LogFormat, files: Iterable[LogFile]) -> NewFields:
         return found
     known = known_names(fmt)
     envelope = fmt.envelope or (fmt.fuller and fmt.fuller.envelope) or ""
+    inside = fmt.inside or (fmt.fuller and fmt.fuller.inside)
     for file in files:
         for document in documents_of(file):
             _note(found.top, known, document)
             if isinstance(document.get(envelope), dict):
                 _note(found.top, known, document[envelope])
-            if fmt.inside:
-                for name, value in fmt.inside.items(document):
-                    _note(found.inside, fmt.inside.known, {name: value})
+            if inside:
+                for name, value in inside.items(document):
+                    _note(found.inside, inside.known, {name: value})
     return replace(found, top={name: found.top[name] for name in unknown_names(fmt, found.top)})
+
+
+def numbers_below(value: Any, place: str, known: Collection[str], depth: int = 4) -> Iterator[tuple[str, Any]]:
+    """For Inside.items: the numbers in a document, also as text, by path (`usage.details.new`).
+
+    Without those of `known`, and what is below them.
+    """
+    if place in known:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items() if depth else ():
+            yield from numbers_below(inner, f"{place}.{name}", known, depth - 1)
+    elif isinstance(value, int | float) or (isinstance(value, str) and value.replace(".", "", 1).isdecimal()):
+        yield place, 1
 
 
 def _note(found: dict[str, bool], known: Collection[str], fields: Mapping[str, Any]) -> None:
@@ -123,10 +138,12 @@ def keeping(fmt: LogFormat, names: Iterable[str], kept: UnknownFields, inside: I
     """
     if kept == "none":
         return fmt
+    fuller = fmt.fuller and keeping(fmt.fuller, names, kept, inside)
     top = unknown_names(fmt, names)[:_MOST_FIELDS]
     deep = sorted(inside)[:_MOST_FIELDS] if fmt.inside else []
     if not top and not deep:
-        return fmt
+        # The two write into one table: what the fuller one finds more gives both the column.
+        return replace(with_column(fmt), fuller=fuller) if fuller and fuller.extra else fmt
     values = {name: field(name) for name in top}
     if fmt.inside:
         values |= {name: fmt.inside.value(name) for name in deep}
@@ -138,7 +155,7 @@ def keeping(fmt: LogFormat, names: Iterable[str], kept: UnknownFields, inside: I
         extra=f"CAST(nullif({document}, '{{}}') AS JSON)",
         json_fields=fmt.json_fields.union(top),
         unnest=fmt.inside.reading(deep) if deep and fmt.inside and fmt.inside.reading else fmt.unnest,
-        fuller=fmt.fuller and with_column(keeping(fmt.fuller, names, kept, inside)),
+        fuller=fuller and with_column(fuller),
     )
 
 

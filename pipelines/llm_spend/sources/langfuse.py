@@ -9,11 +9,14 @@ Latency is taken from the times, for old exports have it in ms and new ones in s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from llm_spend.readers.records import Unnest
-from llm_spend.readers.sql import field, identifier, object_or_text, other_usage, quote, typed
+from llm_spend.readers.records import Inside, Unnest
+from llm_spend.readers.sql import field, identifier, number_at, object_or_text, other_usage, quote, typed
+from llm_spend.readers.unknown import numbers_below
 from llm_spend.schema import Column
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.expressions import first_at, metadata_with, text_field
@@ -91,7 +94,8 @@ _IGNORED = frozenset(
 )
 
 _USAGE = field("usage_details")
-_IS_CACHED = "regexp_matches(k, 'cache|ephemeral')"
+_CACHED = "cache|ephemeral"
+_IS_CACHED = f"regexp_matches(k, {quote(_CACHED)})"
 _IS_UNCACHED = (
     f"(regexp_matches(k, '^(input|output)') OR k IN ({', '.join(map(quote, (*_INPUT, *_OUTPUT, *_THOUGHTS)))}))"
     f" AND NOT {_IS_CACHED}"
@@ -126,6 +130,21 @@ def _sum_of(prefix: str, others: tuple[str, ...]) -> str:
     """
     is_part = f"starts_with(k, {quote(prefix)}) AND NOT {_IS_CACHED} AND k <> {quote(others[0])}"
     return f"coalesce({_sum(is_part)}, {_bucket(others)})"
+
+
+_BUCKETS = (
+    *("input", "output", *_INPUT, *_OUTPUT, *_TOTAL, *_REASONING),
+    *(*_CACHE_READ, *_CACHE_WRITE, *_CACHE_WRITE_5M, *_CACHE_WRITE_1H),
+)
+_USAGE_KNOWN = frozenset(f"usage_details.{name}" for name in _BUCKETS)
+
+
+def _other_buckets(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Buckets of other names; those of what is part of the input or the output are read whatever their name is."""
+    for place, value in numbers_below(document.get("usage_details"), "usage_details", _USAGE_KNOWN, depth=1):
+        name = place.partition(".")[2]
+        if re.search(_CACHED, name) or not name.startswith(("input", "output")):
+            yield place, value
 
 
 _STARTED, _ENDED, _FIRST_TOKEN = (text_field(name) for name in ("start_time", "end_time", "completion_start_time"))
@@ -274,6 +293,7 @@ OBSERVATIONS = requests_format(
     },
     json_fields=frozenset({"metadata", "model_parameters", "usage_details", "cost_details", "tags"}),
     ignored=_IGNORED,
+    inside=Inside(_other_buckets, _USAGE_KNOWN, lambda place: number_at(_USAGE, place.partition(".")[2])),
     keep=f"{field('type')} IN ({', '.join(quote(each) for each in TYPES)})",
     metadata_given=f"CASE WHEN json_type({field('metadata')}) <> 'NULL' THEN {field('metadata')} END",
     record_name="Langfuse observation",

@@ -15,9 +15,11 @@ makes keys of his own may put the prompt into them: only a hash is kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from llm_spend.readers.records import LogFormat
+from llm_spend.readers.records import Inside, LogFormat
 from llm_spend.readers.sql import (
     cast_text,
     field,
@@ -25,10 +27,12 @@ from llm_spend.readers.sql import (
     iso_or_epoch_timestamp,
     json_part,
     json_text,
+    number_at,
     other_usage,
     quote,
     typed,
 )
+from llm_spend.readers.unknown import numbers_below
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.expressions import prompt_hash
@@ -139,12 +143,53 @@ _IGNORED = frozenset(
     }
 )
 
+# Proxies without a usage object keep what they don't know by name as additional values.
+_USAGE_OBJECTS = ("usage_object", "additional_usage_values")
+_LIFETIMES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_USAGE_KNOWN = frozenset(
+    f"usage_object.{name}"
+    for name in (
+        *("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "reasoning_tokens"),
+        *("cache_read_input_tokens", "cache_creation_input_tokens", "cost", "cost_details", "is_byok"),
+        *("seconds", "pages_processed", "pages_processed_annotation", "doc_size_bytes"),
+        *(f"cache_creation.{lifetime}" for lifetime in _LIFETIMES),
+        *(f"server_tool_use.{kind}" for kind in ("web_search_requests", "tool_search_requests")),
+        *(
+            f"prompt_tokens_details.{kind}"
+            for kind in (
+                *("cached_tokens", "cached_tokens_details", "cache_creation_tokens", "cache_write_tokens"),
+                *(f"cache_creation_token_details.{lifetime}" for lifetime in _LIFETIMES),
+                *("text_tokens", "audio_tokens", "image_tokens", "video_tokens", "initial_prompt_tokens"),
+                *("web_search_requests", "audio_length_seconds", "character_count"),
+            )
+        ),
+        *(
+            f"completion_tokens_details.{kind}_tokens"
+            for kind in ("reasoning", "text", "audio", "image", "video", "accepted_prediction", "rejected_prediction")
+        ),
+    )
+)
+"""What a usage object counts that is read, or repeats what is."""
+
+
+def _usage_of_call(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    metadata = document.get("metadata")
+    if isinstance(metadata, dict):
+        for name in _USAGE_OBJECTS:
+            yield from numbers_below(metadata.get(name), "usage_object", _USAGE_KNOWN)
+
+
 PAYLOADS = LogFormat(
     source="litellm",
     table="litellm__payloads",
     record_name="LiteLLM logging payload",
     json_fields=_DOCUMENTS,
     ignored=_IGNORED,
+    inside=Inside(
+        _usage_of_call,
+        _USAGE_KNOWN,
+        lambda name: _either(*(number_at(_METADATA, each, *name.split(".")[1:]) for each in _USAGE_OBJECTS)),
+    ),
     columns={
         "id": Column("text", _either(_word(field("id")), _word(field("litellm_call_id"))), required=True),
         "start_time": _time("startTime").as_required(),
@@ -222,7 +267,7 @@ def _row_error(*path: str) -> str:
 
 
 def _row_usage(*path: str) -> str:
-    """Of a row. Proxies without a usage object keep what they don't know by name as additional values."""
+    """Of a row, also of a proxy without a usage object."""
     return _either(_usage(*path), json_text(_METADATA, "additional_usage_values", *path))
 
 
@@ -281,7 +326,7 @@ ABOUT = About(
     cost="US dollars, as LiteLLM estimated them at its own prices, with the discounts and margins of its configuration;"
     " 0 for a cache hit.",
     tokens="Input includes cached tokens, Anthropic's too. Cache and reasoning tokens are those of `usage_object`; a"
-    " stream that was broken off may have an estimate, or none.",
+    " stream that was broken off, or that its client left (newer proxies say so), may have an estimate, or none.",
     attribution="End user, owner of the key (e-mail or id), team, key (its hash), and `spend_logs_metadata`; payloads"
     " have `requester_metadata`, too. Request tags are kept, and are no metadata: a call may have several.",
     lateness="Rows of the database come seconds after a call, hours when the proxy could not write; the cost of a batch"

@@ -9,15 +9,17 @@ is named here is read, for headers hold keys and bodies hold what people wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from llm_spend.readers.records import LogFormat
+from llm_spend.readers.records import Inside, LogFormat
 from llm_spend.readers.sql import (
     cast_text,
     field,
     is_flat_object,
     json_text,
+    number_at,
     object_from_arrays,
     object_or_text,
     other_usage,
@@ -25,6 +27,7 @@ from llm_spend.readers.sql import (
     typed,
     unknown,
 )
+from llm_spend.readers.unknown import numbers_below
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About, Setting
 
@@ -162,6 +165,34 @@ _DOCUMENT: Mapping[str, Column] = {
     ),
 }
 
+_USAGE_KNOWN = frozenset(
+    f"usage.{name}"
+    for name in (
+        *("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "reasoning_tokens"),
+        *("cache_read_input_tokens", "cache_creation_input_tokens", "cost", "cost_details", "is_byok"),
+        *(f"prompt_tokens_details.{kind}" for kind in ("cached_tokens", "audio_tokens", "text_tokens")),
+        *(f"input_tokens_details.{kind}" for kind in ("cached_tokens", "text_tokens")),
+        *("completion_tokens_details.accepted_prediction_tokens", "output_tokens_details.text_tokens"),
+        *("completion_tokens_details.rejected_prediction_tokens", "completion_tokens_details.text_tokens"),
+        *("completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens"),
+        *("completion_tokens_details.audio_tokens", "server_tool_use.web_search_requests"),
+        *("cache_creation.ephemeral_5m_input_tokens", "cache_creation.ephemeral_1h_input_tokens"),
+    )
+) | frozenset(
+    f"usageMetadata.{name}TokenCount" for name in ("prompt", "candidates", "total", "cachedContent", "thoughts")
+)
+"""What a body counts that is read, or repeats what is."""
+
+
+def _usage_of_answer(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What the provider counted, by `usage.<name>` and Gemini's `usageMetadata.<name>`."""
+    response = document.get("response")
+    if isinstance(response, dict):
+        answer = response["body"] if isinstance(response.get("body"), dict) else response
+        for place in ("usage", "usageMetadata"):
+            yield from numbers_below(answer.get(place), place, _USAGE_KNOWN)
+
+
 # What the log store has besides, and what was said at each step of a call.
 _IGNORED = frozenset(
     {
@@ -182,6 +213,14 @@ _WITH_BODIES = LogFormat(
     ),
     envelope="metrics",
     ignored=_IGNORED,
+    inside=Inside(
+        _usage_of_answer,
+        _USAGE_KNOWN,
+        lambda name: _first(
+            number_at(_RESPONSE, "body", *name.split(".")),
+            number_at(_RESPONSE, *name.split(".")),
+        ),
+    ),
     columns=_DOCUMENT,
     metadata_column="metadata",
     metadata_given=f"coalesce({_METADATA}, {_KEYS})",
@@ -191,6 +230,7 @@ LOGS = replace(
     _WITH_BODIES,
     columns={name: _LINE.get(name) or unknown(column.kind) for name, column in _DOCUMENT.items()},
     envelope=None,
+    inside=None,
     fuller=_WITH_BODIES,
     fuller_if=r""""(_id|metrics)"\s*:|"(request|response)"\s*:\s*[{"]""",
 )

@@ -108,12 +108,13 @@ final as (
         coalesce(error_code, case when status = 'success' then 200 end) as http_status,
         error_class as error_type,
         case
+            -- A stream that its client left is a success to LiteLLM, and an error of the client's.
+            when error_code = 499 then 'cancelled'
             when status = 'success' then 'success'
             -- A spent budget is told by its kind: the HTTP status was 400, 422 or 429 over the versions.
             when error_rate_limit_type = 'budget' or error_class like '%BudgetExceeded%' then 'blocked_budget'
             when error_code = 429 or error_rate_limit_category like 'litellm%' then 'blocked_rate_limit'
             when guardrail_status = 'guardrail_intervened' or error_class like '%Guardrail%' then 'blocked_guardrail'
-            when error_code = 499 then 'cancelled'
             else 'error'
         end as status,
         is_cache_hit as is_gateway_cache_hit,
