@@ -35,6 +35,7 @@ from llm_spend.seeds import find_seeds
 _ROWS_SHOWN = 3
 _NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
 _SECRET = "DBT_ENV_SECRET"
+_REST_IS_TESTED = "LLM_SPEND_REST_IS_TESTED"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def build(
     arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"])]
     arguments += ["--full-refresh"] if full_refresh else []
     environment = {**environment, "LLM_SPEND_THREADS": str(threads)}
+    # Always said: a dbt process keeps the environment of its last command.
+    environment |= {_REST_IS_TESTED: "yes" if extent is Extent.NEW_LOADS else ""}
     with nullcontext(dbt) if dbt else DbtProcess(destination.name) as process:
 
         def run(selection: Selection, constants: Constants) -> list[Result]:

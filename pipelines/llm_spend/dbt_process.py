@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -30,8 +32,10 @@ Result = dict[str, Any]
 
 _FOUND_ROWS = ("fail", "warn")
 
-# The results come back through the pipe; dbt.log keeps what went wrong. Debug events cost as much as small models.
-_LOGGING = ["--log-level", "none", "--log-level-file", "warn", "--no-use-colors"]
+# The results come back through the pipe. dbt's own log is off: it writes out each debug event, and then drops it.
+_LOGGING = ["--log-level", "none", "--log-level-file", "none", "--no-use-colors"]
+_WENT_WRONG = ("warn", "error")
+_LOG_BYTES = 10_000_000
 
 
 class DbtProcess:
@@ -132,12 +136,33 @@ def _main() -> None:
         command = json.loads(line)
         os.environ.update(command["environment"])
         os.chdir(command["project"])
-        result: Any = dbtRunner(callbacks=[_tell_progress]).invoke([*_LOGGING, *command["arguments"]])
+        with _noting(Path("logs", "dbt.log"), clean) as note:
+            callbacks: list[Any] = [_tell_progress, note]
+            result: Any = dbtRunner(callbacks=callbacks).invoke([*_LOGGING, *command["arguments"]])
         idle.set()
         if result.result is None:
             _say({"error": clean(result.exception)})
         else:
             _say({"results": [{**_told(node), "message": clean(node.message)} for node in result.result.results]})
+
+
+@contextmanager
+def _noting(path: Path, clean: Callable[[Any], str]) -> Iterator[Callable[[Any], None]]:
+    """What notes an event of dbt if something went wrong, below what went wrong in builds before."""
+    path.parent.mkdir(exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log = logging.Logger("dbt")
+    log.addHandler(handler)
+
+    def note(event: Any) -> None:
+        if event.info.level in _WENT_WRONG:
+            log.error("%s", clean(event.info.msg))
+
+    try:
+        yield note
+    finally:
+        handler.close()
 
 
 def _lines(idle: Event) -> Iterator[str]:

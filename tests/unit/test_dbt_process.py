@@ -19,6 +19,21 @@ def test_an_error_of_dbt_is_told_without_secrets(tmp_path: Path) -> None:
     assert "correct-horse" not in error.value.problem
 
 
+def test_what_goes_wrong_is_kept_without_secrets_and_what_went_wrong_before(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "dbt.log").write_text("before\n", encoding="utf-8")
+    empty = tmp_path / "correct-horse"
+    empty.mkdir()
+    secrets = {"DBT_ENV_SECRET_SNOWFLAKE_PASSWORD": "correct-horse"}
+    with DbtProcess("duckdb") as process, pytest.raises(UserError, match="No dbt_project"):
+        arguments = ["build", "--project-dir", str(empty), "--profiles-dir", str(empty)]
+        process.run(arguments, tmp_path, secrets, lambda *progress: None)
+    before, *noted = (tmp_path / "logs" / "dbt.log").read_text(encoding="utf-8").splitlines()
+    assert before == "before"
+    assert any("No dbt_project.yml" in line and "*****" in line for line in noted)
+    assert "correct-horse" not in "".join(noted)
+
+
 def test_a_process_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "false")
     with DbtProcess("duckdb") as process, pytest.raises(UserError, match="dbt could not start: it said nothing"):
