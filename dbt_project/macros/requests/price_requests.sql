@@ -13,10 +13,13 @@
     book: the prices, int_price_book if not given. is_named: both relations have provider, channel and model_id already,
     as the fact does, in place of what the log said. models: a relation with the channels and models to price, where they
     are others than those that occur. For rows that each stand for many requests: threshold, the column with the input
-    tokens that decide on the threshold, and calls, the column with the number of requests.
+    tokens that decide on the threshold, and calls, the column with the number of requests. columns: what is kept of
+    that which is known before the costs, all if not given. To a wide relation it matters: a query with a CTE that is
+    read several times hands on all that it selects, used or not, and every join below carries that along.
 #}
 {% macro price_requests(
-    relation, metered, book=none, is_named=false, threshold='input_tokens', calls=none, models='resolution'
+    relation, metered, book=none, is_named=false, threshold='input_tokens', calls=none, models='resolution',
+    columns=none
 ) %}
     {%- set names = 'requests' if is_named else 'resolution' %}
     {%- set costs = {'list_cost_usd': 'computed_usd', 'contract_cost_usd': 'computed_contract_usd'} %}
@@ -318,7 +321,7 @@
 
     final as (
         select
-            *,
+            {{ columns | join(',\n            ') if columns else '*' }},
             {% for cost, computed in costs.items() -%}
             case when is_charged then {{ computed }} when not is_charged then cast(0 as {{ type_money() }}) end
                 as {{ cost }},

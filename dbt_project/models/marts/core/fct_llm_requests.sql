@@ -9,6 +9,18 @@
 {% set metered_columns = [
     'request_key', 'source_system', 'source_instance', 'raw_provider', 'raw_model', 'started_at', 'usage_date', 'is_gateway_cache_hit'
 ] + llm_spend.units_beside_tokens() | map(attribute='quantity') | list %}
+{# Handed on as they were attributed and priced. #}
+{% set known_columns = [
+    'request_key', 'source_system', 'source_instance', 'source_record_id', 'logical_request_id', 'trace_id',
+    'provider_response_id', 'started_at', 'usage_date', 'provider', 'channel', 'requested_model', 'model_id',
+    'model_matched_by', 'operation', 'status', 'http_status', 'error_type', 'is_stream', 'is_gateway_cache_hit',
+    'latency_ms', 'ttft_ms', 'input_tokens', 'uncached_input_tokens', 'cache_read_tokens', 'cache_write_5m_tokens',
+    'cache_write_1h_tokens', 'output_tokens', 'reasoning_tokens', 'total_tokens', 'token_quality', 'service_tier',
+    'region', 'temperature', 'max_tokens', 'prompt_id', 'prompt_hash', 'user_id', 'user_attribution', 'team_id',
+    'team_attribution', 'feature_id', 'feature_attribution', 'customer_id', 'customer_attribution', 'environment',
+    'environment_attribution', 'cost_center_id', 'api_key_id', 'virtual_account', 'metadata', 'gateway_reported_usd',
+    'price_status', 'pricing_basis', 'feedback_score', 'loaded_at', 'load_id'
+] + llm_spend.other_quantities() %}
 {% set is_single = is_to_build ~ '\n    and ' ~ key_hash ~ ' not in (select key_hash from repeated_keys)' %}
 
 with dates_to_build as (
@@ -199,73 +211,20 @@ metered_of_record as (
 ),
 
 priced as (
-    {{ price_requests('attributed', 'metered_of_record') }}
+    {{ price_requests(
+        'attributed',
+        'metered_of_record',
+        columns=known_columns + ['raw_provider', 'raw_model', 'is_metadata_unreadable', 'has_contract_prices']
+    ) }}
 ),
 
 final as (
     select
-        priced.request_key,
-        priced.source_system,
-        priced.source_instance,
-        priced.source_record_id,
-        priced.logical_request_id,
-        priced.trace_id,
-        priced.provider_response_id,
+        {{ llm_spend.columns_of('priced', known_columns) }},
         -- Asking after a batch is no request; the batch itself is.
         coalesce(priced.operation, '') <> 'poll' and superseded.request_key is null as is_final_attempt,
-        priced.started_at,
-        priced.usage_date,
-        priced.provider,
-        priced.channel,
-        priced.requested_model,
         priced.raw_model as resolved_model,
-        priced.model_id,
-        priced.model_matched_by,
-        priced.operation,
-        priced.status,
-        priced.http_status,
-        priced.error_type,
-        priced.is_stream,
-        priced.is_gateway_cache_hit,
-        priced.latency_ms,
-        priced.ttft_ms,
-        priced.input_tokens,
-        priced.uncached_input_tokens,
-        priced.cache_read_tokens,
-        priced.cache_write_5m_tokens,
-        priced.cache_write_1h_tokens,
-        priced.output_tokens,
-        priced.reasoning_tokens,
-        {% for unit in llm_spend.usage_units() if unit.inside and unit.unit != 'reasoning_tokens' -%}
-        priced.{{ unit.quantity }},
-        {% endfor -%}
-        priced.total_tokens,
-        priced.token_quality,
-        {% for unit in llm_spend.units_beside_tokens() -%}
-        priced.{{ unit.quantity }},
-        {% endfor -%}
-        priced.service_tier,
-        priced.region,
-        priced.temperature,
-        priced.max_tokens,
-        priced.prompt_id,
-        priced.prompt_hash,
-        priced.user_id,
-        priced.user_attribution,
-        priced.team_id,
-        priced.team_attribution,
-        priced.feature_id,
-        priced.feature_attribution,
-        priced.customer_id,
-        priced.customer_attribution,
-        priced.environment,
-        priced.environment_attribution,
-        priced.cost_center_id,
-        priced.api_key_id,
-        priced.virtual_account,
-        priced.metadata,
         coalesce(priced.is_metadata_unreadable, false) as is_metadata_unreadable,
-        priced.gateway_reported_usd,
         priced.list_cost_usd,
         priced.contract_cost_usd,
         case
@@ -284,12 +243,7 @@ final as (
             else 'list'
         end as cost_basis,
         counted_elsewhere.usage_date is null as is_of_record,
-        priced.price_status,
-        priced.pricing_basis,
         priced.cost_saved_usd,
-        priced.feedback_score,
-        priced.loaded_at,
-        priced.load_id,
         dates_to_build.date_version
     from priced
     inner join dates_to_build on priced.usage_date = dates_to_build.usage_date
