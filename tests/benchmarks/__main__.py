@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     grown: dict[int, pairs.Measured] = {}
     for measured in pairs.measure(data, folder / "work", options.rounds, _say):
         report.write(report.document(data, lines, measured, grown), options.out)
-    sizes = [size for size in GROWTH if size <= options.requests] if options.growth is None else options.growth
+    sizes = [size for size in GROWTH if size < options.requests] if options.growth is None else options.growth
     for size, found in pairs.growth(folder, sizes, _say):
         grown[size] = found
         report.write(report.document(data, lines, measured, grown), options.out)

@@ -104,15 +104,13 @@ def check(sides: Sides) -> None:
 
 
 def measure(data: DataSet, folder: Path, rounds: int, say: Say) -> Iterator[Measured]:
-    """Time every pair on one data set, `rounds` times; yields what is known after each. Raises NotEqualError."""
-    measured = Measured()
-    say(f"{data.requests:,} requests: checking that both sides give equal rows")
-    sides = make_both(data, folder / "equal")
-    check(sides)
+    """Time every pair on one data set, `rounds` times; yields what is known after each. Raises NotEqualError.
+
+    The databases of the first round are kept: both sides of them are compared before any figure is known.
+    """
+    measured, sides = Measured(), Sides(_fresh(folder / "kept"))
     measured.page_rows = make_pages(data, sides)
     check_pages(sides)
-    for compared in (sides.reference_loaded, sides.reference_built):
-        compared.unlink()
     for number in range(rounds):
         say(f"{data.requests:,} requests: round {number + 1} of {rounds}")
         turn = slice(None, None, 1 if number % 2 == 0 else -1)
@@ -121,9 +119,12 @@ def measure(data: DataSet, folder: Path, rounds: int, say: Say) -> Iterator[Meas
             *(_pages, _same_file)[turn],
             *(_our_build, _reference_build)[turn],
             *(_our_pricing, _reference_pricing)[turn],
-            _build_with_tests,
-            _runs,
         ):
+            work(_Round(data, _fresh(folder / "round"), sides, measured))
+        if not number:
+            say(f"{data.requests:,} requests: checking that both sides gave equal rows")
+            check(sides)
+        for work in (_build_with_tests, _runs):
             work(_Round(data, _fresh(folder / "round"), sides, measured))
         yield measured
     shutil.rmtree(folder, ignore_errors=True)
@@ -169,10 +170,12 @@ def _fresh(folder: Path) -> Path:
 
 def _our_load(part: _Round) -> None:
     part.measured.add("load", commands.load(part.database, part.data.history_glob))
+    _keep(part.database, part.sides.loaded)
 
 
 def _reference_load(part: _Round) -> None:
     part.measured.add("load by DuckDB", commands.reference_load(part.database, part.data.history_glob))
+    _keep(part.database, part.sides.reference_loaded)
 
 
 def _pages(part: _Round) -> None:
@@ -189,12 +192,14 @@ def _our_build(part: _Round) -> None:
     part.measured.add("build", commands.build_without_tests(part.database, part.data))
     _, quotas = commands.quota_models(part.database)
     part.measured.add("quotas", quotas)
+    _keep(part.database, part.sides.built)
 
 
 def _reference_build(part: _Round) -> None:
     cost, steps = commands.reference_build(part.database, part.sides.built)
     part.measured.add("build by hand", cost)
     part.measured.add("quotas by hand", steps["quotas"])
+    _keep(part.database, part.sides.reference_built)
 
 
 def _our_pricing(part: _Round) -> None:
@@ -224,6 +229,12 @@ def _runs(part: _Round) -> None:
         os.sync()
         part.measured.add(name, commands.run(part.database, f"{inbox}/*", part.data))
     part.measured.add("start", commands.start(part.database))
+
+
+def _keep(database: Path, kept: Path) -> None:
+    """Of the first round, for the check and for what follows."""
+    if not kept.exists():
+        database.rename(kept)
 
 
 def _copy(source: Path, target: Path) -> None:
