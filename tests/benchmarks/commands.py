@@ -28,7 +28,7 @@ from llm_spend.destinations import DuckDb
 report = build(DuckDb(Path(sys.argv[1])), seeds=Path(sys.argv[2]), full_refresh=True, test=False)
 sys.exit(0 if report.ok else "; ".join(report.failures))
 """
-_QUOTA_MODELS = ("path:models/intermediate/quotas", "path:models/marts/quotas")
+_QUOTA_MODELS = ("path:models/intermediate/quotas", "path:models/marts/quotas/llm_quota_*.sql", "llm_budget_status")
 
 Work = dict[str, float]
 """`wall_seconds` and `cpu_seconds` of a part of a command."""

@@ -34,7 +34,7 @@ MODELS, PROFILES = Path("dbt_project/models"), Path("dbt_project/profiles.yml")
 STORAGE = Path("dbt_project/macros/cross_db/storage.sql")
 LAUNCHERS = Path("tests/warehouses/emulators")
 
-FACT, MATCHES, SEEN = "fct_llm_requests", "int_quota_matches", "int_seen_requests"
+FACT, SEEN = "fct_llm_requests", "int_seen_requests"
 # Raw tables of requests; those of lists and bills are small.
 RAW = frozenset(raw_formats()) - {fmt.table for fmt in (*SHARED_FORMATS, *PROVIDER_FORMATS, focus.EXPORTS)}
 # What finds the dates to build in raw tables, and what looks through all that was seen.
@@ -221,7 +221,7 @@ def widths(database: Path) -> dict[str, Width]:
             connection.execute(
                 "select table_name, table_schema from information_schema.tables"
                 " where table_type = 'BASE TABLE' and table_name in (select unnest(?))",
-                [[*RAW, FACT, MATCHES, SEEN]],
+                [[*RAW, FACT, SEEN]],
             ).fetchall()
         )
         return {name: _width(connection, schema, name, Path(folder)) for name, schema in schemas.items()}
@@ -326,7 +326,7 @@ def measure(database: Path) -> Measured:
         node: sum(per_request(each, columns) for each, columns in reads.items() if each in found)
         for node, reads in reads_of_build(database).items()
     }
-    groups = {"raw tables": RAW, **{table: frozenset({table}) for table in (FACT, MATCHES, SEEN)}}
+    groups = {"raw tables": RAW, **{table: frozenset({table}) for table in (FACT, SEEN)}}
     return Measured(
         {name: stored(each) for name, each in groups.items()},
         {name: compressed(each) for name, each in groups.items()},
@@ -336,8 +336,8 @@ def measure(database: Path) -> Measured:
             "hashes of what was seen": read.pop(f"model.llm_spend.{FINDS_MOVED}"),
             "all other models": sum(size for node, size in read.items() if node.startswith("model.")),
             "tests": sum(size for node, size in read.items() if node.startswith("test.")),
-            "MERGE: partitions that are replaced": stored(frozenset({FACT, MATCHES})),
-            "MERGE: what comes into them": stored(frozenset({FACT, MATCHES})),
+            "MERGE: partitions that are replaced": stored(frozenset({FACT})),
+            "MERGE: what comes into them": stored(frozenset({FACT})),
         },
     )
 

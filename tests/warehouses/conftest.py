@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from llm_spend.build import build
+from llm_spend.build import build, dbt_variables
+from llm_spend.build_constants import Constants, in_environment
 from llm_spend.demo import run_demo
 from llm_spend.destinations import BigQuery, Destination, DuckDb, Snowflake
 from llm_spend.settings import SourceSettings
 from tests.conftest import LONG_TESTS, load_sources
+from tests.dbt_fork import run_dbt
 from tests.few_prices import few_prices
+from tests.warehouses import moved
 from tests.warehouses.compare import Table, read_bigquery, read_duckdb, read_snowflake
 from tests.warehouses.listed import load_listed
 from tests.warehouses.servers import bigquery_server, snowflake_server
@@ -66,6 +68,7 @@ def set_environment(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     folder = tmp_path_factory.mktemp("organisation")
     inputs = run_demo.write(folder, REQUESTS, seed=7)
+    moved_at_first, moved_later = moved.write_log(folder / "moved")
     first_months = [
         each.model_copy(update={"path": each.path.replace("/*.jsonl.gz", "/*2026-0[89]*.jsonl.gz")})
         for each in inputs.sources
@@ -74,7 +77,8 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     restated_day = _restate(inputs.sources[0], folder / "restated")
     cloud_bill = _cloud_bill(folder / "aws")
     few = few_prices(folder / "few_prices", inputs.seeds)
-    return Organisation([*inputs.sources, cloud_bill], first_months, restated_day, inputs.seeds, few)
+    sources = [*inputs.sources, cloud_bill, moved_later]
+    return Organisation(sources, [*first_months, moved_at_first], restated_day, inputs.seeds, few)
 
 
 def _cloud_bill(folder: Path) -> SourceSettings:
@@ -154,12 +158,41 @@ def steps(organisation: Organisation) -> dict[str, Step]:
 
         return step
 
+    both = [*organisation.sources, organisation.restated_day]
+
+    def second(destination: Destination) -> None:
+        built = moved.built_of_two(destination, lambda: run(both)(destination))
+        assert built == [moved.BUILT]
+
+    def rerun(destination: Destination) -> None:
+        if destination.name == "bigquery":
+            load_sources(both, destination)
+            build_by_dbt_alone(destination)
+        else:
+            run(both)(destination)
+
     return {
         "first": run(organisation.first_months, is_first=True),
-        "second": run([*organisation.sources, organisation.restated_day]),
-        "rerun": run([*organisation.sources, organisation.restated_day]),
+        "second": second,
+        "rerun": rerun,
         "refreshed": run([], is_last=True),
     }
+
+
+def build_by_dbt_alone(destination: Destination) -> None:
+    """What a scheduler of dbt does, which tells no dates: everything from the raw tables on."""
+    done = dbt(destination, "run", "--select", "+int_usage_dates+")
+    assert done.returncode == 0, done.stdout
+
+
+def dbt(
+    destination: Destination, *command: str, project: Path | None = None, constants: Constants | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command of dbt in the project of the last build, or in a copy of it."""
+    project = project or destination.work_dir / "dbt_project"
+    variables = ["--vars", dbt_variables(destination, "UTC"), "--profiles-dir", str(project)]
+    environment = {**os.environ, **destination.dbt_environment(), **in_environment(constants or {})}
+    return run_dbt(*command, *variables, folder=project, environment=environment)
 
 
 def take_through(destination: Destination, organisation: Organisation, read: Callable[[str], Table]) -> History:
@@ -214,26 +247,6 @@ def in_bigquery(organisation: Organisation, tmp_path_factory: pytest.TempPathFac
     with bigquery_server(folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
         set_environment(patch, server.environment)
         client = bigquery.Client(server.project)
-        history = History(BigQuery(folder=folder), lambda table: read_bigquery(client, f"llm_spend.{table}"))
-        for name, step in steps(organisation).items():
-            # It is the slowest of the emulators.
-            if name in ("rerun", "refreshed") and not LONG_TESTS:
-                continue
-            if name == "rerun":
-                build_by_dbt_alone(history.destination)
-            else:
-                step(history.destination)
-            keep(history, name)
-        yield history
-
-
-def build_by_dbt_alone(destination: Destination, select: str = "+int_usage_dates+") -> None:
-    """What a scheduler of dbt does, which tells no dates: everything from the raw tables on."""
-    project = destination.work_dir / "dbt_project"
-    command = ["run", "--select", select, "--profiles-dir", str(project)]
-    subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *command],
-        cwd=project,
-        env={**os.environ, **destination.dbt_environment()},
-        check=True,
-    )
+        yield take_through(
+            BigQuery(folder=folder), organisation, lambda table: read_bigquery(client, f"llm_spend.{table}")
+        )

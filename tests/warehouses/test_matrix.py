@@ -10,6 +10,7 @@ import pytest
 
 from tests.dbt import test_incremental
 from tests.dbt.test_incremental import ARRIVAL_OF_TABLE
+from tests.warehouses import moved
 from tests.warehouses.compare import Table, differences
 from tests.warehouses.conftest import History
 
@@ -25,7 +26,8 @@ PERCENTILES = {
 }
 # The last step has more prices, of models that nobody used: only their fingerprints tell.
 OF_STEP = {"refreshed": {"date_version", "pricing_basis"}}
-# The second step brings new days, late files and a day that is restated; BigQuery is rerun by dbt alone.
+# The second step brings new days, late files, a day that is restated and times that are corrected; BigQuery is rerun by
+# dbt alone.
 STEPS = ("first", "second", "rerun", "refreshed")
 
 
@@ -37,8 +39,6 @@ def warehouse(request: pytest.FixtureRequest) -> History:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_public_table_is_that_of_duckdb(in_duckdb: History, warehouse: History, step: str) -> None:
-    if step not in warehouse.tables:
-        pytest.skip("long: set LLM_SPEND_LONG_TESTS")
     expected, found = in_duckdb.tables[step], warehouse.tables[step]
     assert sorted(found) == sorted(expected)
     not_compared = ARRIVAL | OF_STEP.get(step, set())
@@ -63,16 +63,23 @@ def test_the_steps_are_not_the_same(in_duckdb: History) -> None:
 @pytest.mark.parametrize("destination", ["in_duckdb", "in_snowflake", "in_bigquery"])
 def test_a_rerun_and_a_full_refresh_change_nothing(request: pytest.FixtureRequest, destination: str) -> None:
     history: History = request.getfixturevalue(destination)
-    second, steps = history.tables["second"], history.tables.keys() & {"rerun", "refreshed"}
-    if not steps:
-        pytest.skip("long: set LLM_SPEND_LONG_TESTS")
-    for step in steps:
+    second = history.tables["second"]
+    for step in ("rerun", "refreshed"):
         wrong = [
             message
             for name, table in second.items()
             for message in differences(table, history.tables[step][name], OF_STEP.get(step, set()))
         ]
         assert wrong == [], step
+
+
+@pytest.mark.parametrize("destination", ["in_duckdb", "in_snowflake", "in_bigquery"])
+def test_a_request_counts_on_the_day_it_moved_to(request: pytest.FixtureRequest, destination: str) -> None:
+    history: History = request.getfixturevalue(destination)
+    columns = ["source_system", "source_record_id", "usage_date", "output_tokens"]
+    facts = history.tables["second"]["fct_llm_requests"].of(columns)
+    found = {tuple(row) for source, *row in facts if source == "InHouse"}
+    assert found == {(key, day.isoformat(), tokens) for key, day, tokens in moved.REQUESTS}
 
 
 def test_percentiles_of_bigquery_are_logged_values_beside_the_exact_ones(in_bigquery: History) -> None:

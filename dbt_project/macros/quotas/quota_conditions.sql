@@ -56,8 +56,8 @@ end
 {%- endmacro %}
 
 {#
-    Two steps to ask for them: columns condition_1 …, then key_1 and listed_1 …, NULL where a rule has no such condition. In
-    one step DuckDB would plan each of them dozens of times.
+    Two steps to ask for them, once a rule: columns condition_1 …, then key_1 and listed_1 …, NULL where a rule has no such
+    condition. In one step DuckDB would plan each of them dozens of times.
 #}
 {% macro quota_condition_texts(relation) -%}
     {%- for number in range(1, llm_spend.quota_slots() + 1) -%}
@@ -72,6 +72,15 @@ end
         nullif({{ dbt.split_part(condition, 'chr(29)', 3) }}, '') as listed_{{ number }}{{ ',\n        ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
+
+{# These columns, in a list. #}
+{% macro quota_condition_columns() %}
+    {%- set columns = [] -%}
+    {%- for number in range(1, llm_spend.quota_slots() + 1) -%}
+        {%- do columns.extend(['condition_' ~ number, 'key_' ~ number, 'listed_' ~ number]) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{% endmacro %}
 
 {# SQL condition: the request of `relation`, which has these columns, fulfils them all. #}
 {% macro quota_is_fulfilled(relation) -%}

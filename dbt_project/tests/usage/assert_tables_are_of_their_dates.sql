@@ -11,7 +11,7 @@
         'llm_usage_by_model_daily', 'llm_usage_by_tag_daily', 'llm_usage_by_team_daily', 'llm_usage_by_user_daily',
         'llm_usage_daily'
     ],
-    'quota_version': ['int_quota_matches', 'int_quota_crossings', 'int_quota_sums']
+    'quota_version': ['int_quota_crossings', 'int_quota_sums']
 } %}
 
 with dates as (

@@ -11,7 +11,6 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Callable
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.models import JobMeta, TableFieldSchema
 from bqemulator.config import Settings
 from bqemulator.jobs import executor
-from bqemulator.sql import parameters, rules, translator
+from bqemulator.sql import inner_query, parameters, rules
 from bqemulator.sql.rewriter import create_table_schema_ctas, numeric_literals
 from bqemulator.sql.rules._base import TranslationRule
 from bqemulator.sql.rules.aggregate_types import AvgDecimalRule, DivDecimalRule
@@ -39,8 +38,10 @@ from fastapi.responses import JSONResponse
 from shared import NoServerErrors, create_division, division_by, end_with_parent, is_division, select_json_lines
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.expressions import core
 from sqlglot.generators.duckdb import DuckDBGenerator
+from sqlglot.parsers.bigquery import BigQueryParser
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -48,6 +49,13 @@ BIGNUMERIC = "DECIMAL(38, 12)"
 NUMERIC_SCALE = 9
 DIVIDE = "warehouse_divide"
 STATEMENTS_KEPT = 200
+# Modules that change no tree that they parse.
+ONLY_READ = {
+    "bqemulator.catalog.ddl_sync",
+    "bqemulator.jobs.ddl_result",
+    "bqemulator.jobs.executor",
+    "bqemulator.jobs.routine_ddl",
+}
 
 
 def patch() -> None:
@@ -66,6 +74,8 @@ def patch() -> None:
     errors_that_end()
     errors_of_queries()
     parse_once()
+    generate_without_copies()
+    views_as_they_are()
 
 
 def no_geography() -> None:
@@ -195,18 +205,11 @@ def expressions() -> None:
 
 
 def names_as_written() -> None:
-    """A column is called as it was written; the emulator writes it in lower case where it looks types up."""
+    """A column is called as it was written; the emulator writes it in lower case where it looks types up.
 
-    def qualify(tree: exp.Expression, **options: Any) -> exp.Expression:
-        names = {node.name for node in tree.find_all(exp.Identifier)}
-        written = {name.lower(): name for name in names if name != name.lower()}
-        qualified = original(tree, **options)
-        for node in qualified.find_all(exp.Identifier):
-            node.set("this", written.get(node.name, node.name))
-        return qualified
-
-    original = translator.qualify
-    translator.qualify = qualify
+    Only the rules for averages and quotients ask for types, and they are others here.
+    """
+    inner_query.build_catalog_schema = lambda *args, **context: {}
 
 
 def json_lines() -> None:
@@ -229,11 +232,16 @@ def statements_of_dlt_and_dbt() -> None:
     """Several columns can be added at once, and dbt's insert_overwrite runs; the emulator stops at their syntax."""
 
     async def execute(project_id: str, job_id: str, sql: str, *args: Any, **options: Any) -> JobMeta:
-        sql = one_column_each(without_ignore_nulls(plain_assignment(sql)))
+        sql = one_column_each(without_ignore_nulls(plain_assignment(without_first_comment(sql))))
         return await original(project_id, job_id, sql, *args, **options)
 
     original = job_routes.execute_query_job
     job_routes.execute_query_job = execute
+
+
+def without_first_comment(sql: str) -> str:
+    """Without dbt's comment, which the emulator leaves out for some of its questions: it would parse two texts."""
+    return re.sub(r"\A\s*/\*.*?\*/\s*", "", sql, flags=re.DOTALL)
 
 
 def without_ignore_nulls(sql: str) -> str:
@@ -261,21 +269,36 @@ def one_column_each(sql: str) -> str:
 
 
 def parse_once() -> None:
-    """Not a gap, but time: the emulator parses a statement some fifty times, and copies it with every position."""
+    """Not a gap, but time: the emulator parses a statement some fifty times, and copies it with every position.
 
-    def parse(self: Dialect, sql: str, **options: Any) -> list[exp.Expression | None]:
-        if options:
-            return original(self, sql, **options)
-        key = (type(self), sql)
+    Who only reads a tree is given the one that there is.
+    """
+
+    def trees(dialect: Dialect, sql: str) -> list[exp.Expression | None]:
+        key = (type(dialect), sql)
         if key not in parsed:
             if len(parsed) >= STATEMENTS_KEPT:
                 parsed.clear()
-            parsed[key] = original(self, sql)
-        return [tree and tree.copy() for tree in parsed[key]]
+            parsed[key] = parse_always(dialect, sql)
+        return parsed[key]
+
+    def parse(self: Dialect, sql: str, **options: Any) -> list[exp.Expression | None]:
+        if any(value is not None for value in options.values()):
+            return parse_always(self, sql, **options)
+        return [tree and tree.copy() for tree in trees(self, sql)]
+
+    def parse_one(sql: str, read: str | None = None, **options: Any) -> exp.Expression:
+        if not options and sys._getframe(1).f_globals["__name__"] in ONLY_READ:
+            found = trees(Dialect.get_or_raise(read), sql)
+            if len(found) == 1 and found[0]:
+                return found[0]
+        return parse_one_always(sql, read, **options)
 
     parsed: dict[tuple[type, str], list[exp.Expression | None]] = {}
-    original = Dialect.parse
-    Dialect.parse = parse
+    parse_always, parse_one_always = Dialect.parse, sqlglot.parse_one
+    Dialect.parse, sqlglot.parse_one = parse, parse_one
+    # Nobody here writes `from t, t.list`, which is looked for in copies of all that is read.
+    BigQueryParser.SUPPORTS_IMPLICIT_UNNEST = False
     for kind in (exp.Expr, exp.Expression):
         kind.update_positions = lambda self, *args, **options: self
 
@@ -283,9 +306,26 @@ def parse_once() -> None:
         """Of a tree a copy, as before; what its nodes have beside is flat (positions, comments), or stays (a type)."""
         if isinstance(value, exp.DataType):
             return value
-        return value.__deepcopy__({}) if isinstance(value, exp.Expr) else copy(value)
+        return value.__deepcopy__({}) if isinstance(value, exp.Expr) else value.copy()
 
     core.deepcopy = flat_copy
+
+
+def generate_without_copies() -> None:
+    """Not a gap, but time: a tree is copied before its SQL is written, though nobody needs it afterwards."""
+
+    def generate(self: DuckDB, expression: exp.Expression, copy: bool = True, **options: Any) -> str:
+        return Dialect.generate(self, expression, copy=False, **options)
+
+    DuckDB.generate = generate
+
+
+def views_as_they_are() -> None:
+    """Not a gap, but time: the emulator writes the body of each view into what reads it, for policies of rows.
+
+    Nobody has any here, and DuckDB reads the view itself.
+    """
+    inner_query.rewrite_for_row_access = lambda sql, **context: sql
 
 
 def tokens() -> None:

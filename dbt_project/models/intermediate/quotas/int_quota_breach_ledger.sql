@@ -23,12 +23,6 @@ sums as (
     where is_by_load
 ),
 
--- Whatever moves the crossing of a window to another date is on that date or before it.
-matches as (
-    select * from {{ ref('int_quota_matches') }}
-    where is_by_load and {{ since }}
-),
-
 dates as (
     select * from {{ ref('int_usage_dates') }}
 ),
@@ -165,6 +159,27 @@ days_to_search as (
     select * from crossing_days
 ),
 {%- endif %}
+
+match_rules as (
+    {{ llm_spend.quota_match_rules() }}
+),
+
+rules_to_search as (
+    {{ llm_spend.quota_match_rules_of('match_rules', 'days_to_search') }}
+),
+
+-- Whatever moves the crossing of a window to another date is on that date or before it.
+requests as (
+    select * from {{ ref('fct_llm_requests') }}
+    where
+        is_of_record
+        and {{ since }}
+        and usage_date in (select crossing_date from days_to_search)
+),
+
+matches as (
+    {{ llm_spend.quota_matches('rules_to_search', 'requests') }}
+),
 
 running as (
     select

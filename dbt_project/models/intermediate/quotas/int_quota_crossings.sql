@@ -1,5 +1,9 @@
 {{ config(**llm_spend.by_usage_date('quota_version')) }}
 
+{%- set starts = {
+    'minute': dbt.date_trunc('minute', 'started_at'), 'hour': dbt.date_trunc('hour', 'started_at'), 'day': 'usage_date'
+} %}
+
 with dates_to_build as (
     {{ llm_spend.dates_to_build('quota_version') }}
 ),
@@ -11,9 +15,33 @@ breached_windows as (
         and {{ llm_spend.is_to_build(version='quota_version') }}
 ),
 
+match_rules as (
+    {{ llm_spend.quota_match_rules() }}
+),
+
+rules as (
+    {{ llm_spend.quota_match_rules_of('match_rules', 'breached_windows') }}
+),
+
+-- Those that may be in a breached window.
+requests as (
+    select * from {{ ref('fct_llm_requests') }}
+    where
+        is_of_record
+        and {{ llm_spend.is_to_build(version='quota_version') }}
+        and (
+            {% for unit, start in starts.items() -%}
+            cast({{ start }} as {{ llm_spend.type_timestamp() }}) in (
+                select window_start from breached_windows
+                where window_unit = '{{ unit }}'
+            )
+            {{ 'or ' if not loop.last }}
+            {%- endfor %}
+        )
+),
+
 matches as (
-    select * from {{ ref('int_quota_matches') }}
-    where not is_by_load and {{ llm_spend.is_to_build(version='quota_version') }}
+    {{ llm_spend.quota_matches('rules', 'requests') }}
 ),
 
 -- Running totals only for windows that ended above their limit: few, however many requests there are.
@@ -26,22 +54,19 @@ running as (
         matches.request_key,
         matches.started_at,
         matches.loaded_at,
+        matches.quantity,
         sum(matches.quantity) over (
             partition by breached_windows.rule_key, breached_windows.subject, breached_windows.window_start
             order by matches.started_at, matches.request_key
             rows between unbounded preceding and current row
-        ) as used_so_far,
-        sum(matches.quantity) over (
-            partition by breached_windows.rule_key, breached_windows.subject, breached_windows.window_start
-            order by matches.loaded_at, matches.started_at, matches.request_key
-            rows between unbounded preceding and current row
-        ) as loaded_so_far
+        ) as used_so_far
     from matches
     inner join breached_windows
         on
             matches.rule_key = breached_windows.rule_key
             and matches.counter_subject = breached_windows.subject
             and matches.window_start = breached_windows.window_start
+    where not matches.is_by_load
 ),
 
 crossings as (
@@ -55,13 +80,37 @@ crossings as (
     where used_so_far > limit_to
 ),
 
+-- By load, of which few windows have many.
+loaded as (
+    select
+        rule_key,
+        subject,
+        window_start,
+        limit_to,
+        loaded_at,
+        sum(quantity) as quantity
+    from running
+    group by rule_key, subject, window_start, limit_to, loaded_at
+),
+
+running_by_load as (
+    select
+        loaded.*,
+        sum(quantity) over (
+            partition by rule_key, subject, window_start
+            order by loaded_at
+            rows between unbounded preceding and current row
+        ) as loaded_so_far
+    from loaded
+),
+
 detections as (
     select
         rule_key,
         subject,
         window_start,
         min(loaded_at) as detected_at
-    from running
+    from running_by_load
     where loaded_so_far > limit_to
     group by rule_key, subject, window_start
 ),
