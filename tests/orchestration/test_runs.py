@@ -87,7 +87,8 @@ def test_killed_missed_and_doubled_runs_end_in_the_same_tables(dagster_run: Ran,
     assert by_cron.wait(PATIENCE) in (0, 3)
     said = [(site / "llm-spend.log").read_text(), "".join(by_ci.communicate(timeout=PATIENCE))]
     assert by_ci.returncode == 0, said
-    waited = [each for each in said if "is being written by process" in each]
+    # By another process: one that got the lock this very moment may not have written yet which one it is.
+    waited = [each for each in said if "is being written by" in each]
     assert len(waited) == 1 and "Nothing new since the build" in waited[0], said
     assert_same(destination.database, dagster_run.database)
 
