@@ -251,8 +251,11 @@ def _dbt(arguments: list[str]) -> None:
     result = dbtRunner().invoke(arguments)
     if result.exception:
         print(result.exception)
-    # Flushed here: what libraries do at the end of a process may end it.
+    # Flushed here: what libraries do at the end of a process may end it, and what they say there would follow.
     print(f"\n{0 if result.success else 2 if result.exception else 1}", end="", flush=True)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
 
 
 def _share_what_is_parsed(folder: Path) -> None:

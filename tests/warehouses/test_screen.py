@@ -100,7 +100,7 @@ def test_the_report_is_told_what_duckdb_says(fixture: str, in_duckdb: History, r
 
 def without_arrival(found: Found, *, are_logged: bool) -> Found:
     """Without when rows arrived; of percentiles that are `are_logged` values, without these."""
-    sources = tuple(replace(source, last_loaded_at=None) for source in found.status.sources)
+    sources = tuple(replace(source, last_loaded_at=None, known_to=None) for source in found.status.sources)
     performance = tuple(
         replace(each, latency_ms=(None, None, None), ttft_ms=(None, None)) if are_logged else each
         for each in found.performance
