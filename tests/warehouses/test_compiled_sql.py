@@ -101,7 +101,6 @@ def test_a_broken_model_fails_the_static_checks(
     assert any(MODEL in problem for problem in check(broken, None))
 
 
-@long
 @pytest.mark.parametrize("fixture", ["in_snowflake", "in_bigquery"])
 def test_a_broken_model_fails_on_the_emulator(fixture: str, request: pytest.FixtureRequest) -> None:
     history: History = request.getfixturevalue(fixture)
