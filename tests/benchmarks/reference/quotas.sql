@@ -198,7 +198,7 @@ select
     cast(months.window_start as timestamp) as window_start,
     months.window_start + interval 1 month as window_end,
     months.used,
-    whole_ratio(cast(months.used * 1000000000 as bigint), cast(rules.limit_to * 1000000000 as bigint)) as used_ratio,
+    whole_ratio(cast(months.used * 1000000000 as hugeint), cast(rules.limit_to * 1000000000 as hugeint)) as used_ratio,
     case
         when months.used > rules.limit_to then 'breached'
         when months.used > 0 and months.used * 2 >= rules.limit_to then 'warning'
