@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llm_spend.destinations import DuckDb
 from tests.benchmarks import commands, pages, pricing
 from tests.benchmarks.commands import Work
 from tests.benchmarks.compare import differences, load_differences
@@ -18,6 +19,9 @@ from tests.benchmarks.data import DataSet, deliver, prepare
 from tests.benchmarks.measure import Cost
 
 Say = Callable[[str], None]
+
+# The same wherever it lies: views name their database.
+_BUILT = "spend.duckdb"
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Sides:
 
     @property
     def built(self) -> Path:
-        return self.folder / "built.duckdb"
+        return self.folder / _BUILT
 
     @property
     def reference_loaded(self) -> Path:
@@ -157,7 +161,7 @@ class _Round:
 
     @property
     def database(self) -> Path:
-        return self.folder / "spend.duckdb"
+        return self.folder / _BUILT
 
 
 def _fresh(folder: Path) -> Path:
@@ -232,9 +236,13 @@ def _runs(part: _Round) -> None:
 
 
 def _keep(database: Path, kept: Path) -> None:
-    """Of the first round, for the check and for what follows."""
+    """Of the first round, for the check and for what follows, with the project that built it."""
     if not kept.exists():
         database.rename(kept)
+        where = DuckDb(kept).work_dir
+        where.parent.mkdir(exist_ok=True)
+        if (found := DuckDb(database).work_dir).exists():
+            found.rename(where)
 
 
 def _copy(source: Path, target: Path) -> None:
