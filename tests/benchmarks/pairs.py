@@ -70,15 +70,10 @@ class Sides:
 
 
 def make_both(data: DataSet, folder: Path) -> Sides:
-    """Load and build both ways, untimed."""
-    sides = Sides(_fresh(folder))
-    commands.load(sides.loaded, data.history_glob)
-    commands.reference_load(sides.reference_loaded, data.history_glob)
-    shutil.copy(sides.loaded, sides.built)
-    commands.build_without_tests(sides.built, data)
-    commands.reference_build(sides.reference_built, sides.built)
-    for side in ("ours", "by-hand"):
-        commands.pricing_step(sides.built, side)
+    """Both sides of one data set, as a round makes them."""
+    sides, measured = Sides(_fresh(folder / "kept")), Measured()
+    for work in _TABLES:
+        work(_Round(data, _fresh(folder / "round"), sides, measured))
     return sides
 
 
@@ -248,3 +243,6 @@ def _keep(database: Path, kept: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     shutil.copy(source, target)
     os.sync()
+
+
+_TABLES = (_our_load, _reference_load, _our_build, _reference_build, _our_pricing, _reference_pricing)

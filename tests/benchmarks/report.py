@@ -52,6 +52,9 @@ NOTHING_NEW_SECONDS = 15
 MEMORY_GIB = 4
 PAGED_ROWS_A_SECOND = 20_000
 
+# What pairs.growth runs for each size.
+_GROWN = ("load", "build with tests", "new day")
+
 
 def document(data: DataSet, lines: int, measured: Measured, growth: Mapping[int, Measured]) -> dict[str, Any]:
     """All that the page says and what it was worked out from; `lines` are those of the log files."""
@@ -301,10 +304,10 @@ def _growth(found: Mapping[str, Any]) -> list[str]:
     }
     for requests, costs in sorted(sizes.items(), key=lambda size: int(size[0])):
         cells = [f"{int(requests):,}"]
-        for name in ("load", "build with tests", "new day"):
+        for name in _GROWN:
             cpu = costs[name]["cpu_seconds"]
             cells.append(f"{_seconds(cpu)} ({_seconds(cpu / int(requests) * 1e6)})")
-        cells.append(f"{max(costs[name]['peak_gib'] for name in ('load', 'build with tests', 'new day')):.2f}")
+        cells.append(f"{max(costs[name]['peak_gib'] for name in _GROWN):.2f}")
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 

@@ -19,6 +19,7 @@ from llm_spend.report.found import Found
 from llm_spend.report.read import read
 from tests.dbt.test_incremental import ARRIVAL_OF_TABLE
 from tests.screen.every_query import OCTOBER, every_query
+from tests.warehouses import test_answers
 from tests.warehouses.conftest import History
 from tests.warehouses.test_matrix import ARRIVAL, PERCENTILES
 
@@ -100,9 +101,8 @@ def test_the_report_is_told_what_duckdb_says(fixture: str, in_duckdb: History, r
 
 def without_arrival(found: Found, *, are_logged: bool) -> Found:
     """Without when rows arrived; of percentiles that are `are_logged` values, without these."""
-    sources = tuple(replace(source, last_loaded_at=None, known_to=None) for source in found.status.sources)
     performance = tuple(
         replace(each, latency_ms=(None, None, None), ttft_ms=(None, None)) if are_logged else each
         for each in found.performance
     )
-    return replace(found, status=replace(found.status, sources=sources), performance=performance)
+    return replace(found, status=test_answers.without_arrival(found.status), performance=performance)

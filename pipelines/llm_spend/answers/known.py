@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 
@@ -80,15 +80,16 @@ class Known:
 
 def known_usage(row: Row) -> Known | None:
     """What KNOWN_SQL found; None without any usage."""
-    first, as_of, last, loaded_at, slowest_date, slowest = row
+    first, as_of, last, loaded_at, slowest_date, slowest_name = row
     if last is None:
         return None
     as_of = as_of or loaded_at.date()
     day_after = datetime.combine(as_of + timedelta(days=1), time())
     newest_to = min(day_after, loaded_at) if loaded_at else day_after
-    if slowest_date and slowest_date < newest_to.date():
-        return Known(first, as_of, last, newest_to, _start(slowest_date), slowest)
-    return Known(first, as_of, last, newest_to, newest_to)
+    known = Known(first, as_of, last, newest_to, newest_to)
+    if slowest_date and known.is_late(slowest := _start(slowest_date)):
+        return replace(known, to=slowest, late=slowest_name)
+    return known
 
 
 def is_over(month: date, known: Known) -> bool:
