@@ -84,7 +84,10 @@ class Settings(BaseSettings):
         description="The DuckDB file that `publish` writes, and that `dashboard` and BI tools read, beside the one that"
         " is built; `published.duckdb` in `.llm_spend/<name of the database>/` if not set.",
     )
-    memory_limit: str = Field("3GB", description="Memory that DuckDB may take before it uses the disk.")
+    memory_limit: str = Field(
+        "2.5GB",
+        description="Memory that DuckDB may take before it uses the disk; a command needs up to 1 GB beside it.",
+    )
     threads: int = Field(2, ge=1, description="Models that dbt builds at the same time.")
     lock_timeout_seconds: float = Field(
         600, ge=0, description="How long a command that writes waits for another one that does."

@@ -210,7 +210,7 @@ def _what(found: Mapping[str, Any]) -> list[str]:
         "",
         _text(
             f"{where['cores']} cores ({where['cpu']}), {where['memory_gib']} GiB, {where['system']}; {used}. DuckDB's",
-            f"memory limit is 3 GB, and 4 GB by hand. {_rounds(found['rounds'])}. CPU seconds are user and system time",
+            f"memory limit is 2.5 GB, and 4 GB by hand. {_rounds(found['rounds'])}. CPU seconds are user and system time",
             "of all processes of a command: trust them more than wall time, which other work on the machine makes",
             "longer.",
         ),

@@ -34,7 +34,8 @@
                 measure = 'cost' or time_zone is not null or window_unit not in ('minute', 'hour', 'day') as is_by_load,
                 valid_from,
                 valid_to,
-                -- Numbers, as texts are slow to group by.
+                -- Numbers, as texts are slow to group by. One of key_number has a rule_key.
+                dense_rank() over (order by rule_key) as key_number,
                 row_number() over (order by rule_set, rule_order, rule_key, subject_type, subject) as rule_number,
                 dense_rank() over (
                     order by rule_set, case when evaluation = 'all_match' then rule_key else '' end
@@ -64,13 +65,13 @@
     'metadata', 'is_gateway_cache_hit', 'input_tokens', 'output_tokens', 'total_tokens', 'cost_usd'
 ] + llm_spend.quota_attributes().values() | list -%}
 {%- set rule_columns = [
-    'rule_key', 'rule_number', 'contest', 'is_contested', 'listed_models', 'metadata_key', 'metadata_value', 'conditions',
+    'rule_key', 'key_number', 'rule_number', 'contest', 'is_contested', 'listed_models', 'metadata_key', 'metadata_value', 'conditions',
     'counter_subject_type', 'counter_subject', 'counter_1', 'counter_2', 'counted_measure', 'window_unit', 'window_days',
     'time_zone', 'is_by_load', 'valid_from', 'valid_to'
 ] + llm_spend.quota_condition_columns() -%}
 {%- set counted = [
-    'usage_date', 'rule_key', 'counter_subject_type', 'counter_subject', 'window_start', 'request_key', 'started_at',
-    'loaded_at', 'quantity', 'cost_usd', 'unpriced_tokens', 'is_blocked', 'is_unmeasured', 'is_by_load'
+    'usage_date', 'rule_key', 'key_number', 'counter_subject_type', 'counter_subject', 'window_start', 'request_key',
+    'started_at', 'loaded_at', 'quantity', 'cost_usd', 'unpriced_tokens', 'is_blocked', 'is_unmeasured', 'is_by_load'
 ] -%}
 {%- set parts = {'earlier': 'is_earlier', 'others': 'not is_earlier'} -%}
 with {% for part, condition in parts.items() -%}
@@ -99,6 +100,7 @@ with {% for part, condition in parts.items() -%}
         pairs.started_at,
         pairs.loaded_at,
         pairs.rule_key,
+        pairs.key_number,
         pairs.rule_number,
         pairs.contest,
         pairs.is_contested,

@@ -51,7 +51,7 @@ class DuckDb(Destination):
 
     name = "duckdb"
 
-    def __init__(self, database: Path, memory_limit: str = "3GB") -> None:
+    def __init__(self, database: Path, memory_limit: str = "2.5GB") -> None:
         super().__init__(Schemas())
         self.database = database
         self.memory_limit = memory_limit

@@ -44,28 +44,37 @@ matches as (
     {{ llm_spend.quota_matches('rules', 'requests') }}
 ),
 
+numbered_windows as (
+    select
+        breached_windows.*,
+        rule_keys.key_number
+    from breached_windows
+    inner join (select distinct key_number, rule_key from rules) as rule_keys
+        on breached_windows.rule_key = rule_keys.rule_key
+),
+
 -- Running totals only for windows that ended above their limit: few, however many requests there are.
 running as (
     select
-        breached_windows.rule_key,
-        breached_windows.subject,
-        breached_windows.window_start,
-        breached_windows.limit_to,
+        numbered_windows.rule_key,
+        numbered_windows.subject,
+        numbered_windows.window_start,
+        numbered_windows.limit_to,
         matches.request_key,
         matches.started_at,
         matches.loaded_at,
         matches.quantity,
         sum(matches.quantity) over (
-            partition by breached_windows.rule_key, breached_windows.subject, breached_windows.window_start
+            partition by numbered_windows.key_number, numbered_windows.subject, numbered_windows.window_start
             order by matches.started_at, matches.request_key
             rows between unbounded preceding and current row
         ) as used_so_far
     from matches
-    inner join breached_windows
+    inner join numbered_windows
         on
-            matches.rule_key = breached_windows.rule_key
-            and matches.counter_subject = breached_windows.subject
-            and matches.window_start = breached_windows.window_start
+            matches.key_number = numbered_windows.key_number
+            and matches.counter_subject = numbered_windows.subject
+            and matches.window_start = numbered_windows.window_start
     where not matches.is_by_load
 ),
 

@@ -22,8 +22,7 @@ matches as (
 sums as (
     select
         usage_date,
-        rule_key,
-        counter_subject_type,
+        key_number,
         counter_subject,
         window_start,
         -- Windows that end on their date are whole here, and there are many; the others are parts.
@@ -33,19 +32,34 @@ sums as (
         cast(sum(case when is_blocked then 1 else 0 end) as {{ dbt.type_bigint() }}) as observed_blocks,
         cast(sum(case when is_unmeasured then 1 else 0 end) as {{ dbt.type_bigint() }}) as unmeasured_requests,
         cast(count(unpriced_tokens) as {{ dbt.type_bigint() }}) as unpriced_requests,
-        cast(coalesce(sum(unpriced_tokens), 0) as {{ dbt.type_bigint() }}) as unpriced_tokens,
-        is_by_load
+        cast(coalesce(sum(unpriced_tokens), 0) as {{ dbt.type_bigint() }}) as unpriced_tokens
     from matches
-    group by
-        usage_date, rule_key, counter_subject_type, counter_subject, window_start,
-        case when is_by_load then loaded_at end, is_by_load
+    group by usage_date, key_number, counter_subject, window_start, case when is_by_load then loaded_at end
+),
+
+-- What all rows of a rule share.
+rule_keys as (
+    select distinct key_number, rule_key, counter_subject_type, is_by_load from rules
 ),
 
 final as (
     select
-        sums.*,
+        sums.usage_date,
+        rule_keys.rule_key,
+        rule_keys.counter_subject_type,
+        sums.counter_subject,
+        sums.window_start,
+        sums.loaded_at,
+        sums.quantity,
+        sums.cost_usd,
+        sums.observed_blocks,
+        sums.unmeasured_requests,
+        sums.unpriced_requests,
+        sums.unpriced_tokens,
+        rule_keys.is_by_load,
         dates_to_build.date_version
     from sums
+    inner join rule_keys on sums.key_number = rule_keys.key_number
     inner join dates_to_build on sums.usage_date = dates_to_build.usage_date
 )
 
