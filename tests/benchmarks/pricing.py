@@ -59,7 +59,8 @@ def differences(database: Path) -> list[str]:
 
 def _connect(database: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(str(database))
-    connection.execute("set memory_limit = '2.5GB'; set preserve_insertion_order = false; set timezone = 'UTC'")
+    connection.execute(f"set memory_limit = '{DuckDb(database).memory_limit}'")
+    connection.execute("set preserve_insertion_order = false; set timezone = 'UTC'")
     connection.execute("set disabled_optimizers = 'common_subplan'")
     return connection
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from llm_spend.destinations import DuckDb
 from tests.benchmarks.data import DAYS, LATE_SHARE, DataSet
 from tests.benchmarks.measure import Cost
 from tests.benchmarks.pairs import Measured
@@ -66,6 +67,7 @@ def document(data: DataSet, lines: int, measured: Measured, growth: Mapping[int,
         "log_bytes": sum(file.stat().st_size for file in data.history),
         "rounds": len(measured.costs["load"]),
         "machine": machine(),
+        "memory_limit": DuckDb(Path()).memory_limit,
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("duckdb", "dlt", "dbt-core", "dbt-duckdb")},
         "goals": [_goal(goal, measured) for goal in GOALS],
@@ -210,9 +212,9 @@ def _what(found: Mapping[str, Any]) -> list[str]:
         "",
         _text(
             f"{where['cores']} cores ({where['cpu']}), {where['memory_gib']} GiB, {where['system']}; {used}. DuckDB's",
-            f"memory limit is 2.5 GB, and 4 GB by hand. {_rounds(found['rounds'])}. CPU seconds are user and system time",
-            "of all processes of a command: trust them more than wall time, which other work on the machine makes",
-            "longer.",
+            f"memory limit is {found['memory_limit']}, and 4GB by hand. {_rounds(found['rounds'])}.",
+            "CPU seconds are user and system time of all processes of a command: trust them more than wall time, which",
+            "other work on the machine makes longer.",
         ),
         "",
         _text(

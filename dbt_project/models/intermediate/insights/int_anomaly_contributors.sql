@@ -16,15 +16,6 @@ findings as (
     select * from {{ ref('int_anomalies') }}
 ),
 
-crossed as (
-    select
-        int_member_days_crossed.*,
-        '(all)' as everybody
-    from {{ ref('int_member_days_crossed') }} as int_member_days_crossed
-    cross join known
-    where int_member_days_crossed.usage_date < cast(known.newest_to as date)
-),
-
 first_days as (
     select
         member_type,
@@ -68,6 +59,17 @@ days_before as (
         sum(1 - is_day) as days_before
     from looked_at
     group by {{ finding | join(', ') }}
+),
+
+crossed as (
+    select
+        int_member_days_crossed.*,
+        '(all)' as everybody
+    from {{ ref('int_member_days_crossed') }} as int_member_days_crossed
+    cross join known
+    where
+        int_member_days_crossed.usage_date < cast(known.newest_to as date)
+        and int_member_days_crossed.usage_date in (select other_date from looked_at)
 ),
 
 -- What counts: money, failed calls, or input tokens that no cache of the provider held.

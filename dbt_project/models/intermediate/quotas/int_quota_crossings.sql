@@ -23,12 +23,13 @@ rules as (
     {{ llm_spend.quota_match_rules_of('match_rules', 'breached_windows') }}
 ),
 
--- Those that may be in a breached window.
+-- Those that may be in a breached window. Dates without any have no row here, and so are to build each time.
 requests as (
     select * from {{ ref('fct_llm_requests') }}
     where
         is_of_record
         and {{ llm_spend.is_to_build(version='quota_version') }}
+        and usage_date in (select usage_date from breached_windows)
         and (
             {% for unit, start in starts.items() -%}
             cast({{ start }} as {{ llm_spend.type_timestamp() }}) in (
