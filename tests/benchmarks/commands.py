@@ -25,7 +25,6 @@ _BUILD_WITHOUT_TESTS = """
 import sys
 from pathlib import Path
 from llm_spend.build import build
-from llm_spend import ALLOCATOR
 from llm_spend.destinations import DuckDb
 report = build(DuckDb(Path(sys.argv[1])), seeds=Path(sys.argv[2]), full_refresh=True, test=False)
 sys.exit(0 if report.ok else "; ".join(report.failures))
