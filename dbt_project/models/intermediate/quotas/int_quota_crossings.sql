@@ -3,6 +3,7 @@
 {%- set starts = {
     'minute': dbt.date_trunc('minute', 'started_at'), 'hour': dbt.date_trunc('hour', 'started_at'), 'day': 'usage_date'
 } %}
+{%- set attributes = llm_spend.quota_attributes() %}
 
 with dates_to_build as (
     {{ llm_spend.dates_to_build('quota_version') }}
@@ -23,7 +24,21 @@ rules as (
     {{ llm_spend.quota_match_rules_of('match_rules', 'breached_windows') }}
 ),
 
--- Those that may be in a breached window. Dates without any have no row here, and so are to build each time.
+windows_of_other_kinds as (
+    select
+        window_unit,
+        window_start
+    from breached_windows
+    where
+        subject_type not in (
+            {%- for attribute in attributes %}
+            '{{ attribute }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+),
+
+-- Those that may be in a breached window: of its hour, for one, and of its user. Counters of other kinds, such as a
+-- tag, are told apart later. Dates without breached windows have no row here, and so are to build each time.
 requests as (
     select * from {{ ref('fct_llm_requests') }}
     where
@@ -34,6 +49,21 @@ requests as (
             {% for unit, start in starts.items() -%}
             cast({{ start }} as {{ llm_spend.type_timestamp() }}) in (
                 select window_start from breached_windows
+                where window_unit = '{{ unit }}'
+            )
+            {{ 'or ' if not loop.last }}
+            {%- endfor %}
+        )
+        and (
+            {% for attribute, column in attributes.items() -%}
+            {{ column }} in (
+                select subject from breached_windows
+                where subject_type = '{{ attribute }}'
+            )
+            or {% endfor -%}
+            {% for unit, start in starts.items() -%}
+            cast({{ start }} as {{ llm_spend.type_timestamp() }}) in (
+                select window_start from windows_of_other_kinds
                 where window_unit = '{{ unit }}'
             )
             {{ 'or ' if not loop.last }}
