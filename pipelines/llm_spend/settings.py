@@ -27,6 +27,9 @@ from llm_spend.zones import named_zone
 
 CONFIG_FILES = (Path(".dlt/secrets.toml"), Path(".dlt/config.toml"))
 
+MEMORY_LIMIT = "2.5GB"
+"""What DuckDB may take unless it is told otherwise; profiles.yml says it to those who run dbt alone."""
+
 
 class SourceSettings(BaseModel):
     """One source that `llm-spend load` and `run` read when none is named: `[[llm_spend.sources]]`.
@@ -85,7 +88,7 @@ class Settings(BaseSettings):
         " is built; `published.duckdb` in `.llm_spend/<name of the database>/` if not set.",
     )
     memory_limit: str = Field(
-        "2.5GB",
+        MEMORY_LIMIT,
         description="Memory that DuckDB may take before it uses the disk; a command needs up to 1 GB beside it.",
     )
     threads: int = Field(2, ge=1, description="Models that dbt builds at the same time.")

@@ -18,6 +18,7 @@ from dbt.cli.main import dbtRunner
 
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
+from llm_spend.settings import MEMORY_LIMIT
 
 Side = Literal["ours", "by-hand"]
 
@@ -59,7 +60,7 @@ def differences(database: Path) -> list[str]:
 
 def _connect(database: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(str(database))
-    connection.execute(f"set memory_limit = '{DuckDb(database).memory_limit}'")
+    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
     connection.execute("set preserve_insertion_order = false; set timezone = 'UTC'")
     connection.execute("set disabled_optimizers = 'common_subplan'")
     return connection

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from llm_spend.destinations import DuckDb
+from llm_spend.settings import MEMORY_LIMIT
 from tests.benchmarks.data import DAYS, LATE_SHARE, DataSet
 from tests.benchmarks.measure import Cost
 from tests.benchmarks.pairs import Measured
@@ -67,7 +67,7 @@ def document(data: DataSet, lines: int, measured: Measured, growth: Mapping[int,
         "log_bytes": sum(file.stat().st_size for file in data.history),
         "rounds": len(measured.costs["load"]),
         "machine": machine(),
-        "memory_limit": DuckDb(Path()).memory_limit,
+        "memory_limit": MEMORY_LIMIT,
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("duckdb", "dlt", "dbt-core", "dbt-duckdb")},
         "goals": [_goal(goal, measured) for goal in GOALS],

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from llm_spend.build import project_dir
 from llm_spend.errors import UserError
-from llm_spend.settings import read_settings
+from llm_spend.settings import MEMORY_LIMIT, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,11 @@ def test_each_place_wins_over_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings(database=Path("flag.duckdb")).database == Path("flag.duckdb")
     assert read_settings(database=None).database == Path("environment.duckdb")
     assert read_settings().threads == 3
+
+
+def test_dbt_alone_takes_the_memory_that_we_take() -> None:
+    profiles = (project_dir() / "profiles.yml").read_text(encoding="utf-8")
+    assert f"env_var('LLM_SPEND_MEMORY_LIMIT', '{MEMORY_LIMIT}')" in profiles
 
 
 def test_sources_come_from_the_file() -> None:

@@ -65,9 +65,9 @@
     'metadata', 'is_gateway_cache_hit', 'input_tokens', 'output_tokens', 'total_tokens', 'cost_usd'
 ] + llm_spend.quota_attributes().values() | list -%}
 {%- set rule_columns = [
-    'rule_key', 'key_number', 'rule_number', 'contest', 'is_contested', 'listed_models', 'metadata_key', 'metadata_value', 'conditions',
-    'counter_subject_type', 'counter_subject', 'counter_1', 'counter_2', 'counted_measure', 'window_unit', 'window_days',
-    'time_zone', 'is_by_load', 'valid_from', 'valid_to'
+    'rule_key', 'key_number', 'rule_number', 'contest', 'is_contested', 'listed_models', 'metadata_key', 'metadata_value',
+    'conditions', 'counter_subject_type', 'counter_subject', 'counter_1', 'counter_2', 'counted_measure', 'window_unit',
+    'window_days', 'time_zone', 'is_by_load', 'valid_from', 'valid_to'
 ] + llm_spend.quota_condition_columns() -%}
 {%- set counted = [
     'usage_date', 'rule_key', 'key_number', 'counter_subject_type', 'counter_subject', 'window_start', 'request_key',

@@ -14,6 +14,7 @@ import duckdb
 from llm_spend.destinations.base import Connection, Destination, Row, Statement
 from llm_spend.errors import UserError, first_line
 from llm_spend.schema import Schemas
+from llm_spend.settings import MEMORY_LIMIT
 
 
 def _literal(value: Any) -> str:
@@ -51,7 +52,7 @@ class DuckDb(Destination):
 
     name = "duckdb"
 
-    def __init__(self, database: Path, memory_limit: str = "2.5GB") -> None:
+    def __init__(self, database: Path, memory_limit: str = MEMORY_LIMIT) -> None:
         super().__init__(Schemas())
         self.database = database
         self.memory_limit = memory_limit
