@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from llm_spend.answers.marts import Marts
 from llm_spend.destinations import BigQuery, DuckDb, Schemas, Snowflake, destination_of
 from llm_spend.destinations.base import Connection, Destination, Row
+from llm_spend.destinations.duckdb import STORAGE_VERSION
 from llm_spend.errors import UserError
 from llm_spend.settings import Settings, read_settings
 
@@ -78,3 +80,21 @@ def test_the_screens_ask_in_the_dialect_and_the_schemas_of_the_warehouse(destina
     assert every in sql
     assert "FROM dev.llm_chargeback_lines" in sql and "FROM dev_raw.t" in sql
     assert "= %s" in sql and parameters == ("2026-10-01",)
+
+
+def test_a_new_database_is_stored_as_duckdb_1_3_does(tmp_path: Path) -> None:
+    for by in (DuckDb(tmp_path / "loaded.duckdb"), DuckDb(tmp_path / "executed.duckdb")):
+        by.dlt_destination() if by.database.stem == "loaded" else by.execute("create table t as select 1 as a")
+        with duckdb.connect(str(by.database)) as connection:
+            stored = connection.execute("select tags from duckdb_databases() where not internal").fetchall()
+        assert stored == [({"storage_version": f"{STORAGE_VERSION}+"},)]
+
+
+def test_an_old_database_stays_as_it_is(tmp_path: Path) -> None:
+    old = DuckDb(tmp_path / "old.duckdb")
+    duckdb.connect(str(old.database)).close()
+    before = old.database.read_bytes()
+    old.dlt_destination()
+    assert old.database.read_bytes() == before
+    old.execute("create table t as select 1 as a")
+    assert old.query("select a from t") == [(1,)]

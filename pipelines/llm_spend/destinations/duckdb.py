@@ -16,6 +16,10 @@ from llm_spend.errors import UserError, first_line
 from llm_spend.schema import Schemas
 from llm_spend.settings import MEMORY_LIMIT
 
+# DuckDB packs text in less time and room since 1.3, in files that older versions can't read; by default it writes for
+# 0.10. What opens this file has 1.4 or newer, as we do; what other tools read is written by `publish`, by default.
+STORAGE_VERSION = "v1.3.0"
+
 
 def _literal(value: Any) -> str:
     match value:
@@ -77,6 +81,8 @@ class DuckDb(Destination):
             raise UserError(
                 f"The folder of {self.database} can't be made: {error.strerror}.", "Give another --database."
             ) from error
+        if not self.database.exists():
+            self._open(read_only=False).close()
         # dlt would look for a relative path in the folder that it began in.
         credentials = DuckDbCredentials(str(self.database.absolute()))
         credentials.global_config = {"memory_limit": self.memory_limit, "preserve_insertion_order": False}
@@ -123,7 +129,9 @@ class DuckDb(Destination):
             ) from error
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(str(self.database), read_only=read_only)
+        if read_only or self.database.exists():
+            return duckdb.connect(str(self.database), read_only=read_only)
+        return duckdb.connect(str(self.database), config={"storage_compatibility_version": STORAGE_VERSION})
 
     def tables(self, schema: str) -> frozenset[str]:
         return super().tables(schema) if self.database.exists() else frozenset()

@@ -72,6 +72,11 @@ def iso_or_epoch_timestamp(text: str) -> str:
     )
 
 
+def once(value: str, name: str, sql: str) -> str:
+    """An expression in which `name` stands for a value. In a CASE, DuckDB computes it as often as it is written."""
+    return f"list_transform([{value}], lambda {name}: {sql})[1]"
+
+
 def is_flat_object(document: str) -> str:
     """Whether a document is a JSON object whose keys are distinct.
 
@@ -79,13 +84,12 @@ def is_flat_object(document: str) -> str:
     them costs twice as much and is left to the few objects where two keys share a bit. The order is in CASEs, since
     DuckDB evaluates both sides of an OR.
     """
-    keys = f"json_keys({document})"
-    bits = f"list_bit_or(list_transform({keys}, lambda x: CAST(1 AS BIGINT) << CAST(hash(x) % 61 AS BIGINT)))"
-    is_object = f"starts_with(CAST({document} AS VARCHAR), '{{') OR json_type({document}) = 'OBJECT'"
-    return (
-        f"CASE WHEN {is_object} THEN CASE WHEN bit_count({bits}) = len({keys}) THEN TRUE"
-        f" ELSE len({keys}) = len(list_distinct({keys})) END ELSE FALSE END"
-    )
+    text = f"CAST({document} AS VARCHAR)"
+    bits = "list_bit_or(list_transform(k, lambda x: CAST(1 AS BIGINT) << CAST(hash(x) % 61 AS BIGINT)))"
+    distinct = f"CASE WHEN bit_count({bits}) = len(k) THEN TRUE ELSE len(k) = len(list_distinct(k)) END"
+    # Its first character tells nearly always, and what it does not tell is parsed.
+    is_object = f"starts_with({text}, '{{') OR (NOT starts_with({text}, '\"') AND json_type({document}) = 'OBJECT')"
+    return f"CASE WHEN {is_object} THEN {once(f'json_keys({document})', 'k', distinct)} ELSE FALSE END"
 
 
 def flat_object(document: str) -> str:
@@ -95,17 +99,16 @@ def flat_object(document: str) -> str:
 
 def object_from_arrays(keys: str, values: str) -> str:
     """A JSON object from two JSON arrays of equal length, else NULL."""
-    key_list = f"from_json({keys}, '[\"VARCHAR\"]')"
-    value_list = f"from_json({values}, '[\"VARCHAR\"]')"
+    texts = "'[\"VARCHAR\"]'"
+    lists = f"{{'keys': from_json({keys}, {texts}), 'values': from_json({values}, {texts})}}"
     # A map refuses keys that are repeated or null.
-    return f"CASE WHEN len({key_list}) = len({value_list}) THEN to_json(TRY(map({key_list}, {value_list}))) END"
+    paired = "CASE WHEN len(l.keys) = len(l.values) THEN to_json(TRY(map(l.keys, l.values))) END"
+    return once(lists, "l", paired)
 
 
 def object_or_text(document: str) -> str:
     """A JSON object from an object or from a string that holds one, else NULL."""
-    inner = f"try_cast(json_extract_string({document}, '$') AS JSON)"
-    # A list of one, so that the text is parsed once.
-    parsed = f"list_transform([{inner}], lambda d: {flat_object('d')})[1]"
+    parsed = once(f"try_cast(json_extract_string({document}, '$') AS JSON)", "d", flat_object("d"))
     return (
         f"CASE WHEN {is_flat_object(document)} THEN {document} WHEN json_type({document}) = 'VARCHAR' THEN {parsed} END"
     )

@@ -22,6 +22,7 @@ from llm_spend.readers.sql import (
     number_at,
     object_from_arrays,
     object_or_text,
+    once,
     other_usage,
     quote,
     typed,
@@ -39,21 +40,21 @@ _ESCAPED_QUOTE = quote("\\\\'")  # \' as it stands in JSON text
 
 
 def _unescaped(document: str) -> str:
-    return f"CAST(replace(CAST({document} AS VARCHAR), {_ESCAPED_QUOTE}, {quote(chr(39))}) AS JSON)"
+    text = f"CAST({document} AS VARCHAR)"
+    replaced = f"CAST(replace({text}, {_ESCAPED_QUOTE}, {quote(chr(39))}) AS JSON)"
+    return f"CASE WHEN contains({text}, {_ESCAPED_QUOTE}) THEN {replaced} ELSE {document} END"
 
 
-_TEXT = f"CAST({_METADATA} AS VARCHAR)"
+_MAY_HAVE_ARRAYS = f"contains(CAST({_METADATA} AS VARCHAR), {quote('key' + chr(34))})"
 _OTHER_SHAPE = (
     f"CASE WHEN {_METADATA} IS NULL THEN {object_from_arrays(_KEYS, _VALUES)}"
-    f" WHEN json_type({_METADATA}, '$.key') = 'ARRAY' THEN {_TWO_ARRAYS}"
+    f" WHEN {_MAY_HAVE_ARRAYS} AND json_type({_METADATA}, '$.key') = 'ARRAY' THEN {_TWO_ARRAYS}"
     f" ELSE {object_or_text(_METADATA)} END"
 )
 # Most records hold an object that needs no repair.
 METADATA = (
-    f"CASE WHEN contains({_TEXT}, {quote('key' + chr(34))}) OR NOT {is_flat_object(_METADATA)}"
-    f" THEN {_unescaped(_OTHER_SHAPE)}"
-    f" WHEN contains({_TEXT}, {_ESCAPED_QUOTE}) THEN {_unescaped(_METADATA)}"
-    f" ELSE {_METADATA} END"
+    f"CASE WHEN {_MAY_HAVE_ARRAYS} OR NOT {is_flat_object(_METADATA)} THEN {once(_OTHER_SHAPE, 'm', _unescaped('m'))}"
+    f" ELSE {_unescaped(_METADATA)} END"
 )
 
 _REQUEST, _RESPONSE = field("request"), field("response")
