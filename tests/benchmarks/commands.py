@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_spend import ALLOCATOR
+from llm_spend.build import dbt_variables
 from llm_spend.destinations import DuckDb
 from tests.benchmarks import measure
 from tests.benchmarks.data import DataSet
@@ -79,10 +80,12 @@ def start(database: Path) -> Cost:
     """What of a run is the start of Python, dlt and dbt: their imports, and dbt reading a project that it knows."""
     destination = DuckDb(database)
     project = str(destination.work_dir / "dbt_project")
-    settings = json.dumps({"llm_spend_raw_schema": destination.schemas.raw})
+    # Said as a build says it: with other variables dbt would parse everything anew.
+    settings = dbt_variables(destination, "UTC")
+    environment = {**destination.dbt_environment(), "LLM_SPEND_THREADS": "2"}
     dbt = [sys.executable, "-m", "dbt.cli.main", "parse", "--project-dir", project, "--profiles-dir", project]
     imports = _run(database.parent, sys.executable, "-c", "import duckdb, dlt, llm_spend.cli, llm_spend.load")
-    parsed = _run(database.parent, *dbt, "--vars", settings, environment=destination.dbt_environment())
+    parsed = _run(database.parent, *dbt, "--vars", settings, environment=environment)
     return imports.plus(parsed)
 
 

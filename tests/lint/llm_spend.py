@@ -101,7 +101,9 @@ def __getattr__(name: str) -> Any:
     if name == "quota_match_rules_of":
         return lambda rules, asked: f"select * from {rules}, {asked}"
     if name == "quota_matches":
-        return lambda rules, requests: f"select rule_key, request_key, quantity from {rules}, {requests}"
+        return lambda rules, requests, contested=None: (
+            f"select rule_key, request_key, quantity from {rules}, {requests}"
+        )
     if name in ("quota_windows", "added_up_quota_windows"):
         return lambda windows, rules="", others=(): f"select * from {windows}" + (f", {rules}" if rules else "")
     if name == "plan_charges":

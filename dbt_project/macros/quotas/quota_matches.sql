@@ -49,12 +49,13 @@
     A SELECT of the requests that quota rules count, a row per attempt and rule version: the columns of int_quota_matches.
 
     rules: a relation of quota_match_rules, with all rules of a contest or none. requests: rows of the fact that are of record,
-    a CTE when they are few; a subquery spares DuckDB to keep what it reads for several kinds of subjects.
+    a CTE when they are few; a subquery spares DuckDB to keep what it reads for several kinds of subjects. contested: of
+    contests with several rows (true) or of rules that stand alone (false) only; both give each match once.
 
     A query and no table: it has several wide rows for each request, and few of them are asked for again, those of breached
     windows.
 #}
-{% macro quota_matches(rules, requests) -%}
+{% macro quota_matches(rules, requests, contested=none) -%}
 {#-
     Each kind of subject is one equality join on a small rule table; '*' joins on a constant. A kind without rules costs
     nothing.
@@ -73,7 +74,11 @@
     'usage_date', 'rule_key', 'key_number', 'counter_subject_type', 'counter_subject', 'window_start', 'request_key',
     'started_at', 'loaded_at', 'quantity', 'cost_usd', 'unpriced_tokens', 'is_blocked', 'is_unmeasured', 'is_by_load'
 ] -%}
-{%- set parts = {'earlier': 'is_earlier', 'others': 'not is_earlier'} -%}
+{%- set asked = {true: ' and is_contested', false: ' and not is_contested'}.get(contested, '') -%}
+{%- set parts = {'others': 'not is_earlier' ~ asked} -%}
+{%- if contested is not false -%}
+    {%- set parts = {'earlier': 'is_earlier', 'others': parts.others} -%}
+{%- endif -%}
 with {% for part, condition in parts.items() -%}
 {{ part }}_pairs as (
     {% for subject_type, subject in subjects.items() -%}
@@ -158,6 +163,7 @@ with {% for part, condition in parts.items() -%}
 
 {% endfor -%}
 
+{% if contested is not false -%}
 -- What earlier rules took. The last of a contest, often everyone's, takes what is left: it need not be grouped by request.
 taken as (
     select
@@ -166,20 +172,30 @@ taken as (
         min(rule_number) as rule_number
     from earlier
     group by request_key, contest
+),
+
+{% endif -%}
+matched as (
+    {% if contested is not false -%}
+    select {{ llm_spend.columns_of('earlier', counted) }}
+    from earlier
+    inner join taken on earlier.request_key = taken.request_key and earlier.rule_number = taken.rule_number
+    union all
+    select {{ llm_spend.columns_of('others', counted) }}
+    from others
+    left join taken
+        on
+            case when others.is_contested then others.request_key end = taken.request_key
+            and others.contest = taken.contest
+    where taken.request_key is null
+    {%- else -%}
+    select {{ llm_spend.columns_of('others', counted) }}
+    from others
+    {%- endif %}
 )
 
-select {{ llm_spend.columns_of('earlier', counted) }}
-from earlier
-inner join taken on earlier.request_key = taken.request_key and earlier.rule_number = taken.rule_number
-where earlier.quantity is not null and earlier.counter_subject is not null
-union all
-select {{ llm_spend.columns_of('others', counted) }}
-from others
-left join taken
-    on
-        case when others.is_contested then others.request_key end = taken.request_key
-        and others.contest = taken.contest
-where taken.request_key is null and others.quantity is not null and others.counter_subject is not null
+select * from matched
+where quantity is not null and counter_subject is not null
 {%- endmacro %}
 
 {#

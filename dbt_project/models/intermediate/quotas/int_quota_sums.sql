@@ -15,11 +15,13 @@ rules as (
     {{ llm_spend.quota_match_rules() }}
 ),
 
-matches as (
-    {{ llm_spend.quota_matches('rules', requests) }}
+-- Apart, since each takes much memory: what earlier rules took of a contest, and the many windows of rules alone.
+{% for kind, contested in {'contested': true, 'uncontested': false}.items() -%}
+{{ kind }}_matches as (
+    {{ llm_spend.quota_matches('rules', requests, contested=contested) }}
 ),
 
-sums as (
+{{ kind }}_sums as (
     select
         usage_date,
         key_number,
@@ -29,12 +31,20 @@ sums as (
         case when is_by_load then loaded_at end as loaded_at,
         cast(sum(quantity) as {{ dbt.type_bigint() }}) as quantity,
         cast(sum(cost_usd) as {{ llm_spend.type_money() }}) as cost_usd,
-        cast(sum(case when is_blocked then 1 else 0 end) as {{ dbt.type_bigint() }}) as observed_blocks,
-        cast(sum(case when is_unmeasured then 1 else 0 end) as {{ dbt.type_bigint() }}) as unmeasured_requests,
+        cast(count(case when is_blocked then 1 end) as {{ dbt.type_bigint() }}) as observed_blocks,
+        cast(count(case when is_unmeasured then 1 end) as {{ dbt.type_bigint() }}) as unmeasured_requests,
         cast(count(unpriced_tokens) as {{ dbt.type_bigint() }}) as unpriced_requests,
         cast(coalesce(sum(unpriced_tokens), 0) as {{ dbt.type_bigint() }}) as unpriced_tokens
-    from matches
+    from {{ kind }}_matches
     group by usage_date, key_number, counter_subject, window_start, case when is_by_load then loaded_at end
+),
+
+{% endfor -%}
+-- A rule is in one contest, so its windows are in one of them.
+sums as (
+    select * from contested_sums
+    union all
+    select * from uncontested_sums
 ),
 
 -- What all rows of a rule share.
