@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_spend.readers.records import Unnest
-from llm_spend.readers.sql import field, identifier, quote
+from llm_spend.readers.sql import field, identifier, once, quote
 
 TRACE_ID, SPAN_ID, SPAN_NAME, SCOPE = "trace_id", "span_id", "span_name", "scope"
 STARTED, ENDED, FIRST_TOKEN = "started_nanos", "ended_nanos", "first_token_nanos"
@@ -216,7 +216,7 @@ def _tags(attributes: str, spelling: _Spelling, without: Sequence[str] = ()) -> 
     told = f"list_filter({named}, p -> p.v IS NOT NULL)"
     first = "list_filter(l, (p, i) -> list_position(list_transform(l, q -> q.k), p.k) = i)"
     # A list of one, so that the pairs are made once.
-    return _braced(f"list_transform([{told}], l -> list_transform({first}, p -> p.k || p.v))[1]")
+    return _braced(once(told, "l", f"list_transform({first}, p -> p.k || p.v)"))
 
 
 def _key(name: str) -> str:

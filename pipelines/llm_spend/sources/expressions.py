@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from llm_spend.readers.sql import field, quote
+from llm_spend.readers.sql import field, once, quote
 from llm_spend.schema import Column
 
 
@@ -77,5 +77,5 @@ def metadata_with(own: str, tags: Mapping[str, str]) -> str:
     # A patch leaves out what is NULL in it. Lists of one, so that each part is made once.
     besides = f"json_merge_patch('{{}}', json_object({pairs}))"
     nothing = f"CAST(nullif(CAST({besides} AS VARCHAR), '{{}}') AS JSON)"
-    both = f"list_transform([{own}], lambda d: json_merge_patch({besides}, json_merge_patch('{{}}', d)))[1]"
+    both = once(own, "d", f"json_merge_patch({besides}, json_merge_patch('{{}}', d))")
     return f"coalesce({both}, {nothing})"

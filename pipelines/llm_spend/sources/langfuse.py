@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_spend.readers.records import Inside, Unnest
-from llm_spend.readers.sql import field, identifier, number_at, object_or_text, other_usage, quote, typed
+from llm_spend.readers.sql import field, identifier, number_at, object_or_text, once, other_usage, quote, typed
 from llm_spend.readers.unknown import numbers_below
 from llm_spend.schema import Column
 from llm_spend.sources.about import About, Setting
@@ -115,12 +115,12 @@ def _sum(condition: str) -> str:
     A bucket that holds no number makes it a text that is none either, so that the row is marked.
     """
     buckets = f"map_entries(try_cast({_USAGE} AS MAP(VARCHAR, VARCHAR)))"
-    is_wanted = f"e.value IS NOT NULL AND list_transform([e.key], lambda k: {condition})[1]"
+    is_wanted = f"e.value IS NOT NULL AND {once('e.key', 'k', condition)}"
     texts = f"list_transform(list_filter({buckets}, lambda e: {is_wanted}), lambda e: e.value)"
     numbers = "list_transform(t, lambda v: try_cast(v AS UBIGINT))"
     wrong = f"list_contains(list_transform({numbers}, lambda n: n IS NULL), TRUE)"
     summed = f"CASE WHEN {wrong} THEN CAST(t AS VARCHAR) ELSE CAST(list_sum({numbers}) AS VARCHAR) END"
-    return f"list_transform([{texts}], lambda t: {summed})[1]"
+    return once(texts, "t", summed)
 
 
 def _sum_of(prefix: str, others: tuple[str, ...]) -> str:
@@ -153,7 +153,7 @@ _STARTED, _ENDED, _FIRST_TOKEN = (text_field(name) for name in ("start_time", "e
 def _milliseconds(start: str, end: str) -> str:
     """Text of the time between two times, NULL when one is missing or they are in the wrong order."""
     micros = f"date_diff('microsecond', try_cast({start} AS TIMESTAMP), try_cast({end} AS TIMESTAMP))"
-    return f"list_transform([{micros}], lambda m: CASE WHEN m >= 0 THEN CAST(m / 1000.0 AS VARCHAR) END)[1]"
+    return once(micros, "m", "CASE WHEN m >= 0 THEN CAST(m / 1000.0 AS VARCHAR) END")
 
 
 def _attribute(*names: str) -> str:

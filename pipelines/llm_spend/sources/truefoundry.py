@@ -14,7 +14,7 @@ from typing import Any
 
 from llm_spend.readers import otlp
 from llm_spend.readers.records import Inside, LogFormat, Unnest
-from llm_spend.readers.sql import field, identifier, json_part, json_text, number_at, object_or_text, quote, typed
+from llm_spend.readers.sql import field, identifier, json_part, json_text, number_at, object_or_text, once, quote, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About, Setting
 from llm_spend.sources.focus_exports import Fields
@@ -151,9 +151,7 @@ def _array(document: str) -> str:
         f" WHEN starts_with({text}, '{{') THEN to_json({values}) END"
     )
     # A list of one, so that the part is looked up once.
-    return (
-        f"list_transform([{document}], d -> CASE WHEN starts_with(CAST(d AS VARCHAR), '[') THEN d ELSE {other} END)[1]"
-    )
+    return once(document, "d", f"CASE WHEN starts_with(CAST(d AS VARCHAR), '[') THEN d ELSE {other} END")
 
 
 QUERIED_SPANS = _spans(lambda name: name)

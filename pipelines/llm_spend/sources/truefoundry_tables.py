@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from llm_spend.errors import UserError
-from llm_spend.readers.sql import quote
+from llm_spend.readers.sql import once, quote
 from llm_spend.sources.focus_exports import Fields
 
 _PAIRS = '[{"key": "VARCHAR", "value": "JSON"}]'
@@ -102,4 +102,4 @@ def _map(fields: Fields, name: str) -> str:
     pairs = f"list_transform(from_json(d, {quote(_PAIRS)}), p -> {{'key': p.key, 'value': p.value}})"
     listed = f"to_json(TRY(map_from_entries({pairs})))"
     # A list of one, so that the document is made once.
-    return f"list_transform([{document}], d -> CASE WHEN json_type(d) = 'ARRAY' THEN {listed} ELSE d END)[1]"
+    return once(document, "d", f"CASE WHEN json_type(d) = 'ARRAY' THEN {listed} ELSE d END")
