@@ -112,19 +112,18 @@ def forked_dbt(folder: Path) -> Iterator[None]:
     global _server
     server, python = _Server(folder), sys.executable
     _server = server
-    started: Any = DbtProcess.__init__
+    started = DbtProcess._started
 
-    def start(process: DbtProcess, adapter: str) -> None:
+    def start(process: DbtProcess) -> subprocess.Popen[str]:
         if sys.executable == python:
-            process._process = cast(Any, server.fork(adapter, environment=os.environ, folder=Path.cwd()))
-        else:  # a test wants a process of its own
-            started(process, adapter)
+            return cast(Any, server.fork(process._adapter, environment=os.environ, folder=Path.cwd()))
+        return started(process)  # a test wants a process of its own
 
-    DbtProcess.__init__ = start  # type: ignore[method-assign]
+    DbtProcess._started = start  # type: ignore[method-assign]
     try:
         yield
     finally:
-        DbtProcess.__init__ = started  # type: ignore[method-assign]
+        DbtProcess._started = started  # type: ignore[method-assign]
         _server = None
         server.end()
 

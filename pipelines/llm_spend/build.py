@@ -9,22 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 
-from llm_spend.build_constants import (
-    FINDS_DATES,
-    Constants,
-    can_be_asked,
-    in_environment,
-    new_loads,
-    note_built,
-    stale_dates,
-)
+from llm_spend.build_constants import note_built
+from llm_spend.build_parts import may_need_parts
 from llm_spend.build_record import Extent, forget, last_build, note
+from llm_spend.build_runs import Runs, Selection, run_all
 from llm_spend.dbt_process import DbtProcess, Progress, Result
 from llm_spend.destinations import Destination
 from llm_spend.errors import UserError
@@ -36,33 +30,6 @@ _ROWS_SHOWN = 3
 _NOT_COPIED = {"target", "logs", "dbt_packages", ".user.yml"}
 _SECRET = "DBT_ENV_SECRET"
 _REST_IS_TESTED = "LLM_SPEND_REST_IS_TESTED"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What dbt builds: `select`, all when it is empty; of that only what is `within`, when given; without `exclude`."""
-
-    select: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    within: str = ""
-
-    def arguments(self) -> list[str]:
-        """For dbt. A test is left out with its tables only when all of them are: `empty` has that meaning."""
-        if self.within:
-            select = tuple(f"{name},{self.within}" for name in self.select) or (self.within,)
-        else:
-            select = self.select
-        found = ["--select", *select] if select else []
-        found += ["--exclude", *self.exclude] if self.exclude else []
-        return [*found, "--indirect-selection", "empty"] if found else []
-
-    def up_to(self, model: str) -> Selection:
-        """Of these what the model is made of, and it."""
-        return replace(self, within=f"+{model}")
-
-    def after(self, model: str) -> Selection:
-        """The rest."""
-        return replace(self, exclude=(*self.exclude, f"+{model}"))
 
 
 # What follows from loads, its tests included. Tests that warn only know seeds as well: a build repeats what they say.
@@ -138,22 +105,14 @@ def build(
     forget(destination)
     arguments = ["--write-json" if extent is Extent.EVERYTHING else "--no-write-json", "build"]
     arguments += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", variables]
-    arguments += ["--exclude-resource-type", "unit_test", *([] if test else ["test"])]
-    arguments += ["--full-refresh"] if full_refresh else []
     environment = {**environment, "LLM_SPEND_THREADS": str(threads)}
     # Always said: a dbt process keeps the environment of its last command.
     environment |= {_REST_IS_TESTED: "yes" if extent is Extent.NEW_LOADS else ""}
+    selection = Selection(select) if select else _SELECTION[extent]
+    in_parts = not select and may_need_parts(destination, extent)
     with nullcontext(dbt) if dbt else DbtProcess(destination.name) as process:
-
-        def run(selection: Selection, constants: Constants) -> list[Result]:
-            known = {**environment, **in_environment(constants)}
-            return process.run([*arguments, *selection.arguments()], project, known, progress)
-
-        selection = Selection(select) if select else _SELECTION[extent]
-        if destination.prunes_by_constants and not full_refresh and can_be_asked(destination):
-            results = _in_two_runs(run, selection, destination)
-        else:
-            results = run(selection, {})
+        runs = Runs(process, project, arguments, environment, progress, test=test, full_refresh=full_refresh)
+        results = run_all(runs, selection, destination, now, in_parts=in_parts)
         process.end()
     for result in results:
         told(result)
@@ -163,17 +122,6 @@ def build(
     if report.ok and test and not select:
         note(destination, fingerprint, last.loads, now, report.warnings)
     return report
-
-
-def _in_two_runs(
-    run: Callable[[Selection, Constants], list[Result]], selection: Selection, destination: Destination
-) -> list[Result]:
-    """Find the dates to build in new loads, then build with them as constants: see build_constants.py."""
-    found = run(selection.up_to(FINDS_DATES), new_loads(destination))
-    if any(result["status"] in ("error", "fail", "skipped") for result in found):
-        left_out = f"model.llm_spend.after {FINDS_DATES}"
-        return [*found, {"unique_id": left_out, "status": "error", "message": "not built, because of what failed"}]
-    return found + run(selection.after(FINDS_DATES), stale_dates(destination))
 
 
 def project_fingerprint(project: Path, variables: str, environment: Mapping[str, str]) -> str:

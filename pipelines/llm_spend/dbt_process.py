@@ -42,10 +42,14 @@ class DbtProcess:
     """A dbt that is on its way up and runs commands, one after the other. Leaving the context ends it."""
 
     def __init__(self, adapter: str) -> None:
+        self._adapter = adapter
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[str]:
         # -P: a folder of the user that is called like a package must not stand in for it.
-        command = [sys.executable, "-P", "-m", __name__, adapter]
+        command = [sys.executable, "-P", "-m", __name__, self._adapter]
         # It reads no logs, so its memory may be written as it was.
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             env={**os.environ, ALLOCATOR: ""},
             stdin=subprocess.PIPE,
@@ -95,6 +99,11 @@ class DbtProcess:
     def end(self) -> None:
         """No more commands: wait until the process is gone, and with it what it held."""
         self._process.communicate()
+
+    def restart(self) -> None:
+        """Let go of what the process held, such as the database file; the next command goes to a new one."""
+        self.end()
+        self._process = self._started()
 
 
 def manifest_of(project: Path, adapter: str, environment: Mapping[str, str], variables: str = "{}") -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 
 from dbt.cli.main import dbtRunner
 
+from llm_spend.build import dbt_variables
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 
@@ -46,7 +47,7 @@ def build(database: Path, selectors: list[str]) -> _Clock:
     clock = _Clock()
     arguments = ["run", "--quiet", "--full-refresh", "--threads", "1", "--select", *selectors]
     arguments += ["--project-dir", project, "--profiles-dir", project]
-    arguments += ["--vars", json.dumps({"llm_spend_raw_schema": destination.schemas.raw})]
+    arguments += ["--vars", dbt_variables(destination, "UTC")]
     result = dbtRunner(callbacks=[clock.on_event]).invoke(arguments)
     if not result.success or not clock.models:
         raise UserError(f"{' '.join(selectors)}: {clock.models} models, {result.exception or 'some failed'}")

@@ -16,6 +16,7 @@ from typing import Literal
 import duckdb
 from dbt.cli.main import dbtRunner
 
+from llm_spend.build import dbt_variables
 from llm_spend.destinations import DuckDb
 from llm_spend.errors import UserError
 from llm_spend.settings import MEMORY_LIMIT
@@ -72,7 +73,7 @@ def _macro(database: Path) -> str:
     project = str(destination.work_dir / "dbt_project")
     os.environ.update(destination.dbt_environment())
     arguments = ["compile", "--quiet", "--inline", _MACRO, "--project-dir", project, "--profiles-dir", project]
-    arguments += ["--vars", json.dumps({"llm_spend_raw_schema": destination.schemas.raw})]
+    arguments += ["--vars", dbt_variables(destination, "UTC")]
     done = dbtRunner().invoke(arguments)
     if not done.success:
         raise UserError(f"The pricing step does not compile: {done.exception or done.result}")

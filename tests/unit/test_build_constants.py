@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from llm_spend.build import Selection
 from llm_spend.build_constants import (
     BUILT_TABLE,
     can_be_asked,
@@ -18,6 +17,7 @@ from llm_spend.build_constants import (
     note_built,
     stale_dates,
 )
+from llm_spend.build_runs import Selection
 from llm_spend.destinations import BigQuery, DuckDb, Snowflake
 
 

@@ -24,12 +24,31 @@
     from {{ ref('int_usage_dates') }} as dates
     {% if constants -%}
     where dates.usage_date in ({{ llm_spend.date_list(constants) }})
-    {% elif is_incremental() -%}
+    {%- else -%}
+    {%- if is_incremental() -%}
     left join (select date_version from {{ this }} group by date_version) as built
         on dates.{{ version }} = built.date_version
-    where built.date_version is null
+    {% endif -%}
+    where
+        {{ llm_spend.is_in_part('dates.usage_date') }}
+        {%- if is_incremental() %}
+        and built.date_version is null
+        {%- endif %}
     {%- endif %}
 {% endmacro %}
+
+{#
+    SQL condition: the date is in the part of a long history that this run builds (LLM_SPEND_PART, see build_parts.py: its
+    first day and the one after its last); `true` in a run that builds all there is.
+#}
+{% macro is_in_part(usage_date, type='date') -%}
+    {%- set part = env_var('LLM_SPEND_PART', '').split() if execute else [] -%}
+    {%- if part -%}
+        {{ usage_date }} >= cast('{{ part[0] }}' as {{ type }}) and {{ usage_date }} < cast('{{ part[1] }}' as {{ type }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
 
 {#
     SQL condition: the date is one of dates_to_build, which is a CTE of the model. usage_date: the column that holds it;
@@ -40,6 +59,8 @@
         {{ llm_spend.on_constant_dates([version], usage_date, started_at) }}
     {%- else -%}
         {{ usage_date }} in (select usage_date from dates_to_build)
+        {%- if started_at %} and {{ llm_spend.is_in_part(started_at, llm_spend.type_timestamp()) }}
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -72,19 +93,25 @@
 {#
     The incremental strategy of tables by date. dbt's own delete+insert deletes the dates that come again, and so keeps
     a date whose last row has moved to another one; here every row goes whose version is no longer that of its date.
+    Of a long history each part replaces its own dates: what is not built yet stays until then.
 #}
 {% macro get_incremental_replace_dates_sql(arg_dict) %}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     delete from {{ arg_dict['target_relation'] }}
-    where date_version not in (
-        select date_version from {{ ref('int_usage_dates') }}
-        union all
-        select quota_version from {{ ref('int_usage_dates') }}
-    );
+    where
+        date_version not in (
+            select date_version from {{ ref('int_usage_dates') }}
+            union all
+            select quota_version from {{ ref('int_usage_dates') }}
+        )
+        and ({{ llm_spend.is_in_part('usage_date') }} or date_version = {{ llm_spend.version_of_every_build() }});
 
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
 {% endmacro %}
+
+{# The version of rows that are of no date, and that every build makes anew. #}
+{% macro version_of_every_build() %}'every build'{% endmacro %}
 
 {# When this build began: the same in every model of it. #}
 {% macro build_started_at() -%}

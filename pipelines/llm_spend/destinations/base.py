@@ -40,6 +40,9 @@ class Destination(ABC):
     prunes_by_constants: ClassVar[bool] = False
     """Whether it skips partitions for constants only: a build must know its dates before it writes queries."""
 
+    rows_at_once: ClassVar[int | None] = None
+    """How many loaded rows one run of dbt may build tables from; None when it has memory for any number."""
+
     def __init__(self, schemas: Schemas | None = None) -> None:
         self.schemas = schemas or Schemas()
 

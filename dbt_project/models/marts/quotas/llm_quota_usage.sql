@@ -34,10 +34,9 @@ windows as (
         date_version
     from sums_within_dates
     union all
-    -- A version that no date has: these rows are replaced by every build.
     select
         added_up.*,
-        'every build' as date_version
+        {{ llm_spend.version_of_every_build() }} as date_version
     from ({{ llm_spend.added_up_quota_windows('sums_by_load') }}) as added_up
 ),
 
