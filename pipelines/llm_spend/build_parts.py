@@ -44,7 +44,7 @@ def may_need_parts(destination: Destination, extent: Extent) -> bool:
     with destination.reading() as connection:
         logs = [name for name in connection.tables(schemas.raw) if not name.startswith(_BOOKS)]
         rows = sum(_count(connection, f"{schemas.raw}.{name}") for name in logs)
-        if extent is Extent.NEW_LOADS:
+        if rows > destination.rows_at_once and extent is Extent.NEW_LOADS:
             ((seen,),) = connection.rows(f"select sum(rows_loaded) from {schemas.internal}.int_load_contents")
             rows -= seen or 0
     return rows > destination.rows_at_once
