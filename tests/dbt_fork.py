@@ -27,7 +27,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import IO, Any, cast
 
-from llm_spend import ALLOCATOR, dbt_process
+from llm_spend import dbt_process
 from llm_spend.dbt_process import DbtProcess
 
 _LONGEST_COMMAND = 1_000_000
@@ -77,10 +77,8 @@ class _Server:
             self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST_COMMAND)
             command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(self.folder)]
-            # Zeroed memory, which dbt of a user has not either, is a quarter of the time of a build.
-            environment = {**os.environ, ALLOCATOR: ""}
             where = Path(__file__).parents[1]
-            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=where, env=environment)
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=where)
             theirs.close()
         return self.socket
 

@@ -23,7 +23,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
-from llm_spend import ALLOCATOR, lock
+from llm_spend import lock
 from llm_spend.errors import UserError
 
 Progress = Callable[[int, int, str], None]
@@ -48,10 +48,8 @@ class DbtProcess:
     def _started(self) -> subprocess.Popen[str]:
         # -P: a folder of the user that is called like a package must not stand in for it.
         command = [sys.executable, "-P", "-m", __name__, self._adapter]
-        # It reads no logs, so its memory may be written as it was.
         return subprocess.Popen(
             command,
-            env={**os.environ, ALLOCATOR: ""},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

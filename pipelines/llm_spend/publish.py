@@ -19,6 +19,7 @@ import duckdb
 
 from llm_spend.build_record import passed_at
 from llm_spend.destinations import Destination, DuckDb
+from llm_spend.destinations.duckdb import settings_of_writing
 from llm_spend.errors import UserError, first_line
 from llm_spend.lock import writing
 from llm_spend.readers.sql import identifier, quote
@@ -225,7 +226,7 @@ def _copy(source: DuckDb, side: Path, built_at: str | None) -> tuple[int, int]:
     name = identifier(source.database.stem)
     listed = f"select table_name from information_schema.tables where table_catalog = {quote(source.database.stem)}"
     try:
-        with duckdb.connect(str(side), config={"memory_limit": source.memory_limit}) as connection:
+        with duckdb.connect(str(side), config=settings_of_writing(source.memory_limit)) as connection:
             side.chmod(0o600)
             connection.execute(f"attach {quote(str(source.database))} as {name} (read_only)")
             connection.execute(f"create schema {PUBLIC}")

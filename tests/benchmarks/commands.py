@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llm_spend import ALLOCATOR
 from llm_spend.build import dbt_variables
 from llm_spend.destinations import DuckDb
 from tests.benchmarks import measure
@@ -31,9 +30,6 @@ report = build(DuckDb(Path(sys.argv[1])), seeds=Path(sys.argv[2]), full_refresh=
 sys.exit(0 if report.ok else "; ".join(report.failures))
 """
 _QUOTA_MODELS = ("path:models/intermediate/quotas", "path:models/marts/quotas/llm_quota_*.sql", "llm_budget_status")
-
-# That of the process in which `llm-spend build` runs dbt.
-_AS_IN_A_BUILD = {ALLOCATOR: ""}
 
 Work = dict[str, float]
 """`wall_seconds` and `cpu_seconds` of a part of a command."""
@@ -91,12 +87,12 @@ def start(database: Path) -> Cost:
 
 def quota_models(database: Path) -> tuple[Cost, Work]:
     """The models of the quotas on a built database: the whole command, and what of it the models took."""
-    return _timed(database, "tests.benchmarks.models", str(database), *_QUOTA_MODELS, environment=_AS_IN_A_BUILD)
+    return _timed(database, "tests.benchmarks.models", str(database), *_QUOTA_MODELS)
 
 
 def pricing_step(database: Path, side: str) -> Work:
     """The pricing step alone on a built database, `ours` or `by-hand`."""
-    timed = _timed(database, "tests.benchmarks.pricing", side, str(database), environment=_AS_IN_A_BUILD)
+    timed = _timed(database, "tests.benchmarks.pricing", side, str(database))
     work: Work = timed[1]
     return work
 
@@ -121,8 +117,6 @@ def reference_build(database: Path, source: Path) -> tuple[Cost, dict[str, Work]
     return _timed(database, "tests.benchmarks.reference", "build", str(database), str(source))
 
 
-def _timed(
-    database: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None
-) -> tuple[Cost, Any]:
-    cost = _run(database.parent, sys.executable, "-m", module, *arguments, environment=environment)
+def _timed(database: Path, module: str, *arguments: str) -> tuple[Cost, Any]:
+    cost = _run(database.parent, sys.executable, "-m", module, *arguments)
     return cost, json.loads(cost.output.splitlines()[-1])

@@ -38,6 +38,27 @@ def _with_literals(sql: str, parameters: Sequence[Any]) -> str:
     return first + "".join(_literal(value) + part for value, part in zip(parameters, others, strict=True))
 
 
+# What DuckDB has let go of is not back in its pool at once.
+_ON_THEIR_WAY = 512 << 20
+
+
+def settings_of_writing(memory_limit: str) -> dict[str, Any]:
+    """Global settings of a connection that writes a file in a process that may have read logs.
+
+    DuckDB writes whole blocks, and what a block does not use is memory as it was: pieces of prompts that no column has.
+    So blocks get memory of their own, in which there is nothing else: as much as there can be of them, within what
+    DuckDB would take by itself, since it has addresses for no more.
+    """
+    limit = "select parse_formatted_bytes(current_setting('memory_limit'))"
+    with duckdb.connect() as connection:
+        # It is told rounded.
+        ((addresses,),) = connection.execute(f"{limit} * 95 // 100").fetchall()
+        connection.execute(f"set memory_limit = {_literal(memory_limit)}")
+        ((blocks,),) = connection.execute(limit).fetchall()
+    pool = min(blocks + _ON_THEIR_WAY, addresses)
+    return {"memory_limit": memory_limit, "block_allocator_memory": f"{pool}B"}
+
+
 class _DuckDbConnection(Connection):
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -87,7 +108,7 @@ class DuckDb(Destination):
             self._open(read_only=False).close()
         # dlt would look for a relative path in the folder that it began in.
         credentials = DuckDbCredentials(str(self.database.absolute()))
-        credentials.global_config = {"memory_limit": self.memory_limit, "preserve_insertion_order": False}
+        credentials.global_config = {**settings_of_writing(self.memory_limit), "preserve_insertion_order": False}
         return dlt.destinations.duckdb(credentials)
 
     def dbt_environment(self) -> Mapping[str, str]:
@@ -131,9 +152,13 @@ class DuckDb(Destination):
             ) from error
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        if read_only or self.database.exists():
-            return duckdb.connect(str(self.database), read_only=read_only)
-        return duckdb.connect(str(self.database), config={"storage_compatibility_version": STORAGE_VERSION})
+        if read_only:
+            return duckdb.connect(str(self.database), read_only=True)
+        new: dict[str, Any] = {} if self.database.exists() else {"storage_compatibility_version": STORAGE_VERSION}
+        connection = duckdb.connect(str(self.database), config=new)
+        for name, value in settings_of_writing(self.memory_limit).items():
+            connection.execute(f"set global {name} = {_literal(value)}")
+        return connection
 
     def tables(self, schema: str) -> frozenset[str]:
         return super().tables(schema) if self.database.exists() else frozenset()

@@ -23,6 +23,7 @@ UNPACKED = ".llm_spend_unpacked"
 """What the name of an unpacked copy ends with, after the name of its file."""
 
 _LINES = ",\n  "
+_ID = "source_record_id"
 _MAX_OBJECT_BYTES = 128 * 1024 * 1024
 
 # Snowflake copies several files at the same time; BigQuery takes no compressed file above 4 GB.
@@ -87,7 +88,9 @@ class LogFormat:
     is none of the source. `extra`: an object of further fields, for the column `_extra`, if any. `line_prefix`: a
     regular expression of what may stand before the document in each line of a file. `of_table`: like `by_fields`, for
     files that are tables: CSV and Parquet. `ignored`: fields that are not read and are not new either. `inside`: where
-    else than at the top of a document a field may be new.
+    else than at the top of a document a field may be new. `content`: text that tells records apart; one without a
+    `source_record_id` gets it for an id, with the number that it has among the records of its file with this text. So
+    the same file under another name, or grown, gives the same ids.
     """
 
     source: str
@@ -110,6 +113,7 @@ class LogFormat:
     of_table: Callable[[str, Mapping[str, str]], LogFormat] | None = None
     ignored: frozenset[str] = frozenset()
     inside: Inside | None = None
+    content: str = ""
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -149,7 +153,8 @@ class LogFormat:
     def _expressions(self) -> list[str]:
         columns = self.columns.values()
         given = [column.sql for column in columns] + [column.text or "" for column in columns]
-        return [*given, self.keep or "", self.metadata_given or "", self.metadata_unreadable or "", self.extra]
+        others = (self.keep, self.metadata_given, self.metadata_unreadable, self.extra, self.content)
+        return [*given, *(sql or "" for sql in others)]
 
 
 def _named(sql: str) -> list[str]:
@@ -347,7 +352,8 @@ def select_sql(
     lineage = _lineage(source_system, instance, load_id, staged_root, original_root)
     lineage |= {"_problem": problem, "_metadata_error": metadata_error}
     lineage |= dict.fromkeys(EXTRA, fmt.extra) if fmt.extra else {}
-    rows = _selection({**values, **lineage})
+    content = {f"{_apart(fmt)}content": _with_texts(fmt, fmt.content)} if fmt.content else {}
+    rows = _selection({**values, **lineage, **content})
     record = [field_sql(name) for name in [*fmt.fields, *(_list_name(fmt, name) for name in fmt.texts), "filename"]]
     record += [
         f"{_with_texts(fmt, fmt.columns[name].sql)} AS {value.removeprefix('r.')}" for name, value in parsed.items()
@@ -356,10 +362,23 @@ def select_sql(
     # Most records of a bill are left out: they are sorted out before anything else is made of them.
     first = f"\nWHERE coalesce({kept}, TRUE)" if fmt.left_out else ""
     last = f"\nWHERE ({kept}) OR ({problem}) IS NOT NULL" if fmt.keep and not fmt.left_out else ""
-    return (
+    read = (
         f"SELECT\n  {rows}\nFROM (\nSELECT\n  {_LINES.join(record)}\nFROM {read_sql(fmt, layout, paths)}{first}\n"
         f") AS r{last}"
     )
+    return _numbered(read, [*values, *lineage], *content) if content else read
+
+
+def _numbered(rows: str, names: Iterable[str], content: str) -> str:
+    """A SELECT of the columns `names`, in which rows without an id have one, made of a further column.
+
+    Records are numbered when all else is made of them: to do so DuckDB keeps rows in blocks, and a block may hold no
+    more of a document than the table does.
+    """
+    found = {name: identifier(name) for name in names}
+    number = f"row_number() OVER (PARTITION BY _file, {identifier(content)})"
+    found[_ID] = f"coalesce({_ID}, {identifier(content)} || '-' || {number})"
+    return f"SELECT\n  {_selection(found)}\nFROM (\n{rows}\n)"
 
 
 def left_out_sql(

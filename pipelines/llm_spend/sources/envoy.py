@@ -12,7 +12,7 @@ from llm_spend.readers.records import Unnest
 from llm_spend.readers.sql import field, identifier, typed
 from llm_spend.schema import Column, Kind
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import content_id, metadata_with, operation_of_path, text_column
+from llm_spend.sources.expressions import content, metadata_with, operation_of_path, text_column
 from llm_spend.sources.shared_tables import requests_format
 
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -94,7 +94,7 @@ def _typed(name: str, kind: Kind) -> Column:
 ACCESS_LOGS = requests_format(
     "envoy",
     {
-        "source_record_id": text_column(content_id(map(_told, _FIELDS), own=_told("id"))),
+        "source_record_id": text_column(_told("id")),
         "started_at": _typed("started", "timestamp").as_required(),
         "provider": text_column(_told("provider")),
         "raw_model": text_column(_told("model", "asked_model")),
@@ -125,6 +125,7 @@ ACCESS_LOGS = requests_format(
     record_name="line of an Envoy access log in JSON",
     unnest=_line(),
     ignored=_IGNORED,
+    content=content(map(_told, _FIELDS), own_id=_told("id")),
 )
 
 ABOUT = About(

@@ -37,14 +37,10 @@ def first_at(document: str, *paths: tuple[str, ...]) -> str:
     return f"list_filter(json_extract_string({document}, [{places}]), lambda x: x <> '')[1]"
 
 
-def content_id(texts: Iterable[str], own: str = "NULL") -> str:
-    """An id for a record without one of its `own`: the content, and which of the equal records of its file it is.
-
-    The same file under another name, or grown, gives the same ids; equal records in one file stay apart.
-    """
+def content(texts: Iterable[str], own_id: str = "NULL") -> str:
+    """What tells records apart that have no id of their own, for LogFormat.content."""
     parts = ", ".join(f"coalesce({text}, '')" for text in texts)
-    content = f"coalesce({own}, md5(concat_ws('|', {parts})))"
-    return f"coalesce({own}, {content} || '-' || row_number() OVER (PARTITION BY r.filename, {content}))"
+    return f"coalesce({own_id}, md5(concat_ws('|', {parts})))"
 
 
 PROMPT_HASH = "(^|:)([0-9a-f]{32,128})$"

@@ -26,7 +26,7 @@ from llm_spend.readers.sql import (
 )
 from llm_spend.schema import DUCKDB_TYPES, KIND_NAMES, OTHER_USAGE, Column, Kind
 from llm_spend.sources.about import About
-from llm_spend.sources.expressions import content_id, prompt_hash
+from llm_spend.sources.expressions import content, prompt_hash
 from llm_spend.sources.shared_tables import REQUESTS, requests_format
 
 ABOUT = About(
@@ -136,8 +136,6 @@ def log_format(mapping: Mapping | None) -> LogFormat:
     columns["input_includes_cache"] = Column("bool", str(effective.input_includes_cache).upper())
     columns["other_usage"] = _other_usage(effective)
     columns["metadata"] = Column("json", _metadata(effective))
-    if "source_record_id" not in effective.columns:
-        columns["source_record_id"] = Column("text", _content_id(effective))
     columns["started_at"] = columns["started_at"].as_required()
     return requests_format(
         "generic",
@@ -146,6 +144,7 @@ def log_format(mapping: Mapping | None) -> LogFormat:
             path[0] for path in map(_path, (*effective.columns.values(), *effective.metadata)) if len(path) > 1
         ),
         record_name=f"{effective.source} log as mapped",
+        content="" if "source_record_id" in effective.columns else _content(effective),
     )
 
 
@@ -209,5 +208,5 @@ def _metadata(mapping: Mapping) -> str:
     return f"json_object({', '.join(arguments)})" if arguments else "CAST(NULL AS JSON)"
 
 
-def _content_id(mapping: Mapping) -> str:
-    return content_id(_text(name) for name in sorted({*mapping.columns.values(), *mapping.metadata}))
+def _content(mapping: Mapping) -> str:
+    return content(_text(name) for name in sorted({*mapping.columns.values(), *mapping.metadata}))

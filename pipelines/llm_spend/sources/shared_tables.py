@@ -171,6 +171,7 @@ def requests_format(
     unnest: Unnest | None = None,
     ignored: frozenset[str] = frozenset(),
     inside: Inside | None = None,
+    content: str = "",
 ) -> LogFormat:
     """A log format into `generic__requests`; columns that are not given are NULL. `started_at` must be given."""
     return LogFormat(
@@ -185,6 +186,7 @@ def requests_format(
         unnest=unnest,
         ignored=ignored,
         inside=inside,
+        content=content,
     )
 
 
