@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from llm_spend.build_constants import FINDS_DATES
 from llm_spend.build_record import Extent
 from llm_spend.destinations import Destination
 from llm_spend.destinations.base import Connection
@@ -79,7 +80,7 @@ def _stale_sql(schemas: Schemas, since: datetime, has_fact: bool) -> str:
     )
     return f"""
         select dates.usage_date, cast(coalesce(sum(contents.rows_loaded), 0) as bigint)
-        from {internal}.int_usage_dates as dates
+        from {internal}.{FINDS_DATES} as dates
         left join {internal}.int_load_contents as contents on dates.usage_date = contents.usage_date
         where
             dates.versioned_at >= timestamp '{since:%Y-%m-%d %H:%M:%S}'

@@ -68,10 +68,8 @@ def test_no_piece_of_a_log_is_between_the_rows(logs: Path, memory: str) -> None:
 
 def test_whatever_writes_the_file_has_a_pool_of_blocks(tmp_path: Path) -> None:
     """As large as the memory limit and more, but for machines that have little more memory than that."""
-    destination, pool = (
-        DuckDb(tmp_path / "spend.duckdb", memory_limit="1GB"),
-        "current_setting('block_allocator_memory')",
-    )
+    destination = DuckDb(tmp_path / "spend.duckdb", memory_limit="1GB")
+    pool = "current_setting('block_allocator_memory')"
     destination.execute(f"create table pools as select {pool} as pool")
     with open_pipeline(destination) as pipeline, pipeline.sql_client() as client:
         client.execute_sql(f"insert into main.pools select {pool}")

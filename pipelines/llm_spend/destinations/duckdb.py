@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def _with_literals(sql: str, parameters: Sequence[Any]) -> str:
 _ON_THEIR_WAY = 512 << 20
 
 
+@cache
 def settings_of_writing(memory_limit: str) -> dict[str, Any]:
     """Global settings of a connection that writes a file in a process that may have read logs.
 
