@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llm_spend.destinations import Destination
+from llm_spend.destinations import Destination, DuckDb
 from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, find_files, staged
@@ -21,6 +21,9 @@ from llm_spend.readers.unknown import UnknownFields, said_of
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE
 from llm_spend.sources import SOURCES, file_format, raw_formats
 from llm_spend.sources.generic import Mapping
+
+if TYPE_CHECKING:
+    from llm_spend.readers.in_memory import FilesInMemory
 
 Observer = Callable[[str], None]
 
@@ -49,8 +52,10 @@ class LoadReport:
 
 
 @contextmanager
-def open_pipeline(destination: Destination) -> Iterator[Any]:
+def open_pipeline(destination: Destination, memory: FilesInMemory | None = None) -> Iterator[Any]:
     """A dlt pipeline into the raw schema of a destination, with a working folder of its own.
+
+    `memory`: files that a DuckDB file reads; until the pipeline is closed it can't be read by others.
 
     No state outlives a run: what has been loaded is read from the destination, so a run that was killed leaves
     nothing behind that could be loaded later or twice.
@@ -64,10 +69,15 @@ def open_pipeline(destination: Destination) -> Iterator[Any]:
     import dlt  # takes seconds: commands that don't load shall not wait for it
     from dlt.pipeline.exceptions import PipelineStepFailed
 
-    with TemporaryDirectory(prefix="llm_spend_") as folder:
+    opened = (
+        destination.dlt_destination_with(memory)
+        if memory and isinstance(destination, DuckDb)
+        else nullcontext(destination.dlt_destination())
+    )
+    with TemporaryDirectory(prefix="llm_spend_") as folder, opened as dlt_destination:
         pipeline = dlt.pipeline(
             "llm_spend",
-            destination=destination.dlt_destination(),
+            destination=dlt_destination,
             dataset_name=destination.schemas.raw,
             pipelines_dir=folder,
         )
@@ -115,25 +125,50 @@ def load_logs(
         return LoadReport(source, name, 0, len(found), 0, 0, monotonic() - started)
     from llm_spend.readers.resources import log_source  # dlt takes seconds to import: only what loads waits for it
 
-    with open_pipeline(destination) as pipeline:
-        noted_late = {entry.fingerprint for entry in unnoted}
-        again = [file for file in found if file.fingerprint in noted_late]
-        megabytes = sum(file.size_bytes for file in new) / 1e6
-        observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
-        rows = quarantined = left_out = 0
-        unknown: set[str] = set()
-        with staged(new + again) as (files, _):
-            if new:
-                entity = SOURCES[source].entity
-                source_of_files = log_source(fmt, files[: len(new)], name, system, entity, unknown_fields, unknown)
-                info = pipeline.run(source_of_files)
-                rows, quarantined = count_rows(destination, fmt, info.loads_ids[0])
-                left_out = _count_left_out(destination, fmt, info.loads_ids[0])
-            unnoted = find_unnoted(destination, fmt, system, name)
-            note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
+    noted_late = {entry.fingerprint for entry in unnoted}
+    again = [file for file in found if file.fingerprint in noted_late]
+    megabytes = sum(file.size_bytes for file in new) / 1e6
+    observe(f"{source} ({name}): reading {len(new)} files, {megabytes:,.1f} MB")
+    rows = quarantined = left_out = 0
+    unknown: set[str] = set()
+    with staged(new + again) as (files, _):
+        if new:
+            files_of_load = (files[: len(new)], name, system, SOURCES[source].entity, unknown_fields, unknown)
+            load_id = _write(destination, fmt.table, lambda memory: log_source(fmt, *files_of_load, memory))
+            rows, quarantined = count_rows(destination, fmt, load_id)
+            left_out = _count_left_out(destination, fmt, load_id)
+        if unnoted := find_unnoted(destination, fmt, system, name):
+            with open_pipeline(destination) as pipeline:
+                note_unreadable(pipeline, fmt, system, name, unnoted, files, keep_raw_text)
     counts = (len(new), len(found) - len(new), rows, quarantined, monotonic() - started)
     warnings = (said_of(unknown, unknown_fields),) if unknown else ()
     return LoadReport(source, name, *counts, warnings=warnings, left_out=left_out)
+
+
+def _write(destination: Destination, table: str, source_of: Callable[[FilesInMemory | None], Any]) -> str:
+    """Load a dlt source, made for files that are read in memory; or without, if one of them can't. The load's id."""
+    from llm_spend.readers.in_memory import FilesInMemory
+
+    if isinstance(destination, DuckDb):
+        memory = FilesInMemory()
+        try:
+            with open_pipeline(destination, memory) as pipeline:
+                return str(pipeline.run(source_of(memory)).loads_ids[0])
+        except UserError as error:
+            if not memory.refused:
+                raise
+            _forget(destination, table, error)
+    with open_pipeline(destination) as pipeline:
+        return str(pipeline.run(source_of(None)).loads_ids[0])
+
+
+def _forget(destination: Destination, table: str, error: UserError) -> None:
+    """Delete what a load that failed has written: it would not count, but it would stay."""
+    raw = destination.schemas.raw
+    written = destination.tables(raw).intersection((table, *BOOKKEEPING_TABLES))
+    load_id = getattr(error.__cause__, "load_id", None)
+    if load_id:
+        destination.execute(*((f"delete from {raw}.{name} where _dlt_load_id = %s", [load_id]) for name in written))
 
 
 def count_rows(destination: Destination, fmt: LogFormat, load_id: str) -> tuple[int, int]:

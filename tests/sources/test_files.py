@@ -255,7 +255,7 @@ def test_a_load_that_failed_leaves_nothing_that_counts(warehouse: Warehouse, mon
     with monkeypatch.context() as patched:
         # The file vanishes between the listing and the reading.
         patched.setattr(
-            "llm_spend.readers.resources.check_files", lambda fmt, files, folder: _check_and_remove(files, path)
+            "llm_spend.readers.resources.check_files", lambda fmt, files, *_: _check_and_remove(files, path)
         )
         with pytest.raises(UserError, match=r"The load stopped: .*No files found"):
             warehouse.load("portkey", path, instance="failed")

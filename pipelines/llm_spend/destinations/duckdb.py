@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -16,6 +16,9 @@ from llm_spend.destinations.base import Connection, Destination, Row, Statement
 from llm_spend.errors import UserError, first_line
 from llm_spend.schema import Schemas
 from llm_spend.settings import MEMORY_LIMIT
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 # DuckDB packs text in less time and room since 1.3, in files that older versions can't read; by default it writes for
 # 0.10. What opens this file has 1.4 or newer, as we do; what other tools read is written by `publish`, by default.
@@ -97,9 +100,6 @@ class DuckDb(Destination):
         return database.parent / ".llm_spend" / database.stem
 
     def dlt_destination(self) -> Any:
-        import dlt
-        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
-
         try:
             self.database.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,8 +108,22 @@ class DuckDb(Destination):
             ) from error
         if not self.database.exists():
             self._open(read_only=False).close()
+        return self._dlt_destination()
+
+    @contextmanager
+    def dlt_destination_with(self, files: AbstractFileSystem) -> Iterator[Any]:
+        """The dlt destination whose statements can read some files. Raises UserError when it can't be opened."""
+        self.dlt_destination()
+        with self._open(read_only=False) as connection:
+            connection.register_filesystem(files)
+            yield self._dlt_destination(connection)
+
+    def _dlt_destination(self, connection: duckdb.DuckDBPyConnection | None = None) -> Any:
+        import dlt
+        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
         # dlt would look for a relative path in the folder that it began in.
-        credentials = DuckDbCredentials(str(self.database.absolute()))
+        credentials = DuckDbCredentials(connection or str(self.database.absolute()))
         credentials.global_config = {**settings_of_writing(self.memory_limit), "preserve_insertion_order": False}
         return dlt.destinations.duckdb(credentials)
 

@@ -17,7 +17,8 @@ import duckdb
 
 from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import UNPACKING_ERRORS, LogFile, format_of, layout_of, start_of
-from llm_spend.readers.lines import OddLines, mend
+from llm_spend.readers.in_memory import FilesInMemory
+from llm_spend.readers.lines import OddLines, mend_file
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, csv_sql, parquet_sql, read_sql
 
 _LAYOUT_NAMES: dict[Layout, str] = {
@@ -40,24 +41,35 @@ class UnreadableLine:
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """Files that can be loaded, and by URL what is known before the load to be left out: files, lines of CSV files."""
+    """Files that can be loaded, and by URL what is known before the load to be left out: files, lines of CSV files.
+
+    `in_memory`: URLs of the files that were not looked at, since they are when they are read.
+    """
 
     readable: list[LogFile]
     left_out: dict[str, list[UnreadableLine]]
+    in_memory: frozenset[str] = frozenset()
 
 
-def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFiles:
+def check_files(
+    fmt: LogFormat, files: list[LogFile], folder: Path, memory: FilesInMemory | None = None
+) -> CheckedFiles:
     """Open the files before a load. Raises UserError for a file that is none of the source, and when none of the tables
     has a column that is to be read.
 
     The load marks each line of JSON that it can't parse; lines that would take others with them are replaced in a copy
     (readers/lines.py). A gzip file is unpacked here, because DuckDB takes one that was cut off for one that has ended.
     JSON lines are kept unpacked in `folder` until the load is over, so that this is done once, and faster than DuckDB
-    does it.
+    does it. Those that are read in `memory` are only looked at there.
     """
-    copies = _copies(fmt, files, folder)
+    later = {file.url for file in files if memory and _is_read_in(memory, fmt, file)}
+    copies = _copies([file for file in files if file.url not in later], folder)
+
+    def unreadable(file: LogFile) -> str | None:
+        return None if file.url in later else _unreadable_file(fmt, file, copies.get(file.url))
+
     with ThreadPoolExecutor(max_workers=2) as pool:
-        reasons = list(pool.map(lambda file: _unreadable_file(fmt, file, copies.get(file.url)), files))
+        reasons = list(pool.map(unreadable, files))
     checked = list(zip(files, reasons, strict=True))
     readable = [file for file, reason in checked if reason is None]
     left_out = {file.url: [UnreadableLine(None, reason)] for file, reason in checked if reason}
@@ -66,10 +78,10 @@ def check_files(fmt: LogFormat, files: list[LogFile], folder: Path) -> CheckedFi
     for file in readable:
         if layout_of(file) == "csv" and (dropped := list(_dropped_lines(file))):
             left_out[file.url] = dropped
-    return CheckedFiles([_copied(file, copies) for file in readable], left_out)
+    return CheckedFiles([_copied(file, copies) for file in readable], left_out, frozenset(later))
 
 
-def _copies(fmt: LogFormat, files: list[LogFile], folder: Path) -> dict[str, Path]:
+def _copies(files: list[LogFile], folder: Path) -> dict[str, Path]:
     """Where JSON lines may be copied to, by URL: unpacked, without a prefix, or mended.
 
     Nowhere when there may be too little room.
@@ -79,6 +91,12 @@ def _copies(fmt: LogFormat, files: list[LogFile], folder: Path) -> dict[str, Pat
     if sum(file.size_bytes * (12 if file.is_gzip else 1) for file in lines) > disk_usage(folder).free:
         return {}
     return {file.url: Path(f"{folder}{Path(file.local_path).absolute()}{UNPACKED}") for file in lines}
+
+
+def _is_read_in(memory: FilesInMemory, fmt: LogFormat, file: LogFile) -> bool:
+    if fmt.by_fields or fmt.line_prefix:
+        return False
+    return layout_of(file) == "newline_delimited" and memory.takes(file)
 
 
 def _copied(file: LogFile, copies: dict[str, Path]) -> LogFile:
@@ -143,7 +161,7 @@ def _undecodable(file: LogFile, layout: Layout, copy: Path | None, prefix: str =
     if copy and odd.ends:
         if not written:
             copyfile(file.local_path, copy)
-        mend(copy, odd.ends)
+        mend_file(copy, odd.ends)
     return None if size else ""
 
 

@@ -231,6 +231,16 @@ def documents_of(file: LogFile) -> Iterator[dict[str, Any]]:
             lines = [text.encode() for (text,) in connection.execute(first).fetchall()]
     else:
         return
+    yield from documents_in(lines)
+
+
+def documents_at_end(end: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the last lines of a file, of which the first may be cut off."""
+    return documents_in(end.splitlines()[-_LINES_SEEN:])
+
+
+def documents_in(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The JSON objects among some lines."""
     for line in lines:
         try:
             document = orjson.loads(line)

@@ -28,25 +28,30 @@ class OddLines:
         self._seen = b""
         self._size = 0
 
-    def look_at(self, block: bytes) -> None:
+    def look_at(self, block: bytes | memoryview) -> None:
         """The next block of the file."""
         # The last byte of the block before may be a line end, of which one sees only now what is behind it.
-        start, text = max(len(self._seen) - 1, 0), self._seen + block
+        start, text = max(len(self._seen) - 1, 0), self._seen + block if self._seen else block
         offset = self._size - len(self._seen)
         self.ends.update(offset + found.start() for found in _ODD_END.finditer(text, start))
-        self._seen, self._size = text[-_CONTEXT:], self._size + len(block)
+        self._seen, self._size = bytes(text[-_CONTEXT:]), self._size + len(block)
 
 
-def mend(path: Path, ends: Iterable[int]) -> None:
-    """Overwrite the lines before and after some line ends of a file, where they are no `{…}`; no other line moves."""
+def mend(content: bytearray | mmap.mmap, ends: Iterable[int], size: int) -> None:
+    """Overwrite the lines before and after some line ends, where they are no `{…}`; no other line moves."""
+    for end in ends:
+        _overwrite(content, content.rfind(b"\n", 0, end) + 1, end)
+        after = content.find(b"\n", end + 1, size)
+        _overwrite(content, end + 1, size if after < 0 else after)
+
+
+def mend_file(path: Path, ends: Iterable[int]) -> None:
+    """The same in a file."""
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
-        for end in ends:
-            _overwrite(content, content.rfind(b"\n", 0, end) + 1, end)
-            after = content.find(b"\n", end + 1)
-            _overwrite(content, end + 1, len(content) if after < 0 else after)
+        mend(content, ends, len(content))
 
 
-def _overwrite(content: mmap.mmap, start: int, end: int) -> None:
+def _overwrite(content: bytearray | mmap.mmap, start: int, end: int) -> None:
     line = content[start:end].strip()
     if line and not (line.startswith(b"{") and line.endswith(b"}")):
         content[start:end] = b"!".ljust(end - start)

@@ -22,9 +22,14 @@ _TEXT_IN_DOCUMENT = re.compile(r"""json_extract_string\(r\."((?:[^"]|"")+)", ('(
 UNPACKED = ".llm_spend_unpacked"
 """What the name of an unpacked copy ends with, after the name of its file."""
 
+IN_MEMORY = "llm-spend-memory://"
+"""What the path of a file begins with that is unpacked in memory."""
+
 _LINES = ",\n  "
 _ID = "source_record_id"
-_MAX_OBJECT_BYTES = 128 * 1024 * 1024
+_MAX_OBJECT_BYTES = 128 << 20
+LONGEST_LINE_IN_MEMORY = 16 << 20
+"""Twice as much DuckDB takes for each buffer, and the system has to give it memory for each: the less the faster."""
 
 # Snowflake copies several files at the same time; BigQuery takes no compressed file above 4 GB.
 _MAX_FILE_SIZE = "250MB"
@@ -258,8 +263,10 @@ def json_sql(fmt: LogFormat, layout: Layout, paths: Sequence[str]) -> str:
     """The table function that reads the fields of JSON documents; a line that is none is a row without values."""
     columns = ", ".join(f"{identifier(name)}: {quote(kind)}" for name, kind in document_fields(fmt).items())
     tolerant = ", ignore_errors=true" if layout == "newline_delimited" else ""
+    is_in_memory = all(path.startswith(IN_MEMORY) for path in paths)
+    longest = LONGEST_LINE_IN_MEMORY if is_in_memory else _MAX_OBJECT_BYTES
     return (
-        f"read_json({_list(paths)}, format='{layout}', filename=true, maximum_object_size={_MAX_OBJECT_BYTES},"
+        f"read_json({_list(paths)}, format='{layout}', filename=true, maximum_object_size={longest},"
         f" columns={{{columns}}}{tolerant})"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +14,11 @@ from dlt.destinations.adapters import bigquery_adapter
 from dlt.extract import DltResource, DltSource
 
 from llm_spend.readers.checks import CheckedFiles, UnreadableLine, check_files
-from llm_spend.readers.files import LogFile, below_scheme, format_of, is_remote, layout_of
+from llm_spend.readers.files import LogFile, below_scheme, documents_at_end, format_of, is_remote, layout_of
 from llm_spend.readers.handover import hand_over
+from llm_spend.readers.in_memory import FilesInMemory
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, empty_sql, left_out_sql, select_sql
-from llm_spend.readers.unknown import NewFields, UnknownFields, new_fields, with_column
+from llm_spend.readers.unknown import NewFields, UnknownFields, new_fields, new_in, with_column
 from llm_spend.schema import BOOKKEEPING_TABLES, FILES_TABLE, QUARANTINE_TABLE, REQUESTS, hints
 
 # Layout, folders of copies and originals, format.
@@ -31,11 +33,12 @@ def log_source(
     entity: str = REQUESTS,
     unknown_fields: UnknownFields = "none",
     unknown: set[str] | None = None,
+    memory: FilesInMemory | None = None,
 ) -> DltSource:
     """The dlt source of a log format: its raw table and the record of its files, which hold rows of an `entity`.
 
     `unknown_fields`: what is kept of those that are only seen in the files; their names go into `unknown`, without
-    which files are not looked into.
+    which files are not looked into. `memory`: where the destination can read files with JSON lines, if it can.
     """
 
     @dlt.source(name=fmt.source)
@@ -43,11 +46,17 @@ def log_source(
         system = source_system or fmt.source
         folder = Path(dlt.current.pipeline().working_dir) / "unpacked"
         folder.mkdir(parents=True, exist_ok=True)
-        checked = check_files(fmt, files, folder)
+        checked = check_files(fmt, files, folder, memory)
         new = NewFields() if unknown is None else new_fields(fmt, checked.readable)
         if unknown is not None:
             unknown.update(new.names)
-        yield _rows(fmt, checked.readable, instance, system, partial(new.kept_by, kept=unknown_fields))
+            if memory:
+                memory.expected = lambda _, end: new.covers(new_in(fmt, documents_at_end(end)))
+
+        def path_of(file: LogFile) -> str:
+            return memory.path_of(file) if memory and file.url in checked.in_memory else file.local_path
+
+        yield _rows(fmt, checked.readable, instance, system, partial(new.kept_by, kept=unknown_fields), path_of)
         yield _file_records(fmt, files, instance, entity)
         yield _left_out(fmt, checked, instance, system)
 
@@ -73,6 +82,7 @@ def _rows(
     instance: str,
     source_system: str,
     keeping_more: Callable[[LogFormat], LogFormat] = lambda fmt: fmt,
+    path_of: Callable[[LogFile], str] = lambda file: file.local_path,
 ) -> DltResource:
     base = keeping_more(fmt)
 
@@ -83,13 +93,14 @@ def _rows(
         groups: dict[_Shared, tuple[LogFormat, list[LogFile]]] = {}
         for file in files:
             of_file = format_of(fmt, file)
-            groups.setdefault((layout_of(file), *_roots(file), id(of_file)), (of_file, []))[1].append(file)
+            roots = _roots(replace(file, local_path=path_of(file)))
+            groups.setdefault((layout_of(file), *roots, id(of_file)), (of_file, []))[1].append(file)
         for (layout, staged_root, original_root, _), (read_as, members) in groups.items():
             is_table = layout in ("csv", "parquet")
             of_files = read_as if is_table else keeping_more(read_as)
             # What is loaded together has the same columns.
             of_files = with_column(of_files) if base.extra else of_files
-            paths = [file.local_path for file in members]
+            paths = [path_of(file) for file in members]
             lineage = {
                 "source_system": source_system,
                 "instance": instance,

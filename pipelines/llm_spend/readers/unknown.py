@@ -76,6 +76,11 @@ class NewFields:
         """All of them."""
         return {*self.top, *self.inside}
 
+    def covers(self, others: NewFields) -> bool:
+        """Whether what is kept of the others is the same when these are kept."""
+        pairs = ((self.top, others.top), (self.inside, others.inside))
+        return all(mine.get(name, None) in (True, value) for mine, theirs in pairs for name, value in theirs.items())
+
     def kept_by(self, fmt: LogFormat, kept: UnknownFields) -> LogFormat:
         """The format that keeps what may be kept of them; the same one if that is nothing."""
         top, inside = (
@@ -87,20 +92,24 @@ class NewFields:
 
 def new_fields(fmt: LogFormat, files: Iterable[LogFile]) -> NewFields:
     """What is new in the first and last documents of JSON files. Nothing in tables, whose columns are mapped."""
+    return new_in(fmt, (document for file in files for document in documents_of(file)))
+
+
+def new_in(fmt: LogFormat, documents: Iterable[Mapping[str, Any]]) -> NewFields:
+    """What is new in some documents."""
     found = NewFields()
     if fmt.by_fields:  # it takes what there is
         return found
     known = known_names(fmt)
     envelope = fmt.envelope or (fmt.fuller and fmt.fuller.envelope) or ""
     inside = fmt.inside or (fmt.fuller and fmt.fuller.inside)
-    for file in files:
-        for document in documents_of(file):
-            _note(found.top, known, document)
-            if isinstance(document.get(envelope), dict):
-                _note(found.top, known, document[envelope])
-            if inside:
-                for name, value in inside.items(document):
-                    _note(found.inside, inside.known, {name: value})
+    for document in documents:
+        _note(found.top, known, document)
+        if isinstance(document.get(envelope), dict):
+            _note(found.top, known, document[envelope])
+        if inside:
+            for name, value in inside.items(document):
+                _note(found.inside, inside.known, {name: value})
     return replace(found, top={name: found.top[name] for name in unknown_names(fmt, found.top)})
 
 
