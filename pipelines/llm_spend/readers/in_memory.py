@@ -131,7 +131,7 @@ class FilesInMemory(AbstractFileSystem):  # type: ignore[misc]
 
 
 class _Reader:
-    """An open file. DuckDB reads it from its begin, or at places: by several threads, each of which first says where."""
+    """An open file. DuckDB reads it from its begin; or at places, by several threads, each of which says where."""
 
     def __init__(self, content: _Content, close: Callable[[], None]) -> None:
         self._content, self._close = content, close
