@@ -26,8 +26,8 @@ _SIZE_BYTES = 4
 _END = 1 << 16
 _ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, *UNPACKING_ERRORS)
 
-Expected = Callable[[LogFile, bytes], bool]
-"""Whether the statement that reads a file is made for what its last bytes show."""
+Expected = Callable[[bytes], bool]
+"""Whether the statement that reads files is made for what the last bytes of one of them show."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class FilesInMemory(AbstractFileSystem):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.refused = ""
-        self.expected: Expected = lambda file, end: True
+        self.expected: Expected = lambda end: True
         self._files: dict[str, LogFile] = {}
         self._open: dict[str, _Content] = {}
         self._spare: list[bytearray] = []
@@ -95,8 +95,9 @@ class FilesInMemory(AbstractFileSystem):  # type: ignore[misc]
         try:
             with content.lock:
                 if content.buffer is None:
-                    content.buffer = self._spare_buffer()
-                    content.size = self._filled(self._files[path], content.buffer)
+                    buffer = self._spare_buffer()
+                    content.size = self._filled(self._files[path], buffer)
+                    content.buffer = buffer
         except _ERRORS as error:
             self._close(path)
             self.refused = self.refused or f"{self._files[path].url}: {error}"
@@ -125,7 +126,7 @@ class FilesInMemory(AbstractFileSystem):  # type: ignore[misc]
         mend(buffer, ends.ends, size)
         if not _has_short_lines(buffer, size):
             raise OSError("a line is too long")
-        if not self.expected(file, bytes(buffer[max(size - _END, 0) : size])):
+        if not self.expected(bytes(buffer[max(size - _END, 0) : size])):
             raise OSError("its last lines have fields that no file begins with")
         return size
 

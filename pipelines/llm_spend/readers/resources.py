@@ -51,7 +51,7 @@ def log_source(
         if unknown is not None:
             unknown.update(new.names)
             if memory:
-                memory.expected = lambda _, end: new.covers(new_in(fmt, documents_at_end(end)))
+                memory.expected = lambda end: new.covers(new_in(fmt, documents_at_end(end)))
 
         def path_of(file: LogFile) -> str:
             return memory.path_of(file) if memory and file.url in checked.in_memory else file.local_path
