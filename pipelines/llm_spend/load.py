@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from llm_spend.destinations import Destination, DuckDb
+from llm_spend.destinations import Destination
 from llm_spend.destinations.base import Connection
 from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import LogFile, find_files, staged
@@ -55,7 +56,7 @@ class LoadReport:
 def open_pipeline(destination: Destination, memory: FilesInMemory | None = None) -> Iterator[Any]:
     """A dlt pipeline into the raw schema of a destination, with a working folder of its own.
 
-    `memory`: files that a DuckDB file reads; until the pipeline is closed it can't be read by others.
+    `memory`: files that the destination reads; until the pipeline is closed nobody else can open it.
 
     No state outlives a run: what has been loaded is read from the destination, so a run that was killed leaves
     nothing behind that could be loaded later or twice.
@@ -69,12 +70,7 @@ def open_pipeline(destination: Destination, memory: FilesInMemory | None = None)
     import dlt  # takes seconds: commands that don't load shall not wait for it
     from dlt.pipeline.exceptions import PipelineStepFailed
 
-    opened = (
-        destination.dlt_destination_with(memory)
-        if memory and isinstance(destination, DuckDb)
-        else nullcontext(destination.dlt_destination())
-    )
-    with TemporaryDirectory(prefix="llm_spend_") as folder, opened as dlt_destination:
+    with TemporaryDirectory(prefix="llm_spend_") as folder, destination.opened(memory) as dlt_destination:
         pipeline = dlt.pipeline(
             "llm_spend",
             destination=dlt_destination,
@@ -133,8 +129,9 @@ def load_logs(
     unknown: set[str] = set()
     with staged(new + again) as (files, _):
         if new:
-            files_of_load = (files[: len(new)], name, system, SOURCES[source].entity, unknown_fields, unknown)
-            load_id = _write(destination, fmt.table, lambda memory: log_source(fmt, *files_of_load, memory))
+            entity = SOURCES[source].entity
+            source_of_files = partial(log_source, fmt, files[: len(new)], name, system, entity, unknown_fields, unknown)
+            load_id = _write(destination, fmt.table, source_of_files)
             rows, quarantined = count_rows(destination, fmt, load_id)
             left_out = _count_left_out(destination, fmt, load_id)
         if unnoted := find_unnoted(destination, fmt, system, name):
@@ -145,29 +142,28 @@ def load_logs(
     return LoadReport(source, name, *counts, warnings=warnings, left_out=left_out)
 
 
-def _write(destination: Destination, table: str, source_of: Callable[[FilesInMemory | None], Any]) -> str:
+def _write(destination: Destination, table: str, source_of: Callable[..., Any]) -> str:
     """Load a dlt source, made for files that are read in memory; or without, if one of them can't. The load's id."""
-    from llm_spend.readers.in_memory import FilesInMemory
+    if destination.reads_files:
+        from llm_spend.readers.in_memory import FilesInMemory  # with it comes fsspec
 
-    if isinstance(destination, DuckDb):
         memory = FilesInMemory()
         try:
             with open_pipeline(destination, memory) as pipeline:
-                return str(pipeline.run(source_of(memory)).loads_ids[0])
+                return str(pipeline.run(source_of(memory=memory)).loads_ids[0])
         except UserError as error:
             if not memory.refused:
                 raise
             _forget(destination, table, error)
     with open_pipeline(destination) as pipeline:
-        return str(pipeline.run(source_of(None)).loads_ids[0])
+        return str(pipeline.run(source_of()).loads_ids[0])
 
 
 def _forget(destination: Destination, table: str, error: UserError) -> None:
     """Delete what a load that failed has written: it would not count, but it would stay."""
     raw = destination.schemas.raw
-    written = destination.tables(raw).intersection((table, *BOOKKEEPING_TABLES))
-    load_id = getattr(error.__cause__, "load_id", None)
-    if load_id:
+    if load_id := getattr(error.__cause__, "load_id", None):
+        written = destination.tables(raw).intersection((table, *BOOKKEEPING_TABLES))
         destination.execute(*((f"delete from {raw}.{name} where _dlt_load_id = %s", [load_id]) for name in written))
 
 

@@ -15,7 +15,8 @@ import pytest
 from llm_spend.readers import checks, in_memory
 from llm_spend.readers.files import find_files
 from llm_spend.readers.in_memory import FilesInMemory
-from llm_spend.readers.records import LONGEST_LINE_IN_MEMORY, json_lines_table
+from llm_spend.readers.records import LONGEST_LINE_IN_MEMORY, json_sql
+from llm_spend.sources.portkey import LOGS
 
 from .conftest import Warehouse
 from .test_files import line
@@ -116,22 +117,22 @@ def read(path: Path, query: str, threads: int) -> list[tuple[object, ...]]:
     files = FilesInMemory()
     with duckdb.connect(config={"threads": threads}) as connection:
         connection.register_filesystem(files)
-        table = json_lines_table(files.path_of(find_files(str(path))[0]), ["n"])
+        table = json_sql(LOGS, "newline_delimited", [files.path_of(find_files(str(path))[0])])
         return connection.execute(f"select {query} from {table}").fetchall()
 
 
 def test_several_threads_read_a_file_at_the_same_time(tmp_path: Path) -> None:
     path, numbers = tmp_path / "a.jsonl", range(300_000)
-    path.write_text("".join(f'{{"n": {number}, "filler": "{"x" * 900}"}}\n' for number in numbers), encoding="utf-8")
-    found = read(path, "count(*), count(distinct n), sum(n::int)", threads=4)
+    path.write_text("".join(f'{{"id": {number}, "filler": "{"x" * 900}"}}\n' for number in numbers), encoding="utf-8")
+    found = read(path, "count(*), count(distinct id), sum(id::int)", threads=4)
     assert found == [(len(numbers), len(numbers), sum(numbers))]
 
 
 def test_a_line_may_be_as_long_as_said(tmp_path: Path) -> None:
-    path, start = tmp_path / "a.jsonl", '{"n": "'
+    path, start = tmp_path / "a.jsonl", '{"id": "'
     text = "x" * (LONGEST_LINE_IN_MEMORY - len(start) - len('"}\n') - 1)
-    path.write_text(f'{{"n": "1"}}\n{start}{text}"}}\n{{"n": "2"}}\n', encoding="utf-8")
-    assert read(path, "count(*), max(length(n))", threads=2) == [(3, len(text))]
+    path.write_text(f'{{"id": "1"}}\n{start}{text}"}}\n{{"id": "2"}}\n', encoding="utf-8")
+    assert read(path, "count(*), max(length(id))", threads=2) == [(3, len(text))]
 
 
 def test_each_thread_reads_where_it_said(tmp_path: Path) -> None:

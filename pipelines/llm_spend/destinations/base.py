@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llm_spend.schema import Schemas
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 Row = tuple[Any, ...]
 Statement = str | tuple[str, Sequence[Any]]
@@ -40,6 +43,9 @@ class Destination(ABC):
     prunes_by_constants: ClassVar[bool] = False
     """Whether it skips partitions for constants only: a build must know its dates before it writes queries."""
 
+    reads_files: ClassVar[bool] = False
+    """Whether the statements of a load run here, and so can read files of ours."""
+
     rows_at_once: ClassVar[int | None] = None
     """How many loaded rows one run of dbt may build tables from; None when it has memory for any number."""
 
@@ -59,6 +65,13 @@ class Destination(ABC):
     @abstractmethod
     def dlt_destination(self) -> Any:
         """The dlt destination. Raises UserError when it can't be used as configured."""
+
+    @contextmanager
+    def opened(self, files: AbstractFileSystem | None = None) -> Iterator[Any]:
+        """The dlt destination of a pipeline, whose statements can read `files`: only for one that `reads_files`."""
+        if files:
+            raise TypeError(f"{self.name} reads no files")
+        yield self.dlt_destination()
 
     @abstractmethod
     def dbt_environment(self) -> Mapping[str, str]:

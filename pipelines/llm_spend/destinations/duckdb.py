@@ -83,6 +83,7 @@ class DuckDb(Destination):
     name = "duckdb"
     # Of the demo's logs, 30 million still fit into the default memory limit, 60 million did not.
     rows_at_once = 15_000_000
+    reads_files = True
 
     def __init__(self, database: Path, memory_limit: str = MEMORY_LIMIT) -> None:
         super().__init__(Schemas())
@@ -100,30 +101,35 @@ class DuckDb(Destination):
         return database.parent / ".llm_spend" / database.stem
 
     def dlt_destination(self) -> Any:
+        self._make_folder()
+        if not self.database.exists():
+            self._open(read_only=False).close()
+        # dlt would look for a relative path in the folder that it began in.
+        return self._dlt_destination(str(self.database.absolute()))
+
+    @contextmanager
+    def opened(self, files: AbstractFileSystem | None = None) -> Iterator[Any]:
+        if not files:
+            yield self.dlt_destination()
+            return
+        self._make_folder()
+        with self._open(read_only=False) as connection:
+            connection.register_filesystem(files)
+            yield self._dlt_destination(connection)
+
+    def _make_folder(self) -> None:
         try:
             self.database.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"The folder of {self.database} can't be made: {error.strerror}.", "Give another --database."
             ) from error
-        if not self.database.exists():
-            self._open(read_only=False).close()
-        return self._dlt_destination()
 
-    @contextmanager
-    def dlt_destination_with(self, files: AbstractFileSystem) -> Iterator[Any]:
-        """The dlt destination whose statements can read some files. Raises UserError when it can't be opened."""
-        self.dlt_destination()
-        with self._open(read_only=False) as connection:
-            connection.register_filesystem(files)
-            yield self._dlt_destination(connection)
-
-    def _dlt_destination(self, connection: duckdb.DuckDBPyConnection | None = None) -> Any:
+    def _dlt_destination(self, database: str | duckdb.DuckDBPyConnection) -> Any:
         import dlt
         from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-        # dlt would look for a relative path in the folder that it began in.
-        credentials = DuckDbCredentials(connection or str(self.database.absolute()))
+        credentials = DuckDbCredentials(database)
         credentials.global_config = {**settings_of_writing(self.memory_limit), "preserve_insertion_order": False}
         return dlt.destinations.duckdb(credentials)
 

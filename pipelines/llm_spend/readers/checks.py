@@ -12,14 +12,17 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from shutil import copyfile, disk_usage
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from llm_spend.errors import UserError, first_line
 from llm_spend.readers.files import UNPACKING_ERRORS, LogFile, format_of, layout_of, start_of
-from llm_spend.readers.in_memory import FilesInMemory
 from llm_spend.readers.lines import OddLines, mend_file
 from llm_spend.readers.records import UNPACKED, Layout, LogFormat, csv_sql, parquet_sql, read_sql
+
+if TYPE_CHECKING:
+    from llm_spend.readers.in_memory import FilesInMemory
 
 _LAYOUT_NAMES: dict[Layout, str] = {
     "newline_delimited": "JSON lines",
@@ -94,9 +97,8 @@ def _copies(files: list[LogFile], folder: Path) -> dict[str, Path]:
 
 
 def _is_read_in(memory: FilesInMemory, fmt: LogFormat, file: LogFile) -> bool:
-    if fmt.by_fields or fmt.line_prefix:
-        return False
-    return layout_of(file) == "newline_delimited" and memory.takes(file)
+    is_plain = not fmt.by_fields and not fmt.line_prefix
+    return is_plain and layout_of(file) == "newline_delimited" and memory.takes(file)
 
 
 def _copied(file: LogFile, copies: dict[str, Path]) -> LogFile:

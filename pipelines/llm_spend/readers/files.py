@@ -36,10 +36,13 @@ except ImportError:  # what it does takes three times as long without it
 UNPACKING_ERRORS: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, _zlib.error)
 """What reading a gzip file raises that is none, beside EOFError for one that was cut off."""
 
-_READING_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, *UNPACKING_ERRORS)
+READING_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, *UNPACKING_ERRORS)
+"""What reading a file raises."""
 
 _WILDCARDS = frozenset("*?[")
-_START = 1 << 16
+LOOKED_INTO = 1 << 16
+"""How many bytes of a file are looked into where it begins, and where it ends."""
+
 _LINES_SEEN = 20
 _LONGEST_LINE = 1 << 22
 
@@ -190,7 +193,7 @@ def format_of(fmt: LogFormat, file: LogFile) -> LogFormat:
         return fmt
     start = start_of(file)
     # A first record that is not seen to its end may go on with anything: the fuller format misses nothing of it.
-    is_cut_off = len(start) >= _START and b"\n" not in start
+    is_cut_off = len(start) >= LOOKED_INTO and b"\n" not in start
     return fmt.fuller if not start or is_cut_off or re.search(fmt.fuller_if.encode(), start) else fmt
 
 
@@ -215,8 +218,8 @@ def start_of(file: LogFile) -> bytes:
         return b""
     try:
         with file.open() as stream:
-            return stream.read(len(codecs.BOM_UTF8) + _START).removeprefix(codecs.BOM_UTF8)
-    except _READING_ERRORS:
+            return stream.read(len(codecs.BOM_UTF8) + LOOKED_INTO).removeprefix(codecs.BOM_UTF8)
+    except READING_ERRORS:
         return b""
 
 
@@ -263,10 +266,10 @@ def _some_lines(file: LogFile) -> list[bytes]:
 
 def _ends_of(stream: BinaryIO) -> list[bytes]:
     first = [stream.readline(_LONGEST_LINE).removeprefix(codecs.BOM_UTF8)]
-    while len(first) < _LINES_SEEN and stream.tell() < _START and (line := stream.readline(_LONGEST_LINE)):
+    while len(first) < _LINES_SEEN and stream.tell() < LOOKED_INTO and (line := stream.readline(_LONGEST_LINE)):
         first.append(line)
     seen = stream.tell()
-    start = max(seen, stream.seek(0, os.SEEK_END) - _START)
+    start = max(seen, stream.seek(0, os.SEEK_END) - LOOKED_INTO)
     stream.seek(start)
     last = stream.read().splitlines()
     # The first of them may be the end of a line.

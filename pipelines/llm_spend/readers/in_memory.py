@@ -14,7 +14,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
-from llm_spend.readers.files import UNPACKING_ERRORS, LogFile
+from llm_spend.readers.files import LOOKED_INTO, READING_ERRORS, LogFile
 from llm_spend.readers.lines import OddLines, mend
 from llm_spend.readers.records import IN_MEMORY, LONGEST_LINE_IN_MEMORY, UNPACKED
 
@@ -23,8 +23,6 @@ _STEP = 16 << 20
 # DuckDB opens one file more than it has threads.
 _LARGEST = 320 << 20
 _SIZE_BYTES = 4
-_END = 1 << 16
-_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, *UNPACKING_ERRORS)
 
 Expected = Callable[[bytes], bool]
 """Whether the statement that reads files is made for what the last bytes of one of them show."""
@@ -98,7 +96,7 @@ class FilesInMemory(AbstractFileSystem):  # type: ignore[misc]
                     buffer = self._spare_buffer()
                     content.size = self._filled(self._files[path], buffer)
                     content.buffer = buffer
-        except _ERRORS as error:
+        except READING_ERRORS as error:
             self._close(path)
             self.refused = self.refused or f"{self._files[path].url}: {error}"
             raise OSError(self.refused) from error
@@ -126,7 +124,7 @@ class FilesInMemory(AbstractFileSystem):  # type: ignore[misc]
         mend(buffer, ends.ends, size)
         if not _has_short_lines(buffer, size):
             raise OSError("a line is too long")
-        if not self.expected(bytes(buffer[max(size - _END, 0) : size])):
+        if not self.expected(bytes(buffer[max(size - LOOKED_INTO, 0) : size])):
             raise OSError("its last lines have fields that no file begins with")
         return size
 

@@ -93,14 +93,14 @@ def _rows(
         groups: dict[_Shared, tuple[LogFormat, list[LogFile]]] = {}
         for file in files:
             of_file = format_of(fmt, file)
-            roots = _roots(replace(file, local_path=path_of(file)))
-            groups.setdefault((layout_of(file), *roots, id(of_file)), (of_file, []))[1].append(file)
+            placed = replace(file, local_path=path_of(file))
+            groups.setdefault((layout_of(file), *_roots(placed), id(of_file)), (of_file, []))[1].append(placed)
         for (layout, staged_root, original_root, _), (read_as, members) in groups.items():
             is_table = layout in ("csv", "parquet")
             of_files = read_as if is_table else keeping_more(read_as)
             # What is loaded together has the same columns.
             of_files = with_column(of_files) if base.extra else of_files
-            paths = [path_of(file) for file in members]
+            paths = [file.local_path for file in members]
             lineage = {
                 "source_system": source_system,
                 "instance": instance,

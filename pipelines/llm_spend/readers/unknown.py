@@ -79,7 +79,7 @@ class NewFields:
     def covers(self, others: NewFields) -> bool:
         """Whether what is kept of the others is the same when these are kept."""
         pairs = ((self.top, others.top), (self.inside, others.inside))
-        return all(mine.get(name, None) in (True, value) for mine, theirs in pairs for name, value in theirs.items())
+        return all(mine.get(name) in (True, value) for mine, theirs in pairs for name, value in theirs.items())
 
     def kept_by(self, fmt: LogFormat, kept: UnknownFields) -> LogFormat:
         """The format that keeps what may be kept of them; the same one if that is nothing."""
